@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+APP ?= sdr
+ARGS ?=
+
+help: ## What there is to do
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed deploy/jars/.fetched ## Make .venv and fetch the jars (both only once)
+
+demo: setup ## Run APP (default sdr) end to end on a local broker and Flink: make demo [APP=sdr] [ARGS="--exit"]
+	@$(BIN)/switchyard demo $(APP) $(ARGS)
+
+test: setup ## Pass every check: lint, types, tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+$(VENV)/.installed: pyproject.toml
+	@deploy/check-tools "$(PYTHON)"
+	@echo "Making $(VENV) and installing the Python packages (about a minute) ..."
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+deploy/jars/.fetched: deploy/pom.xml
+	@deploy/check-tools "$(PYTHON)"
+	@echo "Fetching the Kafka connector and the local broker with Maven (50 MB, once) ..."
+	@rm -rf deploy/jars
+	@mvn -q -B -f deploy/pom.xml process-resources
+	@touch $@
+
+clean: ## Stop the local stack and remove its data
+	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
+
+.PHONY: help setup demo test clean
