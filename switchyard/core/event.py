@@ -1,0 +1,167 @@
+"""CloudEvents 1.0 in structured JSON mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cloudevents.core.exceptions import CloudEventValidationError
+from cloudevents.core.v1.event import CloudEvent
+
+from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
+from switchyard.core.ids import event_key
+
+MAX_ID_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `attributes` holds everything but `data`, unknown ones included; times stay as written."""
+
+    attributes: Mapping[str, Any]
+    data: Any
+
+    @property
+    def id(self) -> str:
+        return str(self.attributes["id"])
+
+    @property
+    def source(self) -> str:
+        return str(self.attributes["source"])
+
+    @property
+    def type(self) -> str:
+        return str(self.attributes["type"])
+
+    @property
+    def workflow_id(self) -> str:
+        return str(self.attributes["workflowid"])
+
+    @property
+    def causation_id(self) -> str | None:
+        """The dispatch this event answers; None for one that came from outside."""
+        return self.attributes.get("causationid")
+
+    @property
+    def hops(self) -> int:
+        return int(self.attributes.get("hops", 0))
+
+    @property
+    def answer_index(self) -> int:
+        return int(self.attributes.get("answerindex", 0))
+
+    @property
+    def answer_count(self) -> int:
+        return int(self.attributes.get("answercount", 1))
+
+    @property
+    def key(self) -> str:
+        return event_key(self.source, self.id)
+
+    @classmethod
+    def new(cls, *, id: str, source: str, type: str, workflow_id: str, data: Any, **attributes: Any) -> Event:
+        """An event of our own. `attributes` are further context attributes; None leaves one out."""
+        base: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": id,
+            "source": source,
+            "type": type,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "workflowid": workflow_id,
+        }
+        base.update({name: value for name, value in attributes.items() if value is not None})
+        return cls(base, data)
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> Event:
+        """Read structured JSON.
+
+        Raises Rejected: `not-json`, or `not-a-cloudevent` with the attribute that is wrong.
+        """
+        try:
+            value = strictjson.loads(raw)
+        except ValueError as error:
+            raise Rejected("not-json", f"the value is not JSON ({error})") from None
+        return cls.from_object(value)
+
+    @classmethod
+    def from_object(cls, value: Any) -> Event:
+        """As `parse`, from the parsed JSON object."""
+        if not isinstance(value, dict):
+            raise Rejected("not-a-cloudevent", f"expected a JSON object, found {json_type(value)}")
+        attributes = {name: item for name, item in value.items() if name != "data"}
+        _check(attributes)
+        return cls(attributes, value.get("data"))
+
+    def object(self) -> dict[str, Any]:
+        return {**self.attributes, "data": self.data}
+
+    def json(self) -> str:
+        return strictjson.dumps(self.object())
+
+    def with_attributes(self, **attributes: Any) -> Event:
+        return Event({**self.attributes, **attributes}, self.data)
+
+
+def json_type(value: Any) -> str:
+    """The JSON name of a parsed value's type, for messages."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return {str: "string", int: "integer", float: "number", list: "array", dict: "object"}[type(value)]
+
+
+def _check(attributes: dict[str, Any]) -> None:
+    missing = [name for name in ("specversion", "id", "source", "type") if name not in attributes]
+    if missing:
+        raise _broken(missing[0], "required attribute is missing")
+    if "data_base64" in attributes:
+        raise _broken("data_base64", "binary data is not accepted; put JSON into 'data'")
+    for name, value in attributes.items():
+        if not isinstance(value, str | int | bool):
+            raise _broken(name, f"expected a string, integer or boolean, found {json_type(value)}")
+    typed: dict[str, Any] = {"time": datetime.now(UTC), **attributes}
+    if "time" in attributes:
+        typed["time"] = _time(attributes["time"])
+    try:
+        CloudEvent(typed)
+    except CloudEventValidationError as error:
+        name, problems = next(iter(error.errors.items()))
+        raise _broken(name, str(problems[0])) from None
+    workflow = attributes.get("workflowid")
+    if not isinstance(workflow, str) or not workflow:
+        raise _broken("workflowid", "extension attribute is missing; it names the workflow, as a string")
+    for name in ("id", "source", "workflowid"):
+        if len(attributes[name]) > MAX_ID_LENGTH:
+            raise _broken(name, f"longer than {MAX_ID_LENGTH} characters")
+    _check_answer(attributes)
+
+
+def _check_answer(attributes: dict[str, Any]) -> None:
+    if not isinstance(attributes.get("causationid", ""), str):
+        raise _broken("causationid", "expected a string")
+    for name, low in (("hops", 0), ("answerindex", 0), ("answercount", 1)):
+        value = attributes.get(name, low)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
+            raise _broken(name, f"expected an integer from {low}")
+    if attributes.get("answerindex", 0) >= attributes.get("answercount", 1):
+        raise _broken("answerindex", "expected less than answercount")
+
+
+def _time(value: Any) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise _broken("time", "expected an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
+    if moment.tzinfo is None:
+        raise _broken("time", "the time has no zone; end it with Z or an offset")
+    return moment
+
+
+def _broken(field: str, message: str) -> Rejected:
+    return Rejected("not-a-cloudevent", message, field)

@@ -1,0 +1,41 @@
+"""Stable ids: the same in every process, at every replay."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+
+
+def stable_hash(*parts: str) -> str:
+    """32 hex digits of SHA-256 over the parts, each with its length before it."""
+    digest = hashlib.sha256()
+    for part in parts:
+        raw = part.encode()
+        digest.update(len(raw).to_bytes(8, "big"))
+        digest.update(raw)
+    return digest.hexdigest()[:32]
+
+
+def event_key(source: str, event_id: str) -> str:
+    """Identity of an event: CloudEvents makes (source, id) unique."""
+    return stable_hash("event", source, event_id)
+
+
+def effect_key(source: str, event_id: str, agent: str) -> str:
+    """The same for every attempt at giving this event to this agent."""
+    return stable_hash("effect", source, event_id, agent)
+
+
+def dispatch_id(settles: str, agent: str, attempt: int) -> str:
+    """One delivery of what is settled to one agent, one attempt."""
+    return stable_hash("dispatch", settles, agent, str(attempt))
+
+
+def answer_id(effect: str, position: int) -> str:
+    """The event id of the answer at `position` (from 0) among those of one effect."""
+    return stable_hash("answer", effect, str(position))
+
+
+def shard_of(workflow_id: str, shards: int) -> int:
+    """The shard, 0 to shards - 1, that owns a workflow."""
+    return zlib.crc32(workflow_id.encode()) % shards

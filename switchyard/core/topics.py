@@ -1,0 +1,48 @@
+"""Names of topics and consumer groups: one namespace prefixes them all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The topics of one namespace. Raises ValueError where the namespace is no lower-case DNS label."""
+
+    namespace: str
+
+    def __post_init__(self) -> None:
+        if not NAMESPACE.fullmatch(self.namespace):
+            raise ValueError(
+                f"a namespace is lower-case letters, digits and dashes (1 to 64), not {self.namespace!r}"
+            )
+
+    @property
+    def agent_messages(self) -> str:
+        return self.named("agent-messages")
+
+    @property
+    def routing_decisions(self) -> str:
+        return self.named("routing-decisions")
+
+    @property
+    def workflow_status(self) -> str:
+        return self.named("workflow-status")
+
+    @property
+    def dead_letters(self) -> str:
+        return self.named("dead-letters")
+
+    def inbox(self, agent: str) -> str:
+        return self.named(f"agent.{agent}")
+
+    def named(self, name: str) -> str:
+        """Any other topic of the namespace, such as `incoming-leads`."""
+        return f"{self.namespace}.{name}"
+
+    def group(self, agent: str) -> str:
+        """The consumer group of an agent's workers."""
+        return f"{self.namespace}.{agent}"
