@@ -1,0 +1,89 @@
+"""An app: a folder with agents, contracts, a router's prompt, handlers and SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from switchyard.core.contract import Contract
+from switchyard.core.errors import AppError
+from switchyard.core.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
+from switchyard.core.registry import AgentsFile, Registry, problems_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class App:
+    """`folder` holds agents.yaml, contracts/ and handlers; `sql` its statements and tests."""
+
+    name: str
+    folder: Path
+    sql: Path
+    registry: Registry
+
+    @classmethod
+    def load(cls, name_or_path: str) -> App:
+        """An app that ships with Switchyard, by name, or any folder, by path.
+
+        Raises AppError with every problem found.
+        """
+        folder, sql = find(name_or_path)
+        registry = _registry(folder)
+        return cls(registry.app, folder, sql, registry)
+
+
+def shipped() -> list[str]:
+    """Names of the apps that ship with Switchyard."""
+    return sorted(path.parent.name for path in (ROOT / "agent_endpoints").glob("*/agents.yaml"))
+
+
+def find(name_or_path: str) -> tuple[Path, Path]:
+    """The folder of an app and the folder of its SQL. Raises AppError where there is none."""
+    if name_or_path in shipped():
+        return ROOT / "agent_endpoints" / name_or_path, ROOT / "sql" / name_or_path
+    folder = Path(name_or_path).expanduser().resolve()
+    if (folder / "agents.yaml").is_file():
+        return folder, folder / "sql"
+    raise AppError(
+        name_or_path,
+        [f"there is no such app; name one of {', '.join(shipped())}, or a folder with an agents.yaml"],
+    )
+
+
+def _registry(folder: Path) -> Registry:
+    file = _agents_file(folder)
+    problems: list[str] = []
+    contracts = {}
+    for path in sorted((folder / "contracts").glob("*.avsc")):
+        try:
+            contracts[path.name.removesuffix(".avsc")] = Contract.load(path).schema
+        except ValueError as error:
+            problems.append(f"contracts/{error}")
+    router = folder / "router.md"
+    prompt = router.read_text(encoding="utf-8") if router.is_file() else DEFAULT_ROUTER_PROMPT
+    problems += prompt_problems(prompt)
+    problems += problems_of(file, contracts)
+    if problems:
+        raise AppError(folder.name, problems)
+    return Registry(file, contracts, prompt)
+
+
+def _agents_file(folder: Path) -> AgentsFile:
+    try:
+        value = yaml.safe_load((folder / "agents.yaml").read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AppError(folder.name, [f"agents.yaml is not YAML: {' '.join(str(error).split())}"]) from None
+    try:
+        return AgentsFile.model_validate(value)
+    except ValidationError as error:
+        raise AppError(folder.name, [_sentence(item) for item in error.errors()]) from None
+
+
+def _sentence(error: object) -> str:
+    assert isinstance(error, dict)
+    place = ".".join(str(part) for part in error["loc"])
+    return f"agents.yaml: {place + ': ' if place else ''}{error['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,80 @@
+"""Dead letters: what cannot be handled, kept whole, with its reason and where it came from."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict, dataclass, replace
+
+from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a record was read: its Kafka topic, partition and offset."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One input that cannot be handled. `time` is milliseconds since 1970; `original` base64 of its bytes."""
+
+    reason: str
+    field: str
+    message: str
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    attempt: int
+    workflow_id: str | None
+    event_id: str | None
+    original: str
+
+    @classmethod
+    def of(
+        cls,
+        error: Rejected,
+        raw: bytes,
+        position: Position,
+        now: int,
+        *,
+        workflow_id: str | None = None,
+        event_id: str | None = None,
+        attempt: int = 0,
+    ) -> DeadLetter:
+        return cls(
+            error.reason,
+            error.field,
+            error.message,
+            position.topic,
+            position.partition,
+            position.offset,
+            now,
+            attempt,
+            workflow_id,
+            event_id,
+            base64.b64encode(raw).decode(),
+        )
+
+    @property
+    def raw(self) -> bytes:
+        return base64.b64decode(self.original)
+
+    def without_original(self) -> DeadLetter:
+        """For listings."""
+        return replace(self, original="")
+
+    def json(self) -> str:
+        return strictjson.dumps(asdict(self))
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> DeadLetter:
+        """Raises ValueError where this is not a dead letter."""
+        try:
+            return cls(**strictjson.loads(raw))
+        except TypeError as error:
+            raise ValueError(f"not a dead letter: {error}") from None

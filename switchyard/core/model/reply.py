@@ -1,0 +1,83 @@
+"""What a model is asked through, what it returns, how it fails, and what that costs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from switchyard.core.errors import SwitchyardError
+
+Check = Callable[[Any], str | None]
+"""Looks at a parsed answer; returns None, or the error to show the model."""
+
+FailureReason = Literal["unreachable", "rate-limited", "refused", "unusable-answer", "deadline"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens, as the server counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens
+        )
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a million tokens cost; always from settings, none is built in."""
+
+    prompt: float
+    completion: float
+
+
+def cost(usage: Usage, prices: Prices | None) -> float | None:
+    """The price of `usage`, or None where no prices are set."""
+    if prices is None:
+        return None
+    return (usage.prompt_tokens * prices.prompt + usage.completion_tokens * prices.completion) / 1_000_000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A checked answer. `calls` counts every HTTP call it took; usage and latency cover all of them."""
+
+    value: Any
+    usage: Usage
+    latency_ms: float
+    calls: int
+    model: str
+
+
+class ModelFailure(SwitchyardError):
+    """No usable answer. `message` is our own sentence: no text of an exception or a server, and no key."""
+
+    def __init__(
+        self, reason: FailureReason, message: str, *, calls: int = 0, usage: Usage | None = None
+    ) -> None:
+        super().__init__(reason, message)
+        self.reason: FailureReason = reason
+        self.message = message
+        self.calls = calls
+        self.usage = usage or Usage()
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+class ModelClient(Protocol):
+    """The seam between a decision and a model; a fake is one method."""
+
+    async def ask(
+        self,
+        messages: list[dict[str, str]],
+        schema: dict[str, Any],
+        *,
+        name: str,
+        purpose: str,
+        check: Check,
+    ) -> Reply:
+        """Return JSON that meets `schema` and `check`, or raise ModelFailure."""
+        ...

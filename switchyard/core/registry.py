@@ -1,0 +1,265 @@
+"""The registry: all agents of an app, read from `agents.yaml`.
+
+The one source for prompts, topics, allow-lists and contracts. It travels to Flink as JSON, so that a TaskManager
+needs no file of the app.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from switchyard.core import strictjson
+from switchyard.core.contract import Contract
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.core.ids import stable_hash
+
+AGENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+EVENT_TYPE = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
+RESERVED_NAMES = ("complete", "none")
+
+FAILED_TYPE = "agent.failed"
+FAILED_CONTRACT = {
+    "type": "record",
+    "name": "agent_failed",
+    "fields": [
+        {"name": "agent", "type": "string"},
+        {"name": "reason", "type": "string"},
+        {"name": "message", "type": "string"},
+    ],
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Agent(_Strict):
+    """One capability: what it is for, which events it takes, which it emits."""
+
+    name: str
+    description: str = Field(min_length=1)
+    accepts: tuple[str, ...] = Field(min_length=1)
+    emits: tuple[str, ...] = Field(min_length=1)
+    handler: str | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        if not AGENT_NAME.fullmatch(name) or len(name) > 64 or name in RESERVED_NAMES:
+            raise ValueError(
+                f"an agent's name is lower-case words joined by dashes, not {' or '.join(RESERVED_NAMES)}"
+            )
+        return name
+
+    @property
+    def function(self) -> str:
+        """`module:function` of the handler, in the app's folder."""
+        return self.handler or f"handlers:{self.name.replace('-', '_')}"
+
+
+class Input(_Strict):
+    """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
+
+    topic: str
+    type: str
+
+
+class AgentsFile(_Strict):
+    """The content of `agents.yaml`, before the app is checked as a whole."""
+
+    app: str
+    description: str = ""
+    starts: tuple[str, ...] = Field(min_length=1)
+    ends: tuple[str, ...] = ()
+    complete: str | None = None
+    fallback: str | None = None
+    hop_limit: int | None = Field(default=None, ge=1)
+    inputs: tuple[Input, ...] = ()
+    background: tuple[str, ...] = ()
+    agents: tuple[Agent, ...] = Field(min_length=1)
+
+    @field_validator("app")
+    @classmethod
+    def _app(cls, app: str) -> str:
+        if not AGENT_NAME.fullmatch(app) or len(app) > 40:
+            raise ValueError("an app's name is lower-case words joined by dashes, at most 40 characters")
+        return app
+
+
+class Registry:
+    """The agents of an app with the contracts of its event types.
+
+    `router_prompt` is the text of the app's `router.md`. Build it with `switchyard.core.app.App`, which checks it as a whole, or
+    from `json()` of another.
+    """
+
+    def __init__(
+        self, agents_file: AgentsFile, contracts: Mapping[str, Mapping[str, Any]], router_prompt: str
+    ):
+        self.file = agents_file
+        self.router_prompt = router_prompt
+        schemas = {**contracts, FAILED_TYPE: FAILED_CONTRACT}
+        self.contracts = {name: Contract.of(name, dict(schema)) for name, schema in schemas.items()}
+        self.agents = {agent.name: agent for agent in agents_file.agents}
+
+    @property
+    def app(self) -> str:
+        return self.file.app
+
+    @property
+    def hop_limit(self) -> int:
+        """The longest causal chain a workflow may have; by default the number of agents + 1."""
+        return self.file.hop_limit or len(self.agents) + 1
+
+    def ends(self, event_type: str) -> bool:
+        """Whether an event of this type ends its branch without a decision."""
+        return event_type in self.file.ends
+
+    def accepting(self, event_type: str) -> list[Agent]:
+        """The agents that can take this type, in the order of the file."""
+        return [agent for agent in self.agents.values() if event_type in agent.accepts]
+
+    def check(self, event: Event) -> None:
+        """Raise Rejected where the event's type is unknown or its data breaks the contract."""
+        contract = self.contracts.get(event.type)
+        if contract is None:
+            known = ", ".join(sorted(self.contracts))
+            raise Rejected("unknown-type", f"no contract for {event.type!r}; there are {known}", "type")
+        try:
+            contract.check(event.data)
+        except Rejected as error:
+            raise Rejected(
+                error.reason, error.message, "data." + error.field if error.field else "data"
+            ) from None
+
+    def json(self) -> str:
+        """Everything a decision rests on, as JSON text; `from_json` reads it."""
+        return strictjson.dumps(self._object())
+
+    @classmethod
+    def from_json(cls, text: str) -> Registry:
+        value = strictjson.loads(text)
+        return cls(AgentsFile.model_validate(value["agents"]), value["contracts"], value["router_prompt"])
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the agents and their contracts."""
+        value = self._object()
+        return stable_hash(strictjson.canonical([value["agents"], value["contracts"]]).decode())[:12]
+
+    @cached_property
+    def prompt_version(self) -> str:
+        """Hash of the router's prompt."""
+        return stable_hash(self.router_prompt)[:12]
+
+    def _object(self) -> dict[str, Any]:
+        contracts = {name: item.schema for name, item in self.contracts.items() if name != FAILED_TYPE}
+        return {
+            "agents": self.file.model_dump(mode="json"),
+            "contracts": contracts,
+            "router_prompt": self.router_prompt,
+        }
+
+
+def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
+    """One sentence for each thing in an app's `agents.yaml` that cannot work. Empty where it can."""
+    known = set(contracts)
+    agents = file.agents
+    names = [agent.name for agent in agents]
+    problems = [f"agent {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    used = {
+        **dict.fromkeys(file.starts, "starts"),
+        **dict.fromkeys(file.ends, "ends"),
+        **{item.type: f"input {item.topic}" for item in file.inputs},
+    }
+    for agent in agents:
+        used.update(dict.fromkeys((*agent.accepts, *agent.emits), f"agent {agent.name}"))
+    problems += [
+        f"event type {name!r} ({where}) has no contract; write contracts/{name}.avsc"
+        for name, where in used.items()
+        if name not in known
+    ]
+    problems += [f"event type {name!r} is reserved" for name in used if name == FAILED_TYPE]
+    problems += [
+        f"event type {name!r} must be lower-case words joined by dots or dashes"
+        for name in used
+        if not EVENT_TYPE.fullmatch(name)
+    ]
+    problems += [f"contracts/{name}.avsc is used by no agent" for name in sorted(known - used.keys())]
+    if file.fallback is not None and file.fallback not in names:
+        problems.append(f"fallback {file.fallback!r} is no agent; there are {', '.join(names)}")
+    problems += [
+        f"input {item.topic!r} makes {item.type!r}, which is not under starts"
+        for item in file.inputs
+        if item.type not in file.starts
+    ]
+    return problems + _unreachable(file) + _endless(file) + _alike(file)
+
+
+def _next(file: AgentsFile) -> dict[str, set[str]]:
+    """Agent → the agents that take what it emits."""
+    return {
+        a.name: {b.name for b in file.agents if set(a.emits) & set(b.accepts) - set(file.ends)}
+        for a in file.agents
+    }
+
+
+def _closure(graph: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    stack = list(start)
+    while stack:
+        name = stack.pop()
+        if name not in seen:
+            seen.add(name)
+            stack.extend(graph[name])
+    return seen
+
+
+def _unreachable(file: AgentsFile) -> list[str]:
+    first = [agent.name for agent in file.agents if set(agent.accepts) & set(file.starts)]
+    reached = _closure(_next(file), first)
+    return [
+        f"nothing can reach agent {agent.name!r}: no agent it could follow emits {' or '.join(agent.accepts)}"
+        for agent in file.agents
+        if agent.name not in reached
+    ]
+
+
+def _endless(file: AgentsFile) -> list[str]:
+    """Cycles that no branch leaves: none of their agents emits a type that ends, or that only others take."""
+    graph = _next(file)
+    problems = []
+    done: set[str] = set()
+    for agent in file.agents:
+        after = _closure(graph, graph[agent.name])
+        cycle = {name for name in after if agent.name in _closure(graph, graph[name])} | {agent.name}
+        if agent.name not in after or agent.name in done:
+            continue
+        done |= cycle
+        emitted = {name for a in file.agents if a.name in cycle for name in a.emits}
+        inside = {name for a in file.agents if a.name in cycle for name in a.accepts}
+        if not (emitted & set(file.ends)) and not emitted - inside and file.complete is None:
+            problems.append(
+                f"agents {', '.join(sorted(cycle))} can hand work to each other for ever; list a type under "
+                "ends:, or say under complete: when a workflow is complete"
+            )
+    return problems
+
+
+def _alike(file: AgentsFile) -> list[str]:
+    """Pairs that a router cannot tell apart: Jaccard similarity of the descriptions' words over 0.8."""
+    words = [set(re.findall(r"[a-z]+", agent.description.lower())) for agent in file.agents]
+    return [
+        f"the descriptions of {a.name!r} and {b.name!r} are too alike for a router to choose between"
+        for i, a in enumerate(file.agents)
+        for j, b in enumerate(file.agents[:i])
+        if a.name != b.name
+        and set(a.accepts) & set(b.accepts)
+        and len(words[i] & words[j]) > 0.8 * len(words[i] | words[j])
+    ]
