@@ -1,0 +1,1 @@
+"""The local stack: broker, Flink cluster, model and mail server, workers; each its own process."""

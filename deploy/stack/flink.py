@@ -1,0 +1,202 @@
+"""The local Flink session cluster, out of the apache-flink wheel and with a configuration of its own.
+
+The JVMs are started directly: the wheel's scripts would start four more of them to work out the memory
+settings that stand in this file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from deploy.stack.errors import StackError
+from deploy.stack.health import Health
+from deploy.stack.java import jars, java
+from deploy.stack.layout import Layout
+from deploy.stack.ports import LOOPBACK
+from deploy.stack.program import Program
+
+SLOTS = 8
+JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+JOBMANAGER_JVM = ("-Xms128m", "-Xmx512m", "-XX:MaxMetaspaceSize=256m")
+TASKMANAGER_JVM = (
+    "-XX:+UseG1GC",
+    "-Xms256m",
+    "-Xmx640m",
+    "-XX:MaxDirectMemorySize=256m",
+    "-XX:MaxMetaspaceSize=512m",
+)
+# Adds up to the flags above; managed memory is what RocksDB and the Python workers share.
+TASKMANAGER_MEMORY = {
+    "taskmanager.cpu.cores": 2.0,
+    "taskmanager.memory.framework.heap.size": "128m",
+    "taskmanager.memory.task.heap.size": "512m",
+    "taskmanager.memory.framework.off-heap.size": "128m",
+    "taskmanager.memory.task.off-heap.size": "0m",
+    "taskmanager.memory.network.min": "128m",
+    "taskmanager.memory.network.max": "128m",
+    "taskmanager.memory.managed.size": "512m",
+    "taskmanager.memory.jvm-metaspace.size": "512m",
+    "taskmanager.memory.jvm-overhead.min": "192m",
+    "taskmanager.memory.jvm-overhead.max": "192m",
+}
+
+_LOG4J = """\
+monitorInterval = 30
+rootLogger.level = INFO
+rootLogger.appenderRef.file.ref = file
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = ${sys:log.file}
+appender.file.filePattern = ${sys:log.file}.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 50MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 2
+logger.kafka.name = org.apache.kafka
+logger.kafka.level = WARN
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = WARN
+"""
+
+
+def wheel() -> Path:
+    """The Flink distribution inside the installed apache-flink package."""
+    spec = importlib.util.find_spec("pyflink")
+    if spec is None or not spec.submodule_search_locations:
+        raise StackError("apache-flink is not installed in this Python; run `make setup`.")
+    return Path(spec.submodule_search_locations[0])
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """What points Flink's processes and its command line at this cluster's folders."""
+    return {
+        "FLINK_CONF_DIR": str(layout.flink_conf),
+        "FLINK_LIB_DIR": str(layout.flink_lib),
+        "FLINK_OPT_DIR": str(wheel() / "opt"),
+        "FLINK_PLUGINS_DIR": str(layout.flink_plugins),
+        "FLINK_LOG_DIR": str(layout.log),
+    }
+
+
+def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
+    """The cluster's `config.yaml`; what a job does not set itself, it takes from here."""
+    java_options = yaml.safe_load((wheel() / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    return {
+        "env.java.opts.all": java_options["env"]["java"]["opts"]["all"],
+        "env.log.dir": str(layout.log),
+        "env.pid.dir": str(layout.run),
+        "jobmanager.rpc.address": LOOPBACK,
+        "jobmanager.rpc.port": ports["flink-rpc"],
+        "jobmanager.bind-host": LOOPBACK,
+        "jobmanager.memory.process.size": "1024m",
+        "blob.server.port": ports["flink-blob"],
+        "rest.address": LOOPBACK,
+        "rest.bind-address": LOOPBACK,
+        "rest.port": ports["flink"],
+        "rest.bind-port": ports["flink"],
+        "taskmanager.host": LOOPBACK,
+        "taskmanager.bind-host": LOOPBACK,
+        "taskmanager.rpc.port": ports["flink-taskmanager-rpc"],
+        "taskmanager.data.port": ports["flink-data"],
+        "taskmanager.numberOfTaskSlots": SLOTS,
+        **TASKMANAGER_MEMORY,
+        "heartbeat.interval": "1 s",
+        "heartbeat.timeout": "5 s",
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "500 ms",
+        "restart-strategy.exponential-delay.max-backoff": "10 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "1 min",
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": True,
+        "execution.checkpointing.interval": "1 s",
+        "execution.checkpointing.min-pause": "200 ms",
+        "execution.checkpointing.tolerable-failed-checkpoints": 100,
+        "execution.checkpointing.dir": layout.checkpoints.as_uri(),
+        "execution.checkpointing.savepoint-dir": layout.savepoints.as_uri(),
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": 2,
+        "io.tmp.dirs": str(layout.flink_tmp),
+        "web.tmpdir": str(layout.flink_tmp),
+        "classloader.check-leaked-classloader": False,
+        # The Python runner is on the cluster's class path once; a job brings the same jar along.
+        "classloader.parent-first-patterns.additional": "org.apache.beam.;pemja.",
+        "python.executable": sys.executable,
+        "python.client.executable": sys.executable,
+        "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+    }
+
+
+def prepare(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
+    """Write the cluster's configuration and say how to start JobManager and TaskManager."""
+    settings = config(layout, ports)
+    distribution = wheel()
+    conf_file = layout.flink_conf / "config.yaml"
+    conf_file.write_text(yaml.safe_dump(settings, sort_keys=False, width=10_000), encoding="utf-8")
+    (layout.flink_conf / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
+    for name in ("log4j-cli.properties", "log4j-session.properties"):
+        shutil.copyfile(distribution / "conf" / name, layout.flink_conf / name)
+    _link(layout.flink_lib, [*(distribution / "lib").glob("*.jar"), *_python_jars(distribution), *jars("flink")])
+    _link(layout.flink_plugins, [distribution / "plugins" / "metrics-prometheus"])
+    rest = f"http://{LOOPBACK}:{ports['flink']}"
+    return [
+        _program(layout, ports, "jobmanager", JOBMANAGER, JOBMANAGER_JVM, Health("flink", rest), 200),
+        _program(layout, ports, "taskmanager", TASKMANAGER, TASKMANAGER_JVM, Health("taskmanager", rest), 210),
+    ]
+
+
+def _program(
+    layout: Layout,
+    ports: Mapping[str, int],
+    role: str,
+    main_class: str,
+    jvm: Iterable[str],
+    health: Health,
+    priority: int,
+) -> Program:
+    options = str(config(layout, ports)["env.java.opts.all"]).split()
+    command = [
+        java(),
+        *jvm,
+        "-Xshare:auto",
+        *options,
+        f"-Dlog.file={layout.log / f'flink-{role}.log'}",
+        f"-Dlog4j.configurationFile={(layout.flink_conf / 'log4j.properties').as_uri()}",
+        "-classpath",
+        class_path(layout),
+        main_class,
+        "--configDir",
+        str(layout.flink_conf),
+        "-D",
+        f"metrics.reporter.prom.port={ports[f'{role}-metrics']}",
+    ]
+    port = ports["flink"] if role == "jobmanager" else ports["flink-taskmanager-rpc"]
+    env = environment(layout)
+    return Program(f"flink-{role}", command, env, port, health, log_suffix="out", priority=priority)
+
+
+def class_path(layout: Layout) -> str:
+    """Every jar of the cluster's lib folder, flink-dist last, as Flink's own scripts have it."""
+    found = sorted(layout.flink_lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+    return os.pathsep.join(str(jar) for jar in found)
+
+
+def _python_jars(distribution: Path) -> list[Path]:
+    return list((distribution / "opt").glob("flink-python-*.jar"))
+
+
+def _link(folder: Path, targets: Iterable[Path]) -> None:
+    for old in folder.iterdir():
+        old.unlink()
+    for target in targets:
+        (folder / target.name).symlink_to(target)

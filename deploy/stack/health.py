@@ -1,0 +1,91 @@
+"""Whether a server answers in its own protocol."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+Kind = Literal["kafka", "flink", "taskmanager", "http", "smtp", "none"]
+
+
+@dataclass(frozen=True)
+class Health:
+    """How to ask: by protocol, at `host:port` (kafka, smtp) or at a URL (flink, taskmanager, http)."""
+
+    kind: Kind
+    address: str = ""
+
+    def problem(self, timeout_s: float = 2.0) -> str | None:
+        """What is wrong, or None when the server is healthy."""
+        try:
+            return _CHECKS[self.kind](self.address, timeout_s)
+        except (OSError, ValueError, KafkaError) as error:
+            return f"no answer at {self.address} ({type(error).__name__})"
+
+
+def _kafka(address: str, timeout_s: float) -> str | None:
+    host, _, port = address.split(",")[0].rpartition(":")
+    socket.create_connection((host, int(port)), timeout_s).close()
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    admin = KafkaAdminClient(bootstrap_servers=address.split(","), request_timeout_ms=int(timeout_s * 1000))
+    try:
+        return None if admin.describe_cluster()["brokers"] else f"{address} names no broker"
+    finally:
+        admin.close()
+
+
+def _flink(address: str, timeout_s: float) -> str | None:
+    _get_json(f"{address}/overview", timeout_s)
+    return None
+
+
+def _taskmanager(address: str, timeout_s: float) -> str | None:
+    overview = _get_json(f"{address}/overview", timeout_s)
+    if overview["taskmanagers"] < 1 or overview["slots-total"] < 1:
+        return "not registered with the JobManager"
+    return None
+
+
+def _http(address: str, timeout_s: float) -> str | None:
+    with _open(address, timeout_s) as response:
+        return None if response.status == 200 else f"{address} answers {response.status}"
+
+
+def _smtp(address: str, timeout_s: float) -> str | None:
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout_s) as connection:
+        banner = connection.recv(512)
+        connection.sendall(b"QUIT\r\n")
+    return None if banner.startswith(b"220") else f"{address} is not a mail server"
+
+
+def _none(address: str, timeout_s: float) -> str | None:
+    return None
+
+
+def _get_json(url: str, timeout_s: float) -> Any:
+    with _open(url, timeout_s) as response:
+        return json.load(response)
+
+
+def _open(url: str, timeout_s: float) -> Any:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(url, timeout=timeout_s)
+
+
+_CHECKS = {
+    "kafka": _kafka,
+    "flink": _flink,
+    "taskmanager": _taskmanager,
+    "http": _http,
+    "smtp": _smtp,
+    "none": _none,
+}

@@ -1,0 +1,143 @@
+"""Where the local stack keeps its files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# A Unix socket path holds 107 bytes; supervisord appends a dot and its process id while it binds.
+SOCKET_PATH_LIMIT = 95
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders under one home, `./.switchyard` unless SWITCHYARD_HOME says otherwise."""
+
+    home: Path
+
+    @classmethod
+    def current(cls) -> Layout:
+        return cls(Path(os.environ.get("SWITCHYARD_HOME") or ".switchyard").absolute())
+
+    @property
+    def log(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def kafka(self) -> Path:
+        return self.home / "kafka"
+
+    @property
+    def flink(self) -> Path:
+        return self.home / "flink"
+
+    @property
+    def flink_conf(self) -> Path:
+        return self.flink / "conf"
+
+    @property
+    def flink_lib(self) -> Path:
+        return self.flink / "lib"
+
+    @property
+    def flink_plugins(self) -> Path:
+        return self.flink / "plugins"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.flink / "checkpoints"
+
+    @property
+    def savepoints(self) -> Path:
+        return self.flink / "savepoints"
+
+    @property
+    def flink_tmp(self) -> Path:
+        return self.flink / "tmp"
+
+    @property
+    def mail(self) -> Path:
+        return self.home / "mail"
+
+    @property
+    def run(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def programs(self) -> Path:
+        return self.run / "programs"
+
+    @property
+    def state(self) -> Path:
+        """The workers' databases."""
+        return self.home / "state"
+
+    @property
+    def supervisor_conf(self) -> Path:
+        return self.run / "supervisord.conf"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.log / "supervisord.log"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        return self.run / "supervisord.pid"
+
+    @property
+    def stack_file(self) -> Path:
+        return self.run / "stack.json"
+
+    @property
+    def ports_file(self) -> Path:
+        return self.run / "ports.json"
+
+    @property
+    def apps_file(self) -> Path:
+        return self.run / "apps.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.run / "lock"
+
+    @property
+    def socket(self) -> Path:
+        """Supervisord's socket; in a short folder of its own when the home's path is too long for one."""
+        path = self.run / "supervisor.sock"
+        return path if len(os.fsencode(path)) <= SOCKET_PATH_LIMIT else self.short_folder / "supervisor.sock"
+
+    @property
+    def short_folder(self) -> Path:
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"switchyard-{os.getuid()}-{digest}"
+
+    def make(self) -> None:
+        """Make every folder; what holds addresses and the socket is for this user only."""
+        for folder in (
+            self.log,
+            self.kafka,
+            self.flink_conf,
+            self.flink_lib,
+            self.flink_plugins,
+            self.checkpoints,
+            self.savepoints,
+            self.flink_tmp,
+            self.mail,
+            self.programs,
+            self.state,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run.chmod(0o700)
+        if self.socket.parent == self.short_folder:
+            self.short_folder.mkdir(mode=0o700, exist_ok=True)
+            if self.short_folder.stat().st_uid != os.getuid():
+                raise PermissionError(f"{self.short_folder} belongs to another user")
+
+    def remove(self) -> None:
+        """Remove all data; only for a stack that is down."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.rmtree(self.short_folder, ignore_errors=True)
