@@ -1,4 +1,4 @@
-"""One HTTP call to a chat-completions endpoint, and what it means. Only this module imports openai."""
+"""One HTTP call to a chat-completions endpoint, and what it means."""
 
 import asyncio
 import time
@@ -63,9 +63,7 @@ async def send(
     outcome: Exception
     try:
         async with asyncio.timeout(timeout_s):
-            completion = await client.chat.completions.create(
-                **body, extra_headers=dict(headers), timeout=timeout_s
-            )
+            completion = await client.chat.completions.create(**body, extra_headers=dict(headers), timeout=timeout_s)
             return _answered(completion)
     except (TimeoutError, openai.APITimeoutError):
         outcome = Transient("deadline", f"The model did not answer within {timeout_s:.3g} s.")
@@ -99,9 +97,7 @@ def _answered(completion: Any) -> Answered:
 def _meaning(error: openai.APIStatusError) -> Exception:
     status = error.status_code
     if status in (401, 403):
-        return ModelFailure(
-            "refused", f"The model endpoint refused the key (status {status}): check OPENAI_API_KEY."
-        )
+        return ModelFailure("refused", f"The model endpoint refused the key (status {status}): check OPENAI_API_KEY.")
     if status == 429 and error.code == "insufficient_quota":
         return ModelFailure("refused", "The account behind OPENAI_API_KEY has no quota left (status 429).")
     if status in _REQUEST_REJECTED:

@@ -1,20 +1,16 @@
 """Asks an OpenAI-compatible endpoint for JSON: constrained by schema if possible, checked always."""
 
 import asyncio
-import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
-
 from switchyard.core.model.access import MissingKey, check_reachable, endpoint, sendable
-from switchyard.core.model.answer import UnusableText, correction, parse, violation, with_schema_in_prompt
-from switchyard.core.model.reply import Check, ModelFailure, Reply, Usage
+from switchyard.core.model.reply import Check, ModelFailure, Reply
 
 if TYPE_CHECKING:
     import openai
 
-    from switchyard.core.model.attempt import Answered
+    from switchyard.core.model.asking import Refusals
 
 
 class OpenAIModel:
@@ -46,12 +42,10 @@ class OpenAIModel:
         self._api_key = api_key
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s or deadline_s / 2
-        self._backoff_s = backoff_s
-        self._backoff_max_s = backoff_max_s
+        self._backoff = (backoff_s, backoff_max_s)
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._temperature_refused = False
-        self._schemas_refused: set[str] = set()
+        self._refusals: Refusals | None = None
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r} at {endpoint(self.base_url)})"
@@ -69,13 +63,25 @@ class OpenAIModel:
 
         Raises ModelFailure; its `calls` and `usage` say what was spent in vain.
         """
+        from switchyard.core.model.asking import Asking, Patience, Refusals
+
         started = time.monotonic()
-        asking = _Asking(self, schema, name, purpose, started + self._deadline_s)
+        self._refusals = self._refusals or Refusals()
+        asking = Asking(
+            self._client_of_this_loop(),
+            self.model,
+            schema,
+            name,
+            {"X-Switchyard-Purpose": purpose, "X-Switchyard-Namespace": self.namespace},
+            Patience(self._deadline_s, self._attempt_s, *self._backoff),
+            self._refusals,
+            started + self._deadline_s,
+        )
         try:
             async with asyncio.timeout(self._deadline_s):
                 value, model = await asking.usable(messages, check)
         except TimeoutError:
-            failure = ModelFailure("deadline", f"The model did not answer within {self._deadline_s:.3g} s.")
+            failure = asking.out_of_time()
         except ModelFailure as raised:
             failure = raised
         else:
@@ -97,110 +103,3 @@ class OpenAIModel:
         if self._client is None or self._loop is not loop:
             self._client, self._loop = new_client(self.base_url, self._api_key), loop
         return self._client
-
-
-class _Asking:
-    """One ask under way: what it has spent and what it may still spend."""
-
-    def __init__(
-        self, owner: OpenAIModel, schema: dict[str, Any], name: str, purpose: str, deadline: float
-    ) -> None:
-        self.calls = 0
-        self.usage = Usage()
-        self._owner = owner
-        self._schema = schema
-        self._name = name
-        self._deadline = deadline
-        self._headers = {"X-Switchyard-Purpose": purpose, "X-Switchyard-Namespace": owner.namespace}
-
-    async def usable(self, messages: list[dict[str, str]], check: Check | None) -> tuple[Any, str]:
-        problem = ""
-        for _ in range(2):
-            answered = await self._answered(messages)
-            if answered.problem is None:
-                try:
-                    value = parse(answered.text)
-                    found = violation(value, self._schema) or (check(value) if check else None)
-                    if found is None:
-                        return value, answered.model
-                    problem = found
-                except UnusableText as error:
-                    problem = str(error)
-            else:
-                problem = answered.problem
-            messages = messages + correction(answered.text, problem)
-        raise ModelFailure(
-            "unusable-answer", f"The model's answer was unusable twice, the last time: {problem}."
-        )
-
-    async def _answered(self, messages: list[dict[str, str]]) -> "Answered":
-        """One answer, leaving out what this server is known, or now turns out, not to take."""
-        from switchyard.core.model.attempt import NotTaken
-
-        owner = self._owner
-        cold = not owner._temperature_refused
-        constrained = self._name not in owner._schemas_refused
-        while True:
-            try:
-                answered = await self._patient(self._body(messages, cold, constrained))
-            except NotTaken as refusal:
-                status = refusal.status
-                if cold and refusal.names_temperature:
-                    cold = False
-                    continue
-                if constrained:
-                    constrained = False
-                    continue
-            else:
-                owner._temperature_refused = owner._temperature_refused or not cold
-                if not constrained:
-                    owner._schemas_refused.add(self._name)
-                return answered
-            raise ModelFailure(
-                "refused",
-                f"The model endpoint does not take the request (status {status}): "
-                "check OPENAI_BASE_URL and SWITCHYARD_MODEL.",
-            )
-
-    def _body(self, messages: list[dict[str, str]], cold: bool, constrained: bool) -> dict[str, Any]:
-        body: dict[str, Any] = {"model": self._owner.model, "messages": messages}
-        if cold:
-            body["temperature"] = 0
-        if constrained:
-            shape = {"name": self._name, "schema": self._schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": shape}
-        else:
-            body["messages"] = with_schema_in_prompt(messages, self._schema)
-        return body
-
-    async def _patient(self, body: dict[str, Any]) -> "Answered":
-        """Retry what is worth it, as long as the next try can still begin before the deadline."""
-        from switchyard.core.model.attempt import Transient
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Transient), wait=self._pause, stop=self._too_late, reraise=True
-        )
-        try:
-            return await retrying(self._once, body)
-        except Transient as transient:
-            failure = ModelFailure(transient.reason, transient.message)
-        raise failure
-
-    async def _once(self, body: dict[str, Any]) -> "Answered":
-        from switchyard.core.model.attempt import send
-
-        self.calls += 1
-        left_s = max(self._deadline - time.monotonic(), 0.001)
-        timeout_s = min(self._owner._attempt_s, left_s)
-        answered = await send(self._owner._client_of_this_loop(), body, self._headers, timeout_s)
-        self.usage += answered.usage
-        return answered
-
-    def _pause(self, state: RetryCallState) -> float:
-        longest = min(self._owner._backoff_s * 2.0 ** (state.attempt_number - 1), self._owner._backoff_max_s)
-        asked = state.outcome.exception() if state.outcome else None
-        wait_s: float = getattr(asked, "retry_after_s", 0.0)
-        return wait_s + longest * random.uniform(0.5, 1.0)
-
-    def _too_late(self, state: RetryCallState) -> bool:
-        return time.monotonic() + state.upcoming_sleep >= self._deadline

@@ -20,9 +20,7 @@ class Usage:
     completion_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(
-            self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens
-        )
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,7 @@ class Reply:
 class ModelFailure(SwitchyardError):
     """No usable answer. `message` is our own sentence: no text of an exception or a server, and no key."""
 
-    def __init__(
-        self, reason: FailureReason, message: str, *, calls: int = 0, usage: Usage | None = None
-    ) -> None:
+    def __init__(self, reason: FailureReason, message: str, *, calls: int = 0, usage: Usage | None = None) -> None:
         super().__init__(reason, message)
         self.reason: FailureReason = reason
         self.message = message
