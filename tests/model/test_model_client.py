@@ -128,9 +128,9 @@ def test_the_model_sees_its_error_once(bad: Any) -> None:
 
 def test_a_check_of_the_caller_counts_as_much_as_the_schema() -> None:
     with ScriptedServer([Action(answer={"agents": ["b"]}), GOOD_ANSWER]) as server:
-        (reply,) = ask(model_at(server), check=lambda value: None if value == GOOD else "b is asleep")
+        (reply,) = ask(model_at(server), check=lambda value: None if value == GOOD else "b is asleep.")
     assert reply.value == GOOD
-    assert "b is asleep" in server.calls[1].body["messages"][-1]["content"]
+    assert "b is asleep. Answer again" in server.calls[1].body["messages"][-1]["content"]
 
 
 def test_twice_unusable_is_a_failure_that_says_what_it_cost() -> None:

@@ -64,7 +64,7 @@ class Asking:
                     found = violation(value, self.schema) or (check(value) if check else None)
                     if found is None:
                         return value, answered.model
-                    problem = found
+                    problem = found.rstrip(".")
                 except UnusableText as error:
                     problem = str(error)
             else:
