@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping
 
 from deploy.stack.errors import StackError
+from deploy.stack.flink import logging_jars
 from deploy.stack.health import Health
 from deploy.stack.java import QUICK_START, jars, java
 from deploy.stack.layout import Layout
@@ -78,7 +79,8 @@ def prepare(layout: Layout, ports: Mapping[str, int]) -> Program:
     properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
     log4j = layout.kafka / "log4j2.properties"
     log4j.write_text(_LOG4J, encoding="utf-8")
-    class_path = os.pathsep.join(str(jar) for jar in jars("kafka"))
+    own = [jar for jar in jars("kafka") if not jar.name.startswith("log4j-")]
+    class_path = os.pathsep.join(str(jar) for jar in [*logging_jars(), *own])
     common = [f"-Dlog4j2.configurationFile={log4j.as_uri()}", "-cp", class_path]
     if not (layout.kafka / "data" / "meta.properties").exists():
         _format(layout, [*common, "kafka.tools.StorageTool"], str(properties))

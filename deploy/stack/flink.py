@@ -48,6 +48,7 @@ TASKMANAGER_MEMORY = {
     "taskmanager.memory.jvm-overhead.max": "192m",
 }
 
+# Beam logs a Python worker's environment, keys included, as the payload of a message.
 _LOG4J = """\
 monitorInterval = 30
 rootLogger.level = INFO
@@ -57,7 +58,7 @@ appender.file.name = file
 appender.file.fileName = ${sys:log.file}
 appender.file.filePattern = ${sys:log.file}.%i
 appender.file.layout.type = PatternLayout
-appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+appender.file.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %c - %replace{%m%n%xEx}{payload: ".*"}{payload withheld}
 appender.file.policies.type = Policies
 appender.file.policies.size.type = SizeBasedTriggeringPolicy
 appender.file.policies.size.size = 50MB
@@ -67,6 +68,8 @@ logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.pekko.name = org.apache.pekko
 logger.pekko.level = WARN
+logger.metrics.name = org.apache.flink.metrics.MetricGroup
+logger.metrics.level = ERROR
 """
 
 
@@ -113,6 +116,10 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         **TASKMANAGER_MEMORY,
         "heartbeat.interval": "1 s",
         "heartbeat.timeout": "5 s",
+        # A TaskManager that is there before its JobManager asks again soon.
+        "cluster.registration.error-delay": "500 ms",
+        "cluster.registration.refused-registration-delay": "1 s",
+        "cluster.registration.max-timeout": "2 s",
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "500 ms",
         "restart-strategy.exponential-delay.max-backoff": "10 s",
@@ -133,6 +140,7 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         "classloader.parent-first-patterns.additional": "org.apache.beam.;pemja.",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
+        "state.backend.rocksdb.log.dir": str(layout.flink_tmp),
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
     }
 
@@ -146,6 +154,7 @@ def prepare(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
     (layout.flink_conf / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
     for name in ("log4j-cli.properties", "log4j-session.properties"):
         shutil.copyfile(distribution / "conf" / name, layout.flink_conf / name)
+    _empty(layout.flink_tmp)
     _link(layout.flink_lib, [*(distribution / "lib").glob("*.jar"), *_python_jars(distribution), *jars("flink")])
     _link(layout.flink_plugins, [distribution / "plugins" / "metrics-prometheus"])
     rest = f"http://{LOOPBACK}:{ports['flink']}"
@@ -166,6 +175,7 @@ def _program(
 ) -> Program:
     options = str(config(layout, ports)["env.java.opts.all"]).split()
     command = [
+        *(sys.executable, "-P", "-m", "deploy.stack.successor"),
         java(),
         *jvm,
         "-Xshare:auto",
@@ -195,8 +205,22 @@ def _python_jars(distribution: Path) -> list[Path]:
     return list((distribution / "opt").glob("flink-python-*.jar"))
 
 
+def logging_jars() -> list[Path]:
+    """Log4j with its binding for slf4j, which the broker's own jars lack."""
+    names = ("log4j-api", "log4j-core", "log4j-slf4j-impl")
+    return [jar for name in names for jar in (wheel() / "lib").glob(f"{name}-*.jar")]
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an earlier cluster left in a folder."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink()
+
+
 def _link(folder: Path, targets: Iterable[Path]) -> None:
-    for old in folder.iterdir():
-        old.unlink()
+    _empty(folder)
     for target in targets:
         (folder / target.name).symlink_to(target)

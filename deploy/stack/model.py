@@ -22,7 +22,7 @@ def embedded_url(port: int) -> str:
 def embedded(layout: Layout, port: int, delay_s: float) -> Program:
     """The model server that stands in when no endpoint is set."""
     command = [
-        *(sys.executable, "-m", "deploy.model_server", "--port", str(port)),
+        *(sys.executable, "-P", "-m", "deploy.model_server", "--port", str(port)),
         *("--delay-s", str(delay_s), "--apps", str(layout.apps_file)),
     ]
     health = Health("http", f"http://{LOOPBACK}:{port}/health")

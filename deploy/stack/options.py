@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from switchyard.core.settings import Settings
+
 
 @dataclass(frozen=True)
 class StackOptions:
@@ -20,3 +22,13 @@ class StackOptions:
     embedded_model_delay_s: float = 0.0
     ports: Mapping[str, int] = field(default_factory=dict)
     timeout_s: float = 120.0
+
+    @classmethod
+    def of(cls, settings: Settings, ports: Mapping[str, int] | None = None) -> StackOptions:
+        return cls(
+            settings.kafka,
+            settings.flink,
+            settings.openai_base_url,
+            settings.embedded_model_delay_s,
+            ports or {},
+        )

@@ -61,10 +61,11 @@ def choose(wanted: Mapping[str, int], last: Mapping[str, int]) -> dict[str, int]
             )
     chosen = dict(wanted)
     for name in NAMES:
-        port = last.get(name)
-        if name not in chosen:
-            reusable = port is not None and port not in chosen.values() and is_free(port)
-            chosen[name] = port if port is not None and reusable else free_port(chosen.values())
+        before = last.get(name)
+        if name not in chosen and before is not None and before not in chosen.values() and is_free(before):
+            chosen[name] = before
+        elif name not in chosen:
+            chosen[name] = free_port(chosen.values())
     return chosen
 
 

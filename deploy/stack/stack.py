@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from deploy.stack import broker, flink, model, ports, sweep
-from deploy.stack.apps import App
+from deploy.stack.apps import Served
 from deploy.stack.errors import StackError
 from deploy.stack.health import Health
 from deploy.stack.info import ProgramRecord, StackInfo
@@ -47,7 +47,7 @@ class Stack:
 
     def up(self, apps: Sequence[str | Path], options: StackOptions, report: Report = lambda line: None) -> StackInfo:
         """Start what is not there yet and wait until all of it is healthy."""
-        wanted = [App.find(app) for app in apps]
+        wanted = [Served.find(app) for app in apps]
         with self._locked():
             info = self.info()
             if info is None:
@@ -64,7 +64,7 @@ class Stack:
 
     def add_app(self, app: str | Path, namespace: str | None = None, env: Mapping[str, str] | None = None) -> StackInfo:
         """Run an app's worker under a namespace of its own and wait until it is healthy."""
-        found = App.find(app, namespace)
+        found = Served.find(app, namespace)
         with self._locked():
             info = self._add_app(self._running(), found, env or {})
         wait_healthy(self.supervisor, info, [found.program], StackOptions().timeout_s, _silent)
@@ -116,7 +116,7 @@ class Stack:
             self.layout.remove()
         return ran
 
-    def _start(self, apps: Sequence[App], options: StackOptions, report: Report) -> StackInfo:
+    def _start(self, apps: Sequence[Served], options: StackOptions, report: Report) -> StackInfo:
         self._stop(_silent)
         self._check_external(options)
         chosen = ports.choose(options.ports, self._last_ports())
@@ -146,7 +146,7 @@ class Stack:
         if options.model_base_url is None:
             yield model.embedded(self.layout, chosen["model"], options.embedded_model_delay_s)
         port = chosen["smtp"]
-        command = [sys.executable, "-m", "deploy.stack.mail_server", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "deploy.stack.mail_server", "--port", str(port)]
         yield Program(
             "mail",
             [*command, "--folder", str(self.layout.mail)],
@@ -185,7 +185,7 @@ class Stack:
         self.supervisor.add(program)
         return info
 
-    def _add_app(self, info: StackInfo, app: App, env: Mapping[str, str] | None = None) -> StackInfo:
+    def _add_app(self, info: StackInfo, app: Served, env: Mapping[str, str] | None = None) -> StackInfo:
         info = replace(info, apps={**info.apps, app.namespace: str(app.folder)})
         self._save(info)
         taken = [record.port for record in info.programs.values() if record.port is not None]
@@ -196,7 +196,7 @@ class Stack:
             "SWITCHYARD_HOME": str(info.home),
             "SWITCHYARD_KAFKA": info.kafka,
             "SWITCHYARD_FLINK": info.flink,
-            "SWITCHYARD_SMTP": f"{info.smtp_host}:{info.smtp_port}",
+            "SWITCHYARD_SMTP": os.environ.get("SWITCHYARD_SMTP") or f"{info.smtp_host}:{info.smtp_port}",
         }
 
     def _save(self, info: StackInfo) -> None:

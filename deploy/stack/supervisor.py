@@ -52,7 +52,7 @@ class Supervisor:
         self.layout.supervisor_conf.write_text(conf(self.layout), encoding="utf-8")
         with (self.layout.log / "supervisord.out").open("ab") as out:
             subprocess.run(
-                [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.layout.supervisor_conf)],
+                [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(self.layout.supervisor_conf)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 
 import psutil
 
 # Every process of a stack inherits this variable from its supervisord.
 MARK = "SWITCHYARD_STACK_ID"
+# Supervisord gives it to each program, whose children inherit it.
+PROGRAM = "SUPERVISOR_PROCESS_NAME"
 
 
-def members(stack_id: str) -> list[psutil.Process]:
-    """All living processes that carry this stack's mark."""
+def members(stack_id: str, program: str | None = None) -> list[psutil.Process]:
+    """All living processes that carry this stack's mark, or those that one program of it started."""
     found = []
     for process in psutil.process_iter():
         try:
-            marked = process.pid != os.getpid() and process.environ().get(MARK) == stack_id
-            if marked and process.status() != psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            env = process.environ()
+            if env.get(MARK) == stack_id and program in (None, env.get(PROGRAM)):
                 found.append(process)
         except psutil.Error:
             continue
@@ -27,19 +33,15 @@ def stop_members(stack_id: str, patience_s: float = 5.0) -> int:
     """Ask what is left to end, then kill it; answers how many there were."""
     left = members(stack_id)
     for process in left:
-        _signal(process, hard=False)
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
     _, stubborn = psutil.wait_procs(left, timeout=patience_s)
-    for process in stubborn:
-        _signal(process, hard=True)
-    psutil.wait_procs(stubborn, timeout=patience_s)
+    kill(stubborn)
     return len(left)
 
 
-def _signal(process: psutil.Process, hard: bool) -> None:
-    try:
-        if hard:
+def kill(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
             process.kill()
-        else:
-            process.terminate()
-    except psutil.Error:
-        pass
+    psutil.wait_procs(processes, timeout=5.0)

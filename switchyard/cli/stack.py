@@ -1,0 +1,106 @@
+"""The commands `up`, `down` and `status`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from switchyard.core.errors import SwitchyardError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deploy.stack.status import ProgramStatus
+
+Kafka = Annotated[str | None, typer.Option("--kafka", help="Use this Kafka (host:port) and start none.")]
+Flink = Annotated[str | None, typer.Option("--flink", help="Use this Flink (http://host:port) and start none.")]
+
+
+def up(
+    apps: Annotated[list[str] | None, typer.Argument(help="Names or folders of apps; sdr if none is given.")] = None,
+    kafka: Kafka = None,
+    flink: Flink = None,
+    port: Annotated[
+        list[str] | None, typer.Option("--port", metavar="NAME=N", help="A port, such as flink=8081; may be repeated.")
+    ] = None,
+) -> None:
+    """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
+    from deploy.stack.options import StackOptions
+    from deploy.stack.stack import Stack
+    from switchyard.core.settings import Settings
+
+    try:
+        options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
+        info = Stack().up(apps or ["sdr"], options, typer.echo)
+    except SwitchyardError as error:
+        raise _failed(error) from None
+    model = "embedded offline model" if info.model_embedded else "model"
+    typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
+    typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: switchyard down")
+
+
+def down(
+    clean: Annotated[bool, typer.Option("--clean", help="Remove all data, too.")] = False,
+) -> None:
+    """Stop what `up` started; data stays unless --clean is given."""
+    from deploy.stack.stack import Stack
+
+    try:
+        ran = Stack().down(clean, typer.echo)
+    except SwitchyardError as error:
+        raise _failed(error) from None
+    data = "its data is removed" if clean else "its data is kept"
+    typer.echo(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
+) -> None:
+    """Show each process, its port, health and restarts. Exit 1 unless all are healthy."""
+    from deploy.stack.stack import Stack
+
+    try:
+        found = Stack().status()
+    except SwitchyardError as error:
+        raise _failed(error) from None
+    if as_json:
+        for item in found:
+            typer.echo(json.dumps(asdict(item)))
+    elif found:
+        Console().print(_table(found))
+    else:
+        typer.echo("The stack is not up. Start it: switchyard up")
+    if not found or not all(item.healthy for item in found):
+        raise typer.Exit(1)
+
+
+def _table(found: Sequence[ProgramStatus]) -> Table:
+    table = Table(box=None, header_style="bold")
+    for heading in ("process", "pid", "port", "health", "restarts", "uptime"):
+        table.add_column(heading, justify="left" if heading in ("process", "health") else "right")
+    for item in found:
+        cells = (item.pid, item.port, item.restarts, None if item.uptime is None else f"{item.uptime:.0f} s")
+        pid, port, restarts, uptime = ("-" if cell is None else str(cell) for cell in cells)
+        colour = "green" if item.healthy else "red"
+        table.add_row(item.process, pid, port, f"[{colour}]{item.health}[/]", restarts, uptime)
+    return table
+
+
+def _ports(pairs: Sequence[str]) -> dict[str, int]:
+    ports = {}
+    for pair in pairs:
+        name, _, number = pair.partition("=")
+        if not number.isdecimal() or not 0 < int(number) < 65536:
+            raise SwitchyardError(f"--port {pair}: write NAME=NUMBER, for example flink=8081.")
+        ports[name] = int(number)
+    return ports
+
+
+def _failed(error: SwitchyardError) -> typer.Exit:
+    typer.echo(str(error), err=True)
+    return typer.Exit(1)

@@ -1,0 +1,66 @@
+"""The mail server, spoken to by a real SMTP client."""
+
+from __future__ import annotations
+
+import smtplib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from deploy.stack.mail_server import slug
+from deploy.stack.ports import free_port
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    port, folder = free_port(), tmp_path / "mail"
+    command = [sys.executable, "-m", "deploy.stack.mail_server", "--port", str(port), "--folder", str(folder)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        try:
+            smtplib.SMTP("127.0.0.1", port, timeout=2).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield port, folder
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def mail(message_id: str | None, text: str = "hello") -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.com", "b@example.com", "Grüße"
+    if message_id is not None:
+        message["Message-ID"] = message_id
+    message.set_content(text)
+    return message
+
+
+def test_each_mail_is_a_file_and_a_repeated_message_id_is_kept_apart(server: tuple[int, Path]) -> None:
+    port, folder = server
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        for text in ("one", "two", "three"):
+            client.send_message(mail("<Lead_7/../x@switchyard>", text))
+        client.send_message(mail("<lead-7.x@switchyard>"))
+    names = sorted(path.name for path in folder.iterdir())
+    first = slug("<Lead_7/../x@switchyard>")
+    assert first.startswith("lead-7-..-x-")
+    expected = [f"{first}.eml", f"{first}.repeat.eml", f"{first}.2.repeat.eml", f"{slug('<lead-7.x@switchyard>')}.eml"]
+    assert names == sorted(expected)
+    assert b"one" in (folder / f"{first}.eml").read_bytes()
+    assert b"three" in (folder / f"{first}.2.repeat.eml").read_bytes()
+
+
+def test_a_mail_without_a_message_id_is_refused(server: tuple[int, Path]) -> None:
+    port, folder = server
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client, pytest.raises(smtplib.SMTPDataError) as refused:
+        client.send_message(mail(None))
+    assert refused.value.smtp_code == 550
+    assert b"no Message-ID" in refused.value.smtp_error
+    assert not list(folder.iterdir())

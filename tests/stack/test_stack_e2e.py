@@ -1,0 +1,133 @@
+"""The stack for real: up, up again, a hard kill, status, down; nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from deploy.stack import sweep
+from deploy.stack.errors import StackError
+from deploy.stack.health import Health
+from deploy.stack.layout import Layout
+from deploy.stack.options import StackOptions
+from deploy.stack.ports import free_port
+from deploy.stack.stack import Stack
+from deploy.stack.status import ProgramStatus
+from switchyard.cli.stack import status
+from switchyard.core.app import shipped
+
+pytestmark = pytest.mark.e2e
+
+KEY = "sk-of-this-test-alone"
+APPS = ["sdr"] if "sdr" in shipped() else []
+UP = """
+import json, sys
+from deploy.stack.options import StackOptions
+from deploy.stack.stack import Stack
+Stack().up(json.loads(sys.argv[1]), StackOptions(), lambda line: print(line, flush=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SWITCHYARD_HOME", str(home))
+        for variable in ("OPENAI_BASE_URL", "SWITCHYARD_MODEL", "SWITCHYARD_KAFKA", "SWITCHYARD_FLINK"):
+            patch.delenv(variable, raising=False)
+        patch.setenv("OPENAI_API_KEY", KEY)
+        stack = Stack(Layout(home))
+        yield stack
+        stack.down(clean=True)
+
+
+def processes(stack: Stack) -> dict[str, ProgramStatus]:
+    return {item.process: item for item in stack.status()}
+
+
+def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
+    # `up` in a process of its own, its output through a pipe: the call returns only if nothing holds the pipe.
+    began = time.monotonic()
+    first = subprocess.run([sys.executable, "-c", UP, json.dumps(APPS)], capture_output=True, text=True, timeout=150)
+    assert first.returncode == 0, first.stderr
+    assert time.monotonic() - began < 60
+    info = stack.info()
+    assert info is not None
+    before = processes(stack)
+    names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail"}
+    assert set(before) == names | {f"worker-{app}" for app in APPS}
+    assert all(item.healthy and item.restarts == 0 for item in before.values())
+    assert all(f"{name} is healthy" in first.stdout for name in before)
+
+    lines: list[str] = []
+    assert stack.up(APPS, StackOptions(), lines.append) == info
+    assert lines == ["The stack is up already; nothing was changed."]
+    assert {name: item.pid for name, item in processes(stack).items()} == {
+        name: item.pid for name, item in before.items()
+    }
+    with pytest.raises(StackError, match="switchyard down"):
+        stack.up([], StackOptions(kafka="127.0.0.1:1"), lines.append)
+
+    killed = before["mail"].pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    after = wait_for(stack, "mail", killed)
+    assert after.restarts == 1
+
+    port = free_port()
+    web = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with_web = stack.add_program("web", web, health=Health("http", f"http://127.0.0.1:{port}"), port=port)
+    assert with_web.programs["web"].port == port
+    stack.remove_program("web")
+    assert "web" not in processes(stack)
+
+    shown = status_lines()
+    assert {line["process"] for line in shown} == set(before)
+    assert set(shown[0]) == {"process", "pid", "port", "health", "restarts", "uptime"}
+
+    members = sweep.members(info.stack_id)
+    assert len(members) > len(before)
+    assert stack.down()
+    assert not [process for process in members if psutil.pid_exists(process.pid) and process.is_running()]
+    assert stack.status() == []
+    assert not stack.down()
+    assert (stack.layout.kafka / "data" / "meta.properties").exists()
+    holding = [path for path in stack.layout.home.rglob("*") if path.is_file() and KEY.encode() in read(path)]
+    assert holding == []
+
+    assert not stack.down(clean=True)
+    assert not stack.layout.home.exists()
+
+
+def wait_for(stack: Stack, name: str, old_pid: int) -> ProgramStatus:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        item = processes(stack)[name]
+        if item.healthy and item.pid != old_pid:
+            return item
+        time.sleep(0.2)
+    raise AssertionError(f"{name} did not come back")
+
+
+def status_lines() -> list[dict[str, object]]:
+    import typer
+
+    app = typer.Typer()
+    app.command()(status)
+    result = CliRunner().invoke(app, ["--json"])
+    assert result.exit_code == 0
+    return [json.loads(line) for line in result.output.splitlines()]
+
+
+def read(path: Path) -> bytes:
+    return b"" if path.is_symlink() else path.read_bytes()
