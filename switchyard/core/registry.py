@@ -52,9 +52,7 @@ class Agent(_Strict):
     @classmethod
     def _name(cls, name: str) -> str:
         if not AGENT_NAME.fullmatch(name) or len(name) > 64 or name in RESERVED_NAMES:
-            raise ValueError(
-                f"an agent's name is lower-case words joined by dashes, not {' or '.join(RESERVED_NAMES)}"
-            )
+            raise ValueError(f"an agent's name is lower-case words joined by dashes, not {' or '.join(RESERVED_NAMES)}")
         return name
 
     @property
@@ -95,13 +93,11 @@ class AgentsFile(_Strict):
 class Registry:
     """The agents of an app with the contracts of its event types.
 
-    `router_prompt` is the text of the app's `router.md`. Build it with `switchyard.core.app.App`, which checks it as a whole, or
-    from `json()` of another.
+    `router_prompt` is the text of the app's `router.md`. Build it with `switchyard.core.app.App`, which checks it as
+    a whole, or from `json()` of another.
     """
 
-    def __init__(
-        self, agents_file: AgentsFile, contracts: Mapping[str, Mapping[str, Any]], router_prompt: str
-    ):
+    def __init__(self, agents_file: AgentsFile, contracts: Mapping[str, Mapping[str, Any]], router_prompt: str):
         self.file = agents_file
         self.router_prompt = router_prompt
         schemas = {**contracts, FAILED_TYPE: FAILED_CONTRACT}
@@ -134,9 +130,7 @@ class Registry:
         try:
             contract.check(event.data)
         except Rejected as error:
-            raise Rejected(
-                error.reason, error.message, "data." + error.field if error.field else "data"
-            ) from None
+            raise Rejected(error.reason, error.message, "data." + error.field if error.field else "data") from None
 
     def json(self) -> str:
         """Everything a decision rests on, as JSON text; `from_json` reads it."""
@@ -205,8 +199,7 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
 def _next(file: AgentsFile) -> dict[str, set[str]]:
     """Agent → the agents that take what it emits."""
     return {
-        a.name: {b.name for b in file.agents if set(a.emits) & set(b.accepts) - set(file.ends)}
-        for a in file.agents
+        a.name: {b.name for b in file.agents if set(a.emits) & set(b.accepts) - set(file.ends)} for a in file.agents
     }
 
 

@@ -13,9 +13,7 @@ from switchyard.core.errors import SettingsError
 class Settings(BaseSettings):
     """Every setting, its environment variable being `SWITCHYARD_` and its name, unless it says another."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SWITCHYARD_", frozen=True, extra="ignore", populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", frozen=True, extra="ignore", populate_by_name=True)
 
     home: Path = Field(Path(".switchyard"), description="folder of the local stack: data, logs, mails")
     kafka: str | None = Field(None, description="bootstrap servers of an existing Kafka")
@@ -32,9 +30,7 @@ class Settings(BaseSettings):
     price_prompt: float | None = Field(None, ge=0, description="price of a million prompt tokens")
     price_completion: float | None = Field(None, ge=0, description="price of a million completion tokens")
 
-    shards: int = Field(
-        16, ge=1, le=1024, description="units an app's workflows are spread over; fixed for life"
-    )
+    shards: int = Field(16, ge=1, le=1024, description="units an app's workflows are spread over; fixed for life")
     parallelism: int = Field(1, ge=1, description="parallelism of the Flink job, at most the shards")
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="largest event that is accepted")
     day_seconds: float = Field(86_400.0, gt=0, description="what counts as a day between a campaign's mails")

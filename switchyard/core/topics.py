@@ -16,9 +16,7 @@ class Topics:
 
     def __post_init__(self) -> None:
         if not NAMESPACE.fullmatch(self.namespace):
-            raise ValueError(
-                f"a namespace is lower-case letters, digits and dashes (1 to 64), not {self.namespace!r}"
-            )
+            raise ValueError(f"a namespace is lower-case letters, digits and dashes (1 to 64), not {self.namespace!r}")
 
     @property
     def agent_messages(self) -> str:

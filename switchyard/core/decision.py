@@ -1,0 +1,152 @@
+"""Records of the ledger: decisions, and the fences that mark how far a shard has read it back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from switchyard.core import strictjson
+from switchyard.core.deadletter import Position
+from switchyard.core.event import Event
+
+VERSION = 1
+
+Action = Literal["dispatch", "complete", "stop", "dead-letter"]
+DecidedBy = Literal["rule", "model", "guard", "fallback"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is done about one thing that must be settled. Times are milliseconds since 1970.
+
+    settles     `event/<event key>`, or `dispatch/<dispatch id>/<answer index>`; later also `timeout/…`, `approval/…`,
+                `gather/…`, `workflow/…`
+    attempt     from 0; rises when a record was refused at read-back. The first record for (settles, attempt) wins
+    event       the event that is decided about, its JSON text as it was read, so that a record can be acted on alone
+    code        reason code of a `stop` or a `dead-letter`
+    failed      agents left out because they failed on this event
+    answer_count  how many answers the dispatch that is settled has
+    inputs      ids of the inputs applied to the workflow since the record before
+    elapsed_ms  age of the workflow
+    cost        in the currency of the prices in the settings; None where they are not set
+    gather, approval, deadline  reserved for fan-in, approvals and deadlines
+    """
+
+    settles: str
+    workflow_id: str
+    event: str
+    topic: str
+    partition: int
+    offset: int
+    action: Action
+    decided_by: DecidedBy
+    reason: str
+    at: int
+    attempt: int = 0
+    step: int = 0
+    agents: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    code: str | None = None
+    confidence: float | None = None
+    failed: tuple[str, ...] = ()
+    answer_count: int = 1
+    inputs: tuple[str, ...] = ()
+    elapsed_ms: int = 0
+    model: str | None = None
+    model_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+    latency_ms: float = 0.0
+    registry_version: str = ""
+    prompt_version: str = ""
+    sql_version: str = ""
+    gather: str | None = None
+    approval: str | None = None
+    deadline: int | None = None
+    version: int = VERSION
+    kind: Literal["decision"] = "decision"
+
+    @property
+    def position(self) -> Position:
+        return Position(self.topic, self.partition, self.offset)
+
+    def parsed_event(self) -> Event:
+        return Event.parse(self.event)
+
+    def json(self) -> str:
+        return strictjson.dumps(asdict(self))
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A mark that a shard writes after a start. Once it is read back, all that was logged before is known."""
+
+    shard: int
+    nonce: str
+    at: int
+    version: int = VERSION
+    kind: Literal["fence"] = "fence"
+
+    def json(self) -> str:
+        return strictjson.dumps(asdict(self))
+
+
+Record = Decision | Fence
+
+_TUPLES = frozenset(item.name for item in fields(Decision) if str(item.type).startswith("tuple"))
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "settles": str,
+    "workflow_id": str,
+    "event": str,
+    "topic": str,
+    "partition": int,
+    "offset": int,
+    "action": str,
+    "decided_by": str,
+    "reason": str,
+    "at": int,
+    "attempt": int,
+    "agents": list,
+    "answer_count": int,
+}
+
+
+_ACTIONS = frozenset(get_args(Action))
+_DECIDERS = frozenset(get_args(DecidedBy))
+
+
+def parse_record(raw: bytes | str) -> Record:
+    """Read one record. Raises ValueError with what is wrong; a later version's unknown fields are ignored."""
+    value = strictjson.loads(raw)
+    if not isinstance(value, dict):
+        raise ValueError("a ledger record is a JSON object")
+    if value.get("kind") == "fence":
+        return _fence(value)
+    if value.get("kind") == "decision":
+        return decision_from(value)
+    raise ValueError(f"kind {value.get('kind')!r} is not one of decision, fence")
+
+
+def _fence(value: dict[str, Any]) -> Fence:
+    if type(value.get("shard")) is not int or not isinstance(value.get("nonce"), str):
+        raise ValueError("a fence needs a shard and a nonce")
+    return Fence(value["shard"], value["nonce"], int(value.get("at", 0)))
+
+
+def decision_from(value: dict[str, Any]) -> Decision:
+    """A decision from its parsed object. Raises ValueError."""
+    for name, expected in _REQUIRED.items():
+        if not isinstance(value.get(name), expected) or isinstance(value.get(name), bool):
+            raise ValueError(f"field {name!r} is missing or has the wrong type")
+    if value["action"] not in _ACTIONS or value["decided_by"] not in _DECIDERS:
+        raise ValueError("action or decided_by has an unknown value")
+    if not all(isinstance(name, str) for name in value["agents"]):
+        raise ValueError("agents must be a list of names")
+    known = {item.name for item in fields(Decision)}
+    arguments: dict[str, Any] = {
+        name: tuple(item) if name in _TUPLES and isinstance(item, list) else item
+        for name, item in value.items()
+        if name in known
+    }
+    return Decision(**arguments)

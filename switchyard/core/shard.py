@@ -1,0 +1,163 @@
+"""What goes into a shard, what comes out of it, and what it keeps."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
+
+from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.deciding import Choice, NoChoice
+from switchyard.core.decision import Decision, Fence
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+
+
+@dataclass(frozen=True)
+class EventRead:
+    """An event that parsed and met its contract. `rule` is what SQL decided, None where it did not."""
+
+    event: Event
+    text: str
+    position: Position
+    rule: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record of any source topic that cannot be handled."""
+
+    error: Rejected
+    raw: bytes
+    position: Position
+
+
+@dataclass(frozen=True)
+class RecordRead:
+    """A record of the ledger, read back."""
+
+    record: Decision | Fence
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of an ask."""
+
+    workflow_id: str
+    settles: str
+    attempt: int
+    outcome: Choice | NoChoice
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Time has passed."""
+
+
+Input = EventRead | Unreadable | RecordRead | Answered | Tick
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Ask a model; its answer comes back as `Answered`."""
+
+    workflow_id: str
+    settles: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Log:
+    """Append to the ledger."""
+
+    record: Decision | Fence
+
+
+@dataclass(frozen=True)
+class Dispatch:
+    """Give an event to an agent. `event` carries the dispatch attributes of ADR 1."""
+
+    workflow_id: str
+    agent: str
+    dispatch_id: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Status:
+    """A workflow changed; `event` tells how it stands."""
+
+    workflow_id: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Dead:
+    """Keep what cannot be handled."""
+
+    letter: DeadLetter
+
+
+Effect = Ask | Log | Dispatch | Status | Dead
+
+
+@dataclass
+class ShardState:
+    """What survives a crash: four maps from text to bytes, in Flink's keyed state or in memory.
+
+    workflows  workflow id → running workflow
+    ended      workflow id → tombstone
+    due        what must be done later, and when; the only map that is ever iterated over as a whole
+    held       events that came before the fence, in order
+    """
+
+    workflows: MutableMapping[str, bytes] = field(default_factory=dict)
+    ended: MutableMapping[str, bytes] = field(default_factory=dict)
+    due: MutableMapping[str, bytes] = field(default_factory=dict)
+    held: MutableMapping[str, bytes] = field(default_factory=dict)
+
+
+IN_FLIGHT = 2**62
+_SEPARATOR = "\x1f"
+
+
+class Deadlines:
+    """The `due` map with an ordered view of it in memory. Times are milliseconds since 1970.
+
+    `IN_FLIGHT` is never due; found after a start it is due at once, for what was in flight died with its process.
+    """
+
+    def __init__(self, stored: MutableMapping[str, bytes]) -> None:
+        self._stored = stored
+        self._due = {key: int(value) % IN_FLIGHT for key, value in stored.items()}
+        self._heap = [(due, key) for key, due in self._due.items()]
+        heapq.heapify(self._heap)
+
+    def set(self, kind: str, workflow_id: str, settles: str, due: int) -> None:
+        key = _SEPARATOR.join((kind, workflow_id, settles))
+        self._due[key] = due
+        self._stored[key] = str(due).encode()
+        heapq.heappush(self._heap, (due, key))
+
+    def clear(self, kind: str, workflow_id: str, settles: str) -> None:
+        key = _SEPARATOR.join((kind, workflow_id, settles))
+        if self._due.pop(key, None) is not None:
+            del self._stored[key]
+
+    def clear_workflow(self, kinds: tuple[str, ...], workflow_id: str, settles: list[str]) -> None:
+        for name in settles:
+            for kind in kinds:
+                self.clear(kind, workflow_id, name)
+
+    def first(self) -> int | None:
+        """When the next one is due."""
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: int) -> Iterator[tuple[str, str, str]]:
+        """Each (kind, workflow id, settles) that is due; it is cleared."""
+        while (first := self.first()) is not None and first <= now:
+            kind, workflow_id, settles = heapq.heappop(self._heap)[1].split(_SEPARATOR)
+            self.clear(kind, workflow_id, settles)
+            yield kind, workflow_id, settles

@@ -1,0 +1,208 @@
+"""The orchestrator in memory: the same state machine, with lists for topics.
+
+For tests, dry runs and replays. Nothing runs in the background: `step` does one thing, `settle` all there is to do.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.deciding import Choice, NoChoice
+from switchyard.core.decision import Decision, Fence, parse_record
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.core.ids import answer_id
+from switchyard.core.orchestration import Question, Shard
+from switchyard.core.registry import Registry
+from switchyard.core.shard import (
+    Answered,
+    Ask,
+    Dead,
+    Dispatch,
+    Effect,
+    EventRead,
+    Input,
+    Log,
+    RecordRead,
+    ShardState,
+    Status,
+    Tick,
+    Unreadable,
+)
+
+Model = Callable[[Event, Question], Choice | NoChoice]
+Rule = Callable[[Event], Sequence[str] | None]
+Handler = Callable[[Event], Sequence[tuple[str, object]]]
+
+
+def no_rule(event: Event) -> None:
+    return None
+
+
+@dataclass
+class Checkpoint:
+    """State and source offsets of one moment, as Flink would keep them."""
+
+    state: ShardState
+    events: int
+    ledger: int
+
+
+@dataclass
+class InMemory:
+    """One shard, its topics, and the agents behind it. `now` is in milliseconds and moves by one a step."""
+
+    registry: Registry
+    model: Model
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    rule: Rule = no_rule
+    namespace: str = "test"
+    now: int = 1_000
+    events: list[bytes] = field(default_factory=list)
+    ledger: list[str] = field(default_factory=list)
+    dispatches: list[Dispatch] = field(default_factory=list)
+    statuses: dict[str, Event] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    asked: list[Question] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._starts = 0
+        self._answered: set[str] = set()
+        self._inbox = 0
+        self.start(Checkpoint(ShardState(), 0, 0))
+
+    def start(self, checkpoint: Checkpoint) -> None:
+        """Begin, or begin again after a crash: what was in flight is gone, topics are as they are."""
+        self._starts += 1
+        kept = copy.deepcopy(checkpoint)
+        self._event, self._record = kept.events, kept.ledger
+        self._asks: list[Ask] = []
+        self.shard = Shard(self.registry, kept.state, 0, f"start-{self._starts}", "test")
+        self._advance(Tick())
+
+    def checkpoint(self) -> Checkpoint:
+        return copy.deepcopy(Checkpoint(self.shard.state, self._event, self._record))
+
+    def publish(self, event: Event | bytes) -> None:
+        self.events.append(event if isinstance(event, bytes) else event.json().encode())
+
+    def choices(self) -> list[str]:
+        """What could happen next."""
+        possible = {
+            "event": self._event < len(self.events),
+            "ledger": self._record < len(self.ledger),
+            "model": bool(self._asks),
+            "agent": self._inbox < len(self.dispatches),
+        }
+        return [name for name, can in possible.items() if can]
+
+    def step(self, what: str) -> None:
+        """Let one thing of `choices()` happen, or let time pass (`tick`)."""
+        self.now += 1
+        if what == "event":
+            self._read_event()
+        elif what == "ledger":
+            record = parse_record(self.ledger[self._record])
+            self._record += 1
+            self._advance(RecordRead(record))
+        elif what == "model":
+            self._ask(self._asks.pop(0))
+        elif what == "agent":
+            self._handle(self.dispatches[self._inbox])
+            self._inbox += 1
+        else:
+            self._advance(Tick())
+
+    def settle(self, limit: int = 10_000) -> None:
+        """Do all there is to do. Raises RuntimeError past `limit` steps: a workflow that never ends."""
+        for _ in range(limit):
+            possible = self.choices()
+            if possible:
+                self.step(possible[0])
+                continue
+            due = self.shard.next_due()
+            if due is None or due >= 2**62 or (not self.shard.state.workflows and self.shard.fenced):
+                return
+            self.now = max(self.now, due)
+            self.step("tick")
+        raise RuntimeError(f"not settled after {limit} steps")
+
+    def decisions(self) -> list[Decision]:
+        """The effective records of the ledger, in order: the first for each (settles, attempt)."""
+        first: dict[tuple[str, int], Decision] = {}
+        for line in self.ledger:
+            record = parse_record(line)
+            if isinstance(record, Decision):
+                first.setdefault((record.settles, record.attempt), record)
+        return list(first.values())
+
+    def status(self, workflow_id: str) -> str:
+        return str(self.statuses[workflow_id].data["status"])
+
+    def _read_event(self) -> None:
+        raw, position = self.events[self._event], Position("agent-messages", 0, self._event)
+        self._event += 1
+        item: Input
+        try:
+            event = Event.parse(raw)
+            self.registry.check(event)
+            rule = self.rule(event)
+            item = EventRead(event, raw.decode(), position, None if rule is None else tuple(rule))
+        except Rejected as error:
+            item = Unreadable(error, raw, position)
+        self._advance(item)
+
+    def _ask(self, ask: Ask) -> None:
+        question = self.shard.question(ask)
+        if question is None:
+            return
+        self.asked.append(question)
+        event = Event.parse(self._waiting_event(ask))
+        self._advance(Answered(ask.workflow_id, ask.settles, ask.attempt, self.model(event, question)))
+
+    def _waiting_event(self, ask: Ask) -> str:
+        workflow = self.shard._load(ask.workflow_id)
+        assert workflow is not None
+        return workflow.waiting[ask.settles].event
+
+    def _handle(self, dispatch: Dispatch) -> None:
+        """An agent worker: an effect that was done publishes the same answers again."""
+        event, handler = dispatch.event, self.handlers.get(dispatch.agent)
+        if handler is None:
+            return
+        effect = str(event.attributes["effectkey"])
+        answers = list(handler(event))
+        for index, (kind, data) in enumerate(answers):
+            self.publish(
+                Event.new(
+                    id=answer_id(effect, index),
+                    source=f"switchyard/{self.namespace}/{dispatch.agent}",
+                    type=kind,
+                    workflow_id=event.workflow_id,
+                    data=data,
+                    causationid=dispatch.dispatch_id,
+                    hops=event.hops + 1,
+                    answerindex=index,
+                    answercount=len(answers),
+                )
+            )
+
+    def _advance(self, item: Input) -> None:
+        for effect in self.shard.advance(item, self.now):
+            self._apply(effect)
+
+    def _apply(self, effect: Effect) -> None:
+        match effect:
+            case Ask():
+                self._asks.append(effect)
+            case Log(record=Decision() | Fence() as record):
+                self.ledger.append(record.json())
+            case Dispatch():
+                self.dispatches.append(effect)
+            case Status():
+                self.statuses[effect.workflow_id] = effect.event
+            case Dead(letter):
+                self.dead_letters.append(letter)

@@ -1,0 +1,89 @@
+"""Crash points: any checkpoint may be restored at any moment, with a model that answers differently."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from switchyard.core.deciding import Choice, NoChoice
+from switchyard.core.event import Event
+from switchyard.core.orchestration import Question
+from switchyard.testing.memory import Checkpoint, InMemory, ShardState
+from tests.core import toy
+
+HANDLERS = {
+    "triage": lambda event: [("ticket.sorted", {"kind": "bug"})],
+    "fixing": lambda event: (
+        [("ticket.part", {"part": n}) for n in range(2)]
+        if event.type == "ticket.sorted"
+        else [("ticket.done", {"note": "x"})]
+    ),
+    "answering": lambda event: [("agent.failed", {"agent": "answering", "reason": "handler-error", "message": "no"})],
+}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
+    def model(event: Event, question: Question) -> Choice | NoChoice:
+        names = question.schema["properties"]["agents"]["items"]["enum"]
+        pick = data.draw(st.sampled_from([*names, "unreachable", "useless"]), label="answer")
+        if pick in ("unreachable", "useless"):
+            return NoChoice(pick, "scripted", retry=pick == "unreachable")
+        return Choice((pick,), "drawn", 0.5, "m")
+
+    run = InMemory(toy.registry(), model, dict(HANDLERS))
+    for number in range(3):
+        run.publish(toy.opened(number))
+    checkpoints = [Checkpoint(ShardState(), 0, 0)]
+    for _ in range(data.draw(st.integers(0, 60), label="steps")):
+        what = data.draw(st.sampled_from([*run.choices(), "tick", "checkpoint", "crash"]), label="step")
+        if what == "checkpoint":
+            checkpoints.append(run.checkpoint())
+        elif what == "crash":
+            run.start(checkpoints[data.draw(st.integers(0, len(checkpoints) - 1), label="restored")])
+        else:
+            run.step(what)
+    run.model = lambda event, question: Choice(
+        (question.schema["properties"]["agents"]["items"]["enum"][0],), "the first", 0.5, "m"
+    )
+    run.settle()
+
+    assert {name: run.status(name) for name in ("w0", "w1", "w2")}.keys() == {"w0", "w1", "w2"}
+    assert all(run.status(name) in ("completed", "failed", "stopped") for name in ("w0", "w1", "w2"))
+    assert not run.shard.state.workflows
+    effective = {(d.settles, d.attempt): d for d in run.decisions()}
+    sent = {(str(d.event.attributes["effectkey"]), d.agent): d.dispatch_id for d in run.dispatches}
+    for dispatch in run.dispatches:
+        assert sent[(str(dispatch.event.attributes["effectkey"]), dispatch.agent)] == dispatch.dispatch_id
+        assert any(dispatch.agent in decision.agents for decision in effective.values())
+    assert {letter.reason for letter in run.dead_letters} <= {"no-usable-decision", "agent-failed"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_replay_from_nothing_reaches_the_same_end(data: st.DataObject) -> None:
+    """The order in which a restarted shard sees ledger and events does not matter."""
+
+    def model(event: Event, question: Question) -> Choice:
+        names = question.schema["properties"]["agents"]["items"]["enum"]
+        return Choice((data.draw(st.sampled_from(names), label="answer"),), "drawn", 0.5, "m")
+
+    run = InMemory(toy.registry(), model, dict(HANDLERS))
+    for number in range(2):
+        run.publish(toy.opened(number))
+    run.settle()
+    before = {name: event.data for name, event in run.statuses.items()}
+    asked, dispatched = len(run.asked), Counter(d.dispatch_id for d in run.dispatches)
+
+    run.start(Checkpoint(ShardState(), 0, 0))
+    while choices := [name for name in run.choices() if name in ("event", "ledger")]:
+        run.step(data.draw(st.sampled_from(choices), label="step"))
+    run.settle()
+    assert len(run.asked) == asked
+    assert Counter(d.dispatch_id for d in run.dispatches) == dispatched
+    assert {name: event.data["status"] for name, event in run.statuses.items()} == {
+        name: data["status"] for name, data in before.items()
+    }
