@@ -1,0 +1,122 @@
+"""A worker: some or all agents of one app, in one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from agent_endpoints.app_code import AppCode
+from agent_endpoints.background import BackgroundThread, Context
+from agent_endpoints.database import database_url, open_database
+from agent_endpoints.handler import Model
+from agent_endpoints.inbox import Inbox
+from agent_endpoints.processor import Processor
+from agent_endpoints.publisher import Publisher
+from agent_endpoints.store import Effects
+from switchyard.core.app import App
+from switchyard.core.errors import AppError, SettingsError
+from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to do. No agents named means all of them, and the app's background functions."""
+
+    app: App
+    namespace: str
+    settings: Settings
+    agents: Sequence[str] = ()
+    background: bool = False
+    concurrency: int = 8
+
+    def chosen(self) -> list[str]:
+        """The agents to serve. Raises AppError where one is unknown."""
+        known = self.app.registry.agents
+        unknown = [name for name in self.agents if name not in known]
+        if unknown:
+            raise AppError(self.app.name, [f"there is no agent {unknown[0]!r}; there are {', '.join(known)}"])
+        return list(dict.fromkeys(self.agents)) or list(known)
+
+
+def processors(job: Job, code: AppCode, database: Engine, model: Model | None) -> list[Processor]:
+    """The message logic of every agent to serve. Raises AppError where a handler is missing."""
+    registry = job.app.registry
+    effects = Effects(database, job.namespace)
+    return [
+        Processor(
+            agent=registry.agents[name],
+            registry=registry,
+            handler=code.function(registry.agents[name].function),
+            effects=effects,
+            namespace=job.namespace,
+            settings=job.settings,
+            database=database,
+            model=model,
+        )
+        for name in job.chosen()
+    ]
+
+
+class Worker:
+    """Raises SettingsError or AppError where it cannot start."""
+
+    def __init__(self, job: Job, model: Model | None) -> None:
+        bootstrap = job.settings.kafka
+        if bootstrap is None:
+            raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
+        Topics(job.namespace)
+        job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
+        self._job = job
+        self._stop = threading.Event()
+        self._database = open_database(database_url(job.settings, job.namespace))
+        code = AppCode(job.app.folder)
+        self._publisher = Publisher(bootstrap, self._stop)
+        self._inboxes = [
+            Inbox(processor, bootstrap, self._publisher, self._stop, job.concurrency)
+            for processor in processors(job, code, self._database, model)
+        ]
+        context = Context(job.app.name, job.namespace, job.settings, self._database)
+        wanted = job.app.registry.file.background if job.background or not job.agents else ()
+        self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in wanted]
+
+    def start(self) -> None:
+        for inbox in self._inboxes:
+            inbox.start()
+        for thread in self._background:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end; `join` waits for it."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait until every handler has finished, its answers are published and its offset is committed."""
+        for inbox in self._inboxes:
+            inbox.join()
+        for thread in self._background:
+            thread.join()
+        self._publisher.close()
+        self._database.dispose()
+
+    def report(self) -> dict[str, Any]:
+        """What `GET /health` says."""
+        return {
+            "healthy": all(inbox.alive for inbox in self._inboxes),
+            "app": self._job.app.name,
+            "namespace": self._job.namespace,
+            "agents": [
+                {
+                    "name": inbox.agent,
+                    "partitions": inbox.partitions,
+                    "running": inbox.running,
+                    "handled": inbox.handled,
+                }
+                for inbox in self._inboxes
+            ],
+            "background": [thread.name.removeprefix("background-") for thread in self._background],
+        }
