@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from agent_endpoints.app_code import AppCode
+from agent_endpoints.database import open_database
+from agent_endpoints.processor import Processor
+from agent_endpoints.store import Effects
+from switchyard.core.settings import Settings
+from tests.agents.support import SDR, ScriptedModel, offline_answer
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path, day_seconds=1.0)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Engine]:
+    engine = open_database(f"sqlite:///{tmp_path / 'test.sqlite'}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def model() -> ScriptedModel:
+    return ScriptedModel(offline_answer)
+
+
+@pytest.fixture
+def processor(settings: Settings, database: Engine, model: ScriptedModel) -> Callable[..., Processor]:
+    """Makes the processor of an SDR agent; `handler` takes the place of its own."""
+    code = AppCode(SDR.folder)
+
+    def make(name: str, handler: Any = None) -> Processor:
+        agent = SDR.registry.agents[name]
+        return Processor(
+            agent=agent,
+            registry=SDR.registry,
+            handler=handler or code.function(agent.function),
+            effects=Effects(database, "test"),
+            namespace="test",
+            settings=settings,
+            database=database,
+            model=model,
+        )
+
+    return make

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from agent_endpoints.handler import Answer, Task
+from switchyard.core.errors import Rejected
+from switchyard.core.ids import answer_id, effect_key
+from switchyard.core.model import ModelFailure
+from tests.agents.support import SCORED, inbox_event, leads
+
+LEAD = next(leads())
+PROFILED = {
+    **{name: LEAD[name] for name in LEAD if name != "created_at"},
+    "research": {"source": "s", "industry": "", "employees": None, "facts": []},
+    "summary": "S",
+}
+SCORED_LEAD = {**{k: v for k, v in PROFILED.items() if k != "research"}, **SCORED}
+MESSAGE = inbox_event("lead-scoring", "lead.profiled", PROFILED)
+
+
+def raw(event: Any = MESSAGE) -> bytes:
+    return event.json().encode()
+
+
+def test_an_answer_says_what_it_answers(processor: Any) -> None:
+    [event] = processor("lead-scoring", lambda task: SCORED_LEAD).handle(raw())
+    assert event.type == "lead.scored"
+    assert event.data == SCORED_LEAD
+    assert event.id == answer_id(effect_key("test", "e1", "lead-scoring"), 0)
+    assert event.source == "switchyard/test/lead-scoring"
+    assert event.workflow_id == "w1"
+    assert event.causation_id == MESSAGE.attributes["dispatchid"]
+    assert (event.hops, event.answer_index, event.answer_count) == (3, 0, 1)
+    assert event.from_object(event.object()) == event
+
+
+def test_a_list_is_several_answers_in_order(processor: Any) -> None:
+    answers = [Answer("lead.scored", {**SCORED_LEAD, "score": score}) for score in (1, 2, 3)]
+    events = processor("lead-scoring", lambda task: answers).handle(raw())
+    assert [(e.answer_index, e.answer_count, e.data["score"]) for e in events] == [(0, 3, 1), (1, 3, 2), (2, 3, 3)]
+    assert len({e.id for e in events}) == 3
+
+
+def test_a_second_delivery_publishes_the_stored_answer_and_does_not_run_the_handler(processor: Any) -> None:
+    runs: list[Task] = []
+
+    def handler(task: Task) -> dict[str, Any]:
+        runs.append(task)
+        return {**SCORED_LEAD, "score": len(runs)}
+
+    first = processor("lead-scoring", handler).handle(raw())
+    again = processor("lead-scoring", handler).handle(raw())
+    later = processor("lead-scoring", handler).handle(
+        raw(inbox_event("lead-scoring", "lead.profiled", PROFILED, attempt=1))
+    )
+    assert [e.json() for e in again] == [e.json() for e in first]
+    assert [e.id for e in later] == [e.id for e in first]
+    assert later[0].causation_id != first[0].causation_id
+    assert len(runs) == 1
+
+
+def test_two_deliveries_at_once_run_the_handler_once(processor: Any) -> None:
+    runs: list[int] = []
+    entered = threading.Event()
+    go_on = threading.Event()
+
+    def handler(task: Task) -> dict[str, Any]:
+        runs.append(1)
+        entered.set()
+        go_on.wait(5)
+        return SCORED_LEAD
+
+    scoring = processor("lead-scoring", handler)
+    with ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(scoring.handle, raw()) for _ in range(4)]
+        assert entered.wait(5)
+        go_on.set()
+        assert len({future.result()[0].json() for future in futures}) == 1
+    assert len(runs) == 1
+
+
+def test_of_two_workers_the_first_to_store_wins(processor: Any) -> None:
+    second = processor("lead-scoring", lambda task: {**SCORED_LEAD, "score": 2})
+
+    def overtaken(task: Task) -> dict[str, Any]:
+        second.handle(raw())
+        return {**SCORED_LEAD, "score": 1}
+
+    assert processor("lead-scoring", overtaken).handle(raw())[0].data["score"] == 2
+
+
+def raising(error: BaseException) -> Any:
+    def handler(task: Task) -> Any:
+        raise error
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason", "said"),
+    [
+        (raising(RuntimeError("secret text")), "handler-error", "RuntimeError"),
+        (raising(SystemExit("secret text")), "handler-error", "SystemExit"),
+        (raising(OperationalError("secret text", None, Exception("secret text"))), "handler-error", "Operational"),
+        (raising(ModelFailure("deadline", "The model did not answer.")), "model-unavailable", "did not answer"),
+        (raising(ModelFailure("unusable-answer", "Unusable.")), "model-unusable-answer", "Unusable"),
+        (lambda task: None, "no-answer", "no answer"),
+        (lambda task: [], "no-answer", "no answer"),
+        (lambda task: {**SCORED_LEAD, "score": "high"}, "contract-violation", "score"),
+        (lambda task: {**SCORED_LEAD, "more": 1}, "contract-violation", "more"),
+        (lambda task: {**SCORED_LEAD, "name": object()}, "contract-violation", "not JSON"),
+        (lambda task: Answer("lead.created", LEAD), "contract-violation", "does not emit"),
+        (lambda task: "yes", "contract-violation", "str"),
+        (lambda task: {**SCORED_LEAD, "summary": "x" * 300_000}, "too-large", "larger"),
+    ],
+)
+def test_a_failure_becomes_an_event(processor: Any, handler: Any, reason: str, said: str) -> None:
+    [event] = processor("lead-scoring", handler).handle(raw())
+    assert event.type == "agent.failed"
+    assert (event.data["agent"], event.data["reason"]) == ("lead-scoring", reason)
+    assert said in event.data["message"]
+    assert "secret" not in event.json()
+    assert event.causation_id == MESSAGE.attributes["dispatchid"]
+
+
+def test_a_failure_stays_for_its_dispatch_and_the_next_attempt_runs_again(processor: Any) -> None:
+    failing = processor("lead-scoring", raising(RuntimeError()))
+    working = processor("lead-scoring", lambda task: SCORED_LEAD)
+    [failed] = failing.handle(raw())
+    assert working.handle(raw())[0].json() == failed.json()
+    [answer] = working.handle(raw(inbox_event("lead-scoring", "lead.profiled", PROFILED, attempt=1)))
+    assert answer.type == "lead.scored"
+    assert answer.id != failed.id
+
+
+def test_input_that_breaks_its_contract_reaches_no_handler(processor: Any) -> None:
+    scoring = processor("lead-scoring", raising(AssertionError()))
+    [event] = scoring.handle(raw(inbox_event("lead-scoring", "lead.profiled", {**PROFILED, "email": 1})))
+    assert event.data["reason"] == "input-violation"
+    [event] = scoring.handle(raw(inbox_event("lead-scoring", "lead.created", LEAD, id="e2")))
+    assert event.data["reason"] == "not-accepted"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason", "field"),
+    [
+        (b"", "not-json", ""),
+        (b"\xff\x00", "not-json", ""),
+        (b"[]", "not-a-cloudevent", ""),
+        (raw(inbox_event("a", "lead.profiled", {}).with_attributes(effectkey="")), "not-a-cloudevent", "effectkey"),
+        (raw(inbox_event("a", "lead.profiled", {}).with_attributes(dispatchid=7)), "not-a-cloudevent", "dispatchid"),
+    ],
+)
+def test_what_is_no_dispatch_is_rejected(processor: Any, message: bytes, reason: str, field: str) -> None:
+    with pytest.raises(Rejected) as caught:
+        processor("lead-scoring").handle(message)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
