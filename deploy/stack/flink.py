@@ -158,9 +158,10 @@ def prepare(layout: Layout, ports: Mapping[str, int]) -> list[Program]:
     _link(layout.flink_lib, [*(distribution / "lib").glob("*.jar"), *_python_jars(distribution), *jars("flink")])
     _link(layout.flink_plugins, [distribution / "plugins" / "metrics-prometheus"])
     rest = f"http://{LOOPBACK}:{ports['flink']}"
+    taskmanager = Health("taskmanager", rest, f"{LOOPBACK}:{ports['flink-taskmanager-rpc']}")
     return [
         _program(layout, ports, "jobmanager", JOBMANAGER, JOBMANAGER_JVM, Health("flink", rest), 200),
-        _program(layout, ports, "taskmanager", TASKMANAGER, TASKMANAGER_JVM, Health("taskmanager", rest), 210),
+        _program(layout, ports, "taskmanager", TASKMANAGER, TASKMANAGER_JVM, taskmanager, 210),
     ]
 
 

@@ -18,14 +18,21 @@ Kind = Literal["kafka", "flink", "taskmanager", "http", "smtp", "none"]
 
 @dataclass(frozen=True)
 class Health:
-    """How to ask: by protocol, at `host:port` (kafka, smtp) or at a URL (flink, taskmanager, http)."""
+    """How to ask: by protocol, at `host:port` (kafka, smtp) or at a URL (flink, taskmanager, http).
+
+    `listens` is a `host:port` that the process itself must hold open, where another answers for it.
+    """
 
     kind: Kind
     address: str = ""
+    listens: str = ""
 
     def problem(self, timeout_s: float = 2.0) -> str | None:
         """What is wrong, or None when the server is healthy."""
         try:
+            if self.listens:
+                host, _, port = self.listens.rpartition(":")
+                socket.create_connection((host, int(port)), timeout_s).close()
             return _CHECKS[self.kind](self.address, timeout_s)
         except (OSError, ValueError, KafkaError) as error:
             return f"no answer at {self.address} ({type(error).__name__})"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.stack import broker, flink, model, ports, sweep
+from deploy.stack import model, plan, ports, sweep
 from deploy.stack.apps import Served
 from deploy.stack.errors import StackError
 from deploy.stack.health import Health
@@ -118,15 +116,15 @@ class Stack:
 
     def _start(self, apps: Sequence[Served], options: StackOptions, report: Report) -> StackInfo:
         self._stop(_silent)
-        self._check_external(options)
+        plan.check(options)
         chosen = ports.choose(options.ports, self._last_ports())
         self.layout.ports_file.write_text(json.dumps(chosen), encoding="utf-8")
-        info = self._addresses(chosen, options)
+        info = plan.addresses(self.layout, chosen, options)
         self._save(info)
         env = model.environment(os.environ, options.model_base_url or info.model_base_url, info.model_embedded)
         try:
             self.supervisor.start({**env, sweep.MARK: info.stack_id})
-            for program in self._programs(chosen, options):
+            for program in plan.programs(self.layout, chosen, options):
                 info = self._add(info, program)
             wait_healthy(self.supervisor, info, list(info.programs), options.timeout_s, report)
             for app in apps:
@@ -136,40 +134,6 @@ class Stack:
             self._stop(_silent)
             raise
         return info
-
-    def _programs(self, chosen: Mapping[str, int], options: StackOptions) -> Iterator[Program]:
-        """The slowest to start come first; the broker's storage is formatted while they do."""
-        if options.flink is None:
-            yield from flink.prepare(self.layout, chosen)
-        if options.kafka is None:
-            yield broker.prepare(self.layout, chosen)
-        if options.model_base_url is None:
-            yield model.embedded(self.layout, chosen["model"], options.embedded_model_delay_s)
-        port = chosen["smtp"]
-        command = [sys.executable, "-P", "-m", "deploy.stack.mail_server", "--port", str(port)]
-        yield Program(
-            "mail",
-            [*command, "--folder", str(self.layout.mail)],
-            port=port,
-            health=Health("smtp", f"{ports.LOOPBACK}:{port}"),
-        )
-
-    def _addresses(self, chosen: Mapping[str, int], options: StackOptions) -> StackInfo:
-        embedded_flink = options.flink is None
-        metrics = {role: chosen[f"{role}-metrics"] for role in ("jobmanager", "taskmanager")}
-        return StackInfo(
-            stack_id=uuid.uuid4().hex,
-            home=self.layout.home,
-            kafka=options.kafka or f"{ports.LOOPBACK}:{chosen['kafka']}",
-            flink=_flink_url(options) or f"http://{ports.LOOPBACK}:{chosen['flink']}",
-            model_base_url=model.without_secrets(options.model_base_url or model.embedded_url(chosen["model"])),
-            model_embedded=options.model_base_url is None,
-            smtp_host=ports.LOOPBACK,
-            smtp_port=chosen["smtp"],
-            mail_folder=self.layout.mail,
-            prometheus_ports=metrics if embedded_flink else {},
-            flink_env=flink.environment(self.layout) if embedded_flink else {},
-        )
 
     def _add(self, info: StackInfo, program: Program) -> StackInfo:
         record = ProgramRecord(
@@ -189,15 +153,7 @@ class Stack:
         info = replace(info, apps={**info.apps, app.namespace: str(app.folder)})
         self._save(info)
         taken = [record.port for record in info.programs.values() if record.port is not None]
-        return self._add(info, app.worker(ports.free_port(taken), {**self._worker_env(info), **(env or {})}))
-
-    def _worker_env(self, info: StackInfo) -> dict[str, str]:
-        return {
-            "SWITCHYARD_HOME": str(info.home),
-            "SWITCHYARD_KAFKA": info.kafka,
-            "SWITCHYARD_FLINK": info.flink,
-            "SWITCHYARD_SMTP": os.environ.get("SWITCHYARD_SMTP") or f"{info.smtp_host}:{info.smtp_port}",
-        }
+        return self._add(info, app.worker(ports.free_port(taken), {**plan.worker_environment(info), **(env or {})}))
 
     def _save(self, info: StackInfo) -> None:
         apps = self.layout.apps_file
@@ -217,7 +173,7 @@ class Stack:
         differing = []
         if options.kafka is not None and options.kafka != info.kafka:
             differing.append(f"Kafka at {info.kafka}")
-        if options.flink is not None and _flink_url(options) != info.flink:
+        if options.flink is not None and plan.flink_url(options) != info.flink:
             differing.append(f"Flink at {info.flink}")
         url = options.model_base_url
         if (url is None) != info.model_embedded or (url and model.without_secrets(url) != info.model_base_url):
@@ -233,15 +189,6 @@ class Stack:
     def _inherited(self, variable: str) -> str | None:
         pid = self.supervisor.pid()
         return psutil.Process(pid).environ().get(variable) if pid else None
-
-    def _check_external(self, options: StackOptions) -> None:
-        checks = {"Kafka": ("kafka", options.kafka), "Flink": ("flink", _flink_url(options))}
-        for name, (kind, address) in checks.items():
-            if address is None:
-                continue
-            problem = Health("kafka" if kind == "kafka" else "flink", address).problem(5.0)
-            if problem is not None:
-                raise StackError(f"{name} cannot be used: {problem}. Start it, or leave its address out.")
 
     def _last_ports(self) -> dict[str, int]:
         try:
@@ -288,12 +235,6 @@ def _stop_all_but_the_broker(supervisor: Supervisor) -> None:
 
 def _without(info: StackInfo, name: str) -> StackInfo:
     return replace(info, programs={key: record for key, record in info.programs.items() if key != name})
-
-
-def _flink_url(options: StackOptions) -> str | None:
-    if options.flink is None:
-        return None
-    return (options.flink if "://" in options.flink else f"http://{options.flink}").rstrip("/")
 
 
 def _silent(line: str) -> None:

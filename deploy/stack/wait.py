@@ -49,10 +49,9 @@ def where(record: ProgramRecord) -> str:
 
 
 def _last_words(info: StackInfo, name: str, record: ProgramRecord) -> str:
-    """The end of its log, and where to read the rest."""
-    for file in (Path(record.log).with_suffix(".out"), Path(record.log)):
-        if file.exists():
-            lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            if lines:
-                return f"Its last lines ({file}):\n  " + "\n  ".join(lines[-5:])
-    return f"See {info.home / 'log'}."
+    """The end of its logs, and where to read the rest."""
+    told = []
+    for file in (Path(record.log), Path(record.log).with_suffix(".out")):
+        if file.exists() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
+            told.append("\n  ".join([f"The end of {file}:", *text.splitlines()[-4:]]))
+    return "\n".join(told) or f"See {info.home / 'log'}."

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     after = wait_for(stack, "mail", killed)
     assert after.restarts == 1
 
+    beside = Stack(Layout(stack.layout.home.parent / "a second home, beside"))
+    own = beside.up([], StackOptions(kafka=info.kafka, flink=info.flink, model_base_url="http://127.0.0.1:9/v1"))
+    assert [item.process for item in beside.status()] == ["mail"]
+    assert (own.kafka, own.flink, own.model_embedded) == (info.kafka, info.flink, False)
+    assert beside.down(clean=True)
+    assert all(item.healthy for item in stack.status())
+
     port = free_port()
     web = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
     with_web = stack.add_program("web", web, health=Health("http", f"http://127.0.0.1:{port}"), port=port)
@@ -94,6 +102,10 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     shown = status_lines()
     assert {line["process"] for line in shown} == set(before)
     assert set(shown[0]) == {"process", "pid", "port", "health", "restarts", "uptime"}
+
+    for prometheus in info.prometheus_ports.values():
+        with urllib.request.urlopen(f"http://127.0.0.1:{prometheus}/metrics", timeout=5) as response:
+            assert b"flink_" in response.read()
 
     members = sweep.members(info.stack_id)
     assert len(members) > len(before)
@@ -107,6 +119,19 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
 
     assert not stack.down(clean=True)
     assert not stack.layout.home.exists()
+
+
+def test_an_up_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
+    stack = Stack(Layout(tmp_path / "home"))
+    unused = f"127.0.0.1:{free_port()}"
+    with pytest.raises(StackError, match=f"Kafka cannot be used: no answer at {unused}"):
+        stack.up([], StackOptions(kafka=unused))
+    with pytest.raises(StackError, match="is not healthy after 0 s"):
+        stack.up([], StackOptions(timeout_s=0.1))
+    assert stack.info() is None
+    assert not [
+        process for process in psutil.process_iter(["cmdline"]) if str(tmp_path) in str(process.info["cmdline"])
+    ]
 
 
 def wait_for(stack: Stack, name: str, old_pid: int) -> ProgramStatus:

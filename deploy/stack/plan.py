@@ -1,0 +1,89 @@
+"""What a new stack is made of: addresses, programs, and what they are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+
+from deploy.stack import broker, flink, model
+from deploy.stack.errors import StackError
+from deploy.stack.health import Health
+from deploy.stack.info import StackInfo
+from deploy.stack.java import jars, java
+from deploy.stack.layout import Layout
+from deploy.stack.options import StackOptions
+from deploy.stack.ports import LOOPBACK
+from deploy.stack.program import Program
+
+
+def check(options: StackOptions) -> None:
+    """Raises StackError where what the stack stands on is missing: Java, jars, servers that were named."""
+    if options.kafka is None or options.flink is None:
+        java()
+        jars("kafka")
+        jars("flink")
+    servers = []
+    if options.kafka is not None:
+        servers.append(("Kafka", Health("kafka", options.kafka)))
+    if (url := flink_url(options)) is not None:
+        servers.append(("Flink", Health("flink", url)))
+    for name, health in servers:
+        problem = health.problem(5.0)
+        if problem is not None:
+            raise StackError(f"{name} cannot be used: {problem}. Start it, or leave its address out.")
+
+
+def addresses(layout: Layout, ports: Mapping[str, int], options: StackOptions) -> StackInfo:
+    """The addresses of a new stack."""
+    embedded_flink = options.flink is None
+    metrics = {role: ports[f"{role}-metrics"] for role in ("jobmanager", "taskmanager")}
+    return StackInfo(
+        stack_id=uuid.uuid4().hex,
+        home=layout.home,
+        kafka=options.kafka or f"{LOOPBACK}:{ports['kafka']}",
+        flink=flink_url(options) or f"http://{LOOPBACK}:{ports['flink']}",
+        model_base_url=model.without_secrets(options.model_base_url or model.embedded_url(ports["model"])),
+        model_embedded=options.model_base_url is None,
+        smtp_host=LOOPBACK,
+        smtp_port=ports["smtp"],
+        mail_folder=layout.mail,
+        prometheus_ports=metrics if embedded_flink else {},
+        flink_env=flink.environment(layout) if embedded_flink else {},
+    )
+
+
+def programs(layout: Layout, ports: Mapping[str, int], options: StackOptions) -> Iterator[Program]:
+    """All but the workers. The slowest come first: they start while the broker's storage is formatted."""
+    if options.flink is None:
+        yield from flink.prepare(layout, ports)
+    if options.kafka is None:
+        yield broker.prepare(layout, ports)
+    if options.model_base_url is None:
+        yield model.embedded(layout, ports["model"], options.embedded_model_delay_s)
+    yield _mail(layout, ports["smtp"])
+
+
+def worker_environment(info: StackInfo) -> dict[str, str]:
+    """What a worker is told; the model's variables it inherits."""
+    return {
+        "SWITCHYARD_HOME": str(info.home),
+        "SWITCHYARD_KAFKA": info.kafka,
+        "SWITCHYARD_FLINK": info.flink,
+        "SWITCHYARD_SMTP": os.environ.get("SWITCHYARD_SMTP") or f"{info.smtp_host}:{info.smtp_port}",
+    }
+
+
+def flink_url(options: StackOptions) -> str | None:
+    if options.flink is None:
+        return None
+    return (options.flink if "://" in options.flink else f"http://{options.flink}").rstrip("/")
+
+
+def _mail(layout: Layout, port: int) -> Program:
+    command = [
+        *(sys.executable, "-P", "-m", "deploy.stack.mail_server"),
+        *("--port", str(port), "--folder", str(layout.mail)),
+    ]
+    return Program("mail", command, port=port, health=Health("smtp", f"{LOOPBACK}:{port}"))
