@@ -1,0 +1,204 @@
+"""The mailer against a real mail server on loopback."""
+
+from __future__ import annotations
+
+import email
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, select
+
+from agent_endpoints.background import Context
+from agent_endpoints.handler import Task
+from agent_endpoints.sdr import mailer
+from deploy.stack.ports import free_port
+from switchyard.core.settings import Settings
+from tests.agents.support import SDR, inbox_event
+
+
+class Kept:
+    """Keeps mails; answers with the next of `replies` instead, while there are any."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.replies: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        if self.replies:
+            return self.replies.pop(0)
+        self.mails.append(email.message_from_bytes(envelope.content, policy=default))  # type: ignore[arg-type]
+        return "250 Kept"
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[Kept, str]]:
+    kept = Kept()
+    controller = Controller(kept, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
+    controller.start()
+    yield kept, f"127.0.0.1:{controller.port}"
+    controller.stop()
+
+
+@pytest.fixture
+def context(server: tuple[Kept, str], settings: Settings, database: Engine) -> Context:
+    smtp = settings.model_copy(update={"smtp": server[1]})
+    mailer.create(database, mailer.MAILS)
+    return Context("sdr", "test", smtp, database)
+
+
+def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **changed: Any) -> dict[str, Any]:
+    data = {
+        "lead_id": "1",
+        "name": "Jörg Müller",
+        "email": "joerg@example.com",
+        "company": "C",
+        "emails": [{"day": day, "subject": f"Day {day}", "body": f"Text {day}\n"} for day in days],
+        **changed,
+    }
+    agent = SDR.registry.agents["send-email"]
+    event = inbox_event("send-email", "emails.drafted", data, id=id)
+    key = str(event.attributes["effectkey"])
+    task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts)
+    return mailer.schedule(task, time.time())
+
+
+def send(context: Context, later_s: float = 0.0) -> int:
+    return mailer.send_due(context, time.time() + later_s, threading.Event())
+
+
+def test_mails_leave_when_they_are_due(server: Any, context: Context) -> None:
+    planned = plan(context, (0, 3, 7))
+    assert [mail["step"] for mail in planned["mails"]] == [1, 2, 3]
+    assert send(context) == 1
+    assert mailer.waiting(context.database, "test") == 2
+    assert send(context) == 0
+    assert send(context, 3.5) == 1
+    assert send(context, 7.5) == 1
+    assert [mail["Message-ID"] for mail in server[0].mails] == [m["message_id"] for m in planned["mails"]]
+    first = server[0].mails[0]
+    assert first["X-Switchyard-Namespace"] == "test"
+    assert str(first["To"]) == "Jörg Müller <joerg@example.com>"
+    assert first.get_content() == "Text 0\r\n" or first.get_content() == "Text 0\n"
+    assert mailer.waiting(context.database, "test") == 0
+
+
+def test_a_second_run_of_the_handler_schedules_nothing_new(server: Any, context: Context) -> None:
+    first = plan(context, (0, 3))
+    time.sleep(0.01)
+    assert plan(context, (0, 3)) == first
+    assert mailer.waiting(context.database, "test") == 2
+
+
+def test_a_crash_before_the_mark_repeats_the_mail_under_its_id(
+    server: Any, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(context)
+
+    def crash(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mailer, "_mark", crash)
+        with pytest.raises(KeyboardInterrupt):
+            send(context)
+    assert send(context) == 0
+    with context.database.begin() as connection:
+        connection.execute(mailer.MAILS.update().values(claimed_until=0.0))
+    assert send(context) == 1
+    assert len({mail["Message-ID"] for mail in server[0].mails}) == 1
+    assert len(server[0].mails) == 2
+
+
+def test_what_the_server_cannot_take_now_is_tried_again(server: Any, context: Context) -> None:
+    plan(context)
+    server[0].replies = ["451 Later"]
+    with pytest.raises(mailer.smtplib.SMTPDataError):
+        send(context)
+    assert send(context) == 1
+
+
+def test_what_the_server_refuses_for_good_holds_nothing_up(server: Any, context: Context) -> None:
+    plan(context, (0, 0))
+    server[0].replies = ["550 No"]
+    assert send(context) == 1
+    assert mailer.waiting(context.database, "test") == 0
+    with context.database.connect() as connection:
+        refused = connection.execute(select(mailer.MAILS.c.refused).order_by(mailer.MAILS.c.step)).scalars().all()
+    assert refused == ["SMTPDataError", None]
+
+
+def test_two_workers_send_a_mail_once(server: Any, context: Context) -> None:
+    for number in range(20):
+        plan(context, id=str(number))
+    threads = [threading.Thread(target=send, args=(context,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server[0].mails) == 20
+
+
+def test_the_background_function_sends_and_stops(server: Any, context: Context) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=mailer.run, args=(context, stop))
+    thread.start()
+    plan(context, (0, 1))
+    deadline = time.monotonic() + 10
+    while mailer.waiting(context.database, "test") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert len(server[0].mails) == 2
+
+
+NUMBERS = itertools.count()
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=ANY, subject=ANY, body=ANY)
+def test_no_text_can_add_a_header_or_stop_the_mailer(
+    server: Any, context: Context, name: str, subject: str, body: str
+) -> None:
+    emails = [{"day": 0, "subject": f"S\r\nBcc: x@y.example\r\n{subject}", "body": body}]
+    planned = plan(context, id=f"any-{next(NUMBERS)}", name=f"{name}\r\nBcc: x@y.example", emails=emails)
+    assert send(context) == 1
+    mail = server[0].mails[-1]
+    assert mail["Bcc"] is None
+    assert mail["Message-ID"] == planned["mails"][0]["message_id"]
+    assert sorted(set(mail.keys())) == sorted(
+        {
+            *("From", "To", "Subject", "Date", "Message-ID", "X-Switchyard-Namespace", "X-Switchyard-Campaign"),
+            *("Content-Type", "Content-Transfer-Encoding", "MIME-Version", "X-Peer", "X-MailFrom", "X-RcptTo"),
+        }
+        & set(mail.keys())
+    )
+
+
+@pytest.mark.parametrize("address", ["o'neil@x.example", "jörg@büro.example", "a,b@x.example", 'a"b@x.example'])
+def test_an_odd_address_is_sent_or_refused_but_holds_nothing_up(server: Any, context: Context, address: str) -> None:
+    plan(context, email=address)
+    plan(context, id="e2")
+    send(context)
+    assert mailer.waiting(context.database, "test") == 0
+    assert str(server[0].mails[-1]["To"]).endswith("<joerg@example.com>")
+
+
+def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: Context) -> None:
+    message_id = f"<{'f' * 32}.1@{'n' * 64}.switchyard.local>"
+    plan(context)
+    with context.database.begin() as connection:
+        connection.execute(mailer.MAILS.update().values(message_id=message_id))
+    send(context)
+    assert server[0].mails[0]["Message-ID"] == message_id

@@ -1,0 +1,185 @@
+"""A worker process on a real broker: killed, stopped, and with the broker gone for a while."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+
+from deploy.stack import broker
+from deploy.stack.layout import Layout
+from deploy.stack.ports import free_port
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.event import Event
+from switchyard.core.topics import Topics
+from tests.agents.support import inbox_event
+
+pytestmark = pytest.mark.e2e
+
+TOPICS = Topics("slow")
+RECORD = '{"type": "record", "name": "n", "fields": [{"name": "n", "type": "int"}]}'
+AGENTS = """
+app: slow
+starts: [asked]
+ends: [answered]
+agents:
+  - {name: echo, description: Says it again., accepts: [asked], emits: [answered]}
+"""
+HANDLERS = """
+import os, pathlib, time
+def echo(task):
+    time.sleep(0.2)
+    with (pathlib.Path(__file__).parent / 'runs').open('a') as runs:
+        runs.write(f"{task.effect_key}\\n")
+    return {'n': task.data['n']}
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / "slow"
+    (folder / "contracts").mkdir(parents=True)
+    (folder / "agents.yaml").write_text(AGENTS)
+    (folder / "handlers.py").write_text(HANDLERS)
+    for name in ("asked", "answered"):
+        (folder / "contracts" / f"{name}.avsc").write_text(RECORD)
+    return folder
+
+
+class Processes:
+    """Starts and stops the broker and workers of one test."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        layout = Layout(home)
+        layout.make()
+        ports = {"kafka": free_port(), "kafka-controller": free_port()}
+        self._program = broker.prepare(layout, ports)
+        self.address = f"127.0.0.1:{ports['kafka']}"
+        self._broker: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_broker(self) -> None:
+        with (self.home / "broker.out").open("ab") as out:
+            self._broker = subprocess.Popen(self._program.command, stdout=out, stderr=out)
+        until(lambda: self._program.health.problem() is None, 60)
+
+    def stop_broker(self) -> None:
+        if self._broker is not None:
+            self._broker.terminate()
+            self._broker.wait(30)
+            self._broker = None
+
+    def worker(self, app: Path) -> subprocess.Popen[bytes]:
+        env = {**os.environ, "SWITCHYARD_KAFKA": self.address, "SWITCHYARD_HOME": str(self.home)}
+        for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SWITCHYARD_MODEL"):
+            env.pop(name, None)
+        with (self.home / "worker.log").open("ab") as out:
+            command = [sys.executable, "-m", "agent_endpoints.run", str(app), "--concurrency", "4"]
+            started = subprocess.Popen(command, stdout=out, stderr=out, env=env)
+        self.workers.append(started)
+        return started
+
+    def close(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                process.kill()
+                process.wait(10)
+        self.stop_broker()
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    started = Processes(tmp_path / "home")
+    try:
+        started.start_broker()
+        yield started
+    finally:
+        started.close()
+
+
+def until(true: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.1)
+
+
+class Reader:
+    """Everything in one topic, as far as it has been read."""
+
+    def __init__(self, address: str, topic: str) -> None:
+        self._consumer = KafkaConsumer(bootstrap_servers=address, group_id=None, enable_auto_commit=False)
+        self._consumer.assign([TopicPartition(topic, 0)])
+        self._consumer.seek_to_beginning()
+        self.values: list[bytes] = []
+
+    def read(self) -> list[bytes]:
+        for records in self._consumer.poll(timeout_ms=300).values():
+            self.values += [record.value for record in records]
+        return self.values
+
+
+def test_nothing_is_lost_or_run_twice(processes: Processes, app: Path) -> None:
+    worker = processes.worker(app)  # before its topics are there
+    names = [TOPICS.inbox("echo"), TOPICS.agent_messages, TOPICS.dead_letters]
+    admin = KafkaAdminClient(bootstrap_servers=processes.address)
+    admin.create_topics([NewTopic(name, 1, 1) for name in names])
+    producer = KafkaProducer(bootstrap_servers=processes.address)
+    answers = Reader(processes.address, TOPICS.agent_messages)
+    dead = Reader(processes.address, TOPICS.dead_letters)
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            event = inbox_event("echo", "asked", {"n": number}, id=str(number))
+            producer.send(names[0], key=b"w1", value=event.json().encode())
+        producer.flush(timeout=30)
+
+    def answered() -> set[int]:
+        return {Event.parse(raw).data["n"] for raw in answers.read()}
+
+    send(range(40))
+    producer.send(names[0], value=b"{broken")
+    producer.send(names[0], value=b"{}")
+    producer.flush(timeout=30)
+    until(lambda: len(answered()) >= 10, 60)
+    worker.send_signal(signal.SIGKILL)
+    worker.wait(10)
+    worker = processes.worker(app)
+    until(lambda: answered() == set(range(40)), 60)
+    until(lambda: len(dead.read()) >= 2, 20)
+    letters = [DeadLetter.parse(raw) for raw in dead.values]
+    assert {(letter.reason, letter.offset) for letter in letters} == {("not-json", 40), ("not-a-cloudevent", 41)}
+    runs = (app / "runs").read_text().split()
+    assert 40 <= len(runs) <= 44  # a kill may cut off the four that ran
+
+    processes.stop_broker()
+    time.sleep(3)
+    assert worker.poll() is None
+    processes.start_broker()
+    send(range(40, 60))
+    until(lambda: answered() == set(range(60)), 90)
+
+    send(range(60, 100))
+    until(lambda: len(answered()) >= 70, 30)
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+    committed = admin.list_group_offsets({TOPICS.group("echo"): None})
+    offset = next(iter(committed[TOPICS.group("echo")].values())).offset
+    done = {n for n in answered() if n >= 60}
+    assert offset == 40 + 2 + 20 + len(done)
+    before = len(answers.read())
+    processes.worker(app)
+    until(lambda: answered() == set(range(100)), 60)
+    assert len(answers.read()) - before == 40 - len(done)  # a clean stop repeats nothing
+    ids = [Event.parse(raw).id for raw in answers.values]
+    assert len(set(ids)) == 100
+    assert len((app / "runs").read_text().split()) <= 104
