@@ -17,7 +17,7 @@ import yaml
 
 from deploy.stack.errors import StackError
 from deploy.stack.health import Health
-from deploy.stack.java import jars, java
+from deploy.stack.java import QUICK_START, jars, java
 from deploy.stack.layout import Layout
 from deploy.stack.ports import LOOPBACK
 from deploy.stack.program import Program
@@ -94,9 +94,8 @@ def environment(layout: Layout) -> dict[str, str]:
 
 def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
     """The cluster's `config.yaml`; what a job does not set itself, it takes from here."""
-    java_options = yaml.safe_load((wheel() / "conf" / "config.yaml").read_text(encoding="utf-8"))
     return {
-        "env.java.opts.all": java_options["env"]["java"]["opts"]["all"],
+        "env.java.opts.all": _java_options(),
         "env.log.dir": str(layout.log),
         "env.pid.dir": str(layout.run),
         "jobmanager.rpc.address": LOOPBACK,
@@ -129,8 +128,8 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         "execution.checkpointing.interval": "1 s",
         "execution.checkpointing.min-pause": "200 ms",
         "execution.checkpointing.tolerable-failed-checkpoints": 100,
-        "execution.checkpointing.dir": layout.checkpoints.as_uri(),
-        "execution.checkpointing.savepoint-dir": layout.savepoints.as_uri(),
+        "execution.checkpointing.dir": f"file://{layout.checkpoints}",
+        "execution.checkpointing.savepoint-dir": f"file://{layout.savepoints}",
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": 2,
         "io.tmp.dirs": str(layout.flink_tmp),
@@ -174,7 +173,7 @@ def _program(
     health: Health,
     priority: int,
 ) -> Program:
-    options = str(config(layout, ports)["env.java.opts.all"]).split()
+    options = _java_options().split()
     command = [
         *(sys.executable, "-P", "-m", "deploy.stack.successor"),
         java(),
@@ -196,10 +195,28 @@ def _program(
     return Program(f"flink-{role}", command, env, port, health, log_suffix="out", priority=priority)
 
 
+def client_command(layout: Layout) -> list[str]:
+    """Flink's command line, `flink` without its script; run it with `environment` on top of one's own."""
+    return [
+        java(),
+        *QUICK_START,
+        *_java_options().split(),
+        f"-Dlog.file={layout.log / 'flink-client.log'}",
+        f"-Dlog4j.configurationFile={(layout.flink_conf / 'log4j-cli.properties').as_uri()}",
+        *("-classpath", class_path(layout), "org.apache.flink.client.cli.CliFrontend"),
+    ]
+
+
 def class_path(layout: Layout) -> str:
     """Every jar of the cluster's lib folder, flink-dist last, as Flink's own scripts have it."""
     found = sorted(layout.flink_lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
     return os.pathsep.join(str(jar) for jar in found)
+
+
+def _java_options() -> str:
+    """The module openings that Flink needs, as the wheel's own configuration lists them."""
+    shipped = yaml.safe_load((wheel() / "conf" / "config.yaml").read_text(encoding="utf-8"))
+    return str(shipped["env"]["java"]["opts"]["all"])
 
 
 def _python_jars(distribution: Path) -> list[Path]:

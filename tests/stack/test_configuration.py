@@ -42,7 +42,7 @@ def test_the_cluster_keeps_checkpoints_and_runs_this_python(layout: Layout) -> N
     assert cluster["state.backend.type"] == "rocksdb"
     assert cluster["execution.checkpointing.incremental"] is True
     assert cluster["execution.checkpointing.externalized-checkpoint-retention"] == "RETAIN_ON_CANCELLATION"
-    assert cluster["execution.checkpointing.dir"] == layout.checkpoints.as_uri()
+    assert cluster["execution.checkpointing.dir"] == f"file://{layout.checkpoints}"
     assert cluster["python.executable"] == sys.executable
 
 
