@@ -1,0 +1,68 @@
+"""What a Flink job must know of its app: passed as one global job parameter, without any secret."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict, dataclass
+
+from switchyard.core import strictjson
+from switchyard.core.registry import Registry
+from switchyard.core.settings import Settings
+
+PARAMETER = "switchyard.config"
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """`registry` is the registry's JSON; `model_base_url` None stands for the local stack's embedded model."""
+
+    namespace: str
+    registry: str
+    sql_version: str
+    shards: int
+    max_event_bytes: int
+    model_base_url: str
+    model: str
+    embedded_model: bool
+    model_deadline_s: float
+    model_concurrency: int
+    price_prompt: float | None = None
+    price_completion: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        registry: Registry,
+        namespace: str,
+        settings: Settings,
+        *,
+        sql_version: str,
+        model_base_url: str,
+        model: str,
+        embedded: bool,
+    ) -> JobConfig:
+        return cls(
+            namespace=namespace,
+            registry=registry.json(),
+            sql_version=sql_version,
+            shards=settings.shards,
+            max_event_bytes=settings.max_event_bytes,
+            model_base_url=model_base_url,
+            model=model,
+            embedded_model=embedded,
+            model_deadline_s=settings.model_deadline_s,
+            model_concurrency=settings.model_concurrency,
+            price_prompt=settings.price_prompt,
+            price_completion=settings.price_completion,
+        )
+
+    def encode(self) -> str:
+        """Base64, for Flink writes a map of parameters as `name:value,…` text."""
+        return base64.urlsafe_b64encode(strictjson.dumps(asdict(self)).encode()).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> JobConfig:
+        """Raises ValueError where the job was not started by Switchyard."""
+        if not text:
+            raise ValueError(f"the job parameter {PARAMETER} is not set; start the job with `switchyard submit`")
+        return cls(**strictjson.loads(base64.urlsafe_b64decode(text)))

@@ -1,0 +1,105 @@
+"""Asks run here: an asyncio loop on a thread of its own, so that the operator never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from typing import Any
+
+from switchyard.core.deciding import Choice, NoChoice
+from switchyard.core.model import ModelClient, ModelFailure, Prices, cost
+from switchyard.core.orchestration import Question
+from switchyard.core.prompt import SCHEMA_NAME
+from switchyard.core.shard import Answered, Ask
+
+log = logging.getLogger(__name__)
+
+RETRY = ("unreachable", "rate-limited", "deadline", "refused")
+
+
+async def answer(client: ModelClient, question: Question, model: str, prices: Prices | None) -> Choice | NoChoice:
+    """Ask one routing question; never raises."""
+    try:
+        reply = await client.ask(
+            question.messages, question.schema, name=SCHEMA_NAME, purpose="routing", check=question.check
+        )
+    except ModelFailure as failure:
+        return NoChoice(
+            failure.reason,
+            failure.message,
+            model,
+            failure.calls,
+            failure.usage.prompt_tokens,
+            failure.usage.completion_tokens,
+            cost(failure.usage, prices),
+            retry=failure.reason in RETRY,
+        )
+    except Exception:
+        log.exception("asking the model failed in a way that it must not")
+        return NoChoice("internal-error", "asking failed; the log of the TaskManager says why", model)
+    value: dict[str, Any] = reply.value
+    return Choice(
+        tuple(value["agents"]),
+        value["reason"],
+        float(value["confidence"]),
+        reply.model,
+        reply.calls,
+        reply.usage.prompt_tokens,
+        reply.usage.completion_tokens,
+        cost(reply.usage, prices),
+        reply.latency_ms,
+    )
+
+
+class Asker:
+    """At most `limit` questions in flight; answers are collected per shard, from the operator's thread."""
+
+    def __init__(self, client: ModelClient, model: str, prices: Prices | None, limit: int) -> None:
+        self._client = client
+        self._model = model
+        self._prices = prices
+        self._limit = limit
+        self._answers: dict[int, deque[Answered]] = {}
+        self.in_flight = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="switchyard-asks", daemon=True)
+        self._thread.start()
+
+    @property
+    def free(self) -> int:
+        return self._limit - self.in_flight
+
+    def submit(self, shard: int, ask: Ask, question: Question) -> None:
+        self.in_flight += 1
+        asyncio.run_coroutine_threadsafe(self._run(shard, ask, question), self._loop)
+
+    def collect(self, shard: int) -> list[Answered]:
+        """The answers that have come for a shard."""
+        waiting = self._answers.get(shard)
+        found = []
+        while waiting:
+            found.append(waiting.popleft())
+        self.in_flight -= len(found)
+        return found
+
+    def close(self) -> None:
+        """Drop what is in flight: it is state, and is asked again after a restore."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    async def _run(self, shard: int, ask: Ask, question: Question) -> None:
+        outcome = await answer(self._client, question, self._model, self._prices)
+        # A deque is safe between one appending and one popping thread.
+        self._answers.setdefault(shard, deque()).append(Answered(ask.workflow_id, ask.settles, ask.attempt, outcome))
+
+    async def _stop(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        close = getattr(self._client, "aclose", None)
+        if close is not None:
+            await close()

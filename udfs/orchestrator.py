@@ -1,0 +1,236 @@
+"""The orchestrator operator: a keyed process function around `switchyard.core.orchestration`.
+
+Key = shard. It never waits: asks run on a thread of their own, and a processing-time timer collects their answers.
+Which asks are open is state; only ids wait in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections import deque
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from pyflink.common import Row, Time, Types
+from pyflink.datastream import KeyedProcessFunction, RuntimeContext
+from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
+
+from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.decision import Decision, parse_record
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.core.jobconfig import JobConfig
+from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
+from switchyard.core.orchestration import Shard
+from switchyard.core.reading import Door
+from switchyard.core.shard import (
+    IN_FLIGHT,
+    Answered,
+    Ask,
+    Dead,
+    Dispatch,
+    Effect,
+    EventRead,
+    Input,
+    Log,
+    RecordRead,
+    ShardState,
+    Status,
+    Tick,
+    Unreadable,
+)
+from switchyard.core.topics import Topics
+from udfs.asking import Asker
+from udfs.config import job_config
+
+log = logging.getLogger(__name__)
+
+UID = "switchyard-orchestrator"
+POLL_MS = 5
+TOMBSTONE_DAYS = 7
+
+_STRING, _BYTES, _STRINGS = Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.OBJECT_ARRAY(Types.STRING())
+
+INPUT_TYPE = Types.ROW_NAMED(
+    ["kind", "value", "topic", "partition", "offset", "rule_agents", "error", "error_field", "error_message"],
+    [_STRING, _BYTES, _STRING, Types.INT(), Types.LONG(), _STRINGS, _STRING, _STRING, _STRING],
+)
+"""Columns of the operator's input, after the shard: `kind` is event, rejected or record."""
+INPUT = tuple(INPUT_TYPE.get_field_names())
+
+OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
+"""Columns of its output: `kind` is decision, dispatch, status or dead-letter; `value` is the record's JSON text."""
+
+OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
+
+
+class KeyedMap(MutableMapping[str, bytes]):
+    """Flink's map state of the current key, as a mapping."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def __getitem__(self, key: str) -> bytes:
+        value = self._state.get(key)
+        if value is None:
+            raise KeyError(key)
+        return bytes(value)
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self._state.put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._state.remove(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._state.keys()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
+    """Input rows are `INPUT`, output rows `OUTPUT`."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._config = job_config(runtime_context)
+        self._registry = Door(self._config).registry
+        self._topics = Topics(self._config.namespace)
+        self._state = ShardState(*(self._map(runtime_context, name) for name in ("workflows", "ended", "due", "held")))
+        self._shards: dict[int, Shard] = {}
+        self._queues: dict[int, deque[Ask]] = {}
+        self._asking: dict[int, int] = {}
+        self._armed: dict[int, int] = {}
+        prices = None
+        if self._config.price_prompt is not None and self._config.price_completion is not None:
+            prices = Prices(self._config.price_prompt, self._config.price_completion)
+        self._asker = Asker(model_client(self._config), self._config.model, prices, self._config.model_concurrency)
+        metrics = runtime_context.get_metrics_group()
+        metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
+        metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
+
+    def close(self) -> None:
+        if hasattr(self, "_asker"):
+            self._asker.close()
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
+        now = ctx.timer_service().current_processing_time()
+        number = ctx.get_current_key()[0]
+        row = dict(zip(INPUT, value, strict=True))
+        raw = bytes(row["value"]) if row["value"] is not None else b""
+        position = Position(row["topic"], row["partition"], row["offset"])
+        try:
+            item = self._input(row, raw, position)
+        except (Rejected, ValueError) as error:
+            reason = error if isinstance(error, Rejected) else Rejected("not-json", f"not a ledger record: {error}")
+            item = Unreadable(reason, raw, position)
+        yield from self._advance(number, item, now, raw, position)
+        self._after(number, ctx, now)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
+        now = ctx.timer_service().current_processing_time()
+        number = ctx.get_current_key()[0]
+        if self._armed.get(number, 0) <= now:
+            self._armed.pop(number, None)
+        shard = self._shard(number)
+        for item in self._asker.collect(number):
+            self._asking[number] -= 1
+            yield from self._advance(number, item, now)
+        due = shard.next_due()
+        if due is not None and due <= now:
+            yield from self._advance(number, Tick(), now)
+        self._after(number, ctx, now)
+
+    def _input(self, row: dict[str, Any], raw: bytes, position: Position) -> Input:
+        if row["kind"] == "record":
+            return RecordRead(parse_record(raw))
+        if row["kind"] == "rejected":
+            return Unreadable(Rejected(row["error"], row["error_message"], row["error_field"]), raw, position)
+        rule = row["rule_agents"]
+        return EventRead(Event.parse(raw), raw.decode(), position, None if rule is None else tuple(rule))
+
+    def _advance(
+        self, number: int, item: Input, now: int, raw: bytes = b"", position: Position | None = None
+    ) -> Iterator[Row]:
+        """Effects as rows; an exception in the core becomes a dead letter, never a restart loop."""
+        try:
+            effects = self._shard(number).advance(item, now)
+        except Exception as error:
+            log.exception("the orchestrator failed on one input; it is kept as a dead letter")
+            if isinstance(item, Answered) or position is None:
+                return
+            reason = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
+            effects = [Dead(DeadLetter.of(reason, raw, position, now))]
+        for effect in effects:
+            if isinstance(effect, Ask):
+                self._queues.setdefault(number, deque()).append(effect)
+            else:
+                yield self._row(effect, number)
+
+    def _after(self, number: int, ctx: Any, now: int) -> None:
+        """Start asks while there is room, and see to the next timer."""
+        queue = self._queues.get(number)
+        shard = self._shard(number)
+        while queue and self._asker.free > 0:
+            ask = queue.popleft()
+            question = shard.question(ask)
+            if question is not None:
+                self._asker.submit(number, ask, question)
+                self._asking[number] = self._asking.get(number, 0) + 1
+        due = shard.next_due()
+        if queue or self._asking.get(number):
+            wake = now - now % POLL_MS + POLL_MS
+        elif due is not None and due < IN_FLIGHT:
+            wake = max(due, now + 1)
+        else:
+            return
+        if wake < self._armed.get(number, IN_FLIGHT):
+            self._armed[number] = wake
+            ctx.timer_service().register_processing_time_timer(wake)
+
+    def _shard(self, number: int) -> Shard:
+        shard = self._shards.get(number)
+        if shard is None:
+            shard = Shard(self._registry, self._state, number, uuid.uuid4().hex, self._config.sql_version)
+            self._shards[number] = shard
+        return shard
+
+    def _row(self, effect: Effect, number: int) -> Row:
+        match effect:
+            case Log(record=Decision() as decision):
+                return Row("decision", decision.workflow_id, None, None, None, None, number, decision.json())
+            case Log(record=fence):
+                return Row("decision", None, None, None, None, None, number, fence.json())
+            case Dispatch():
+                topic = self._topics.inbox(effect.agent)
+                return Row(
+                    "dispatch",
+                    effect.workflow_id,
+                    effect.agent,
+                    topic,
+                    effect.dispatch_id,
+                    effect.event.type,
+                    number,
+                    effect.event.json(),
+                )
+            case Status():
+                return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
+            case Dead(letter):
+                return Row("dead-letter", letter.workflow_id, None, None, None, None, number, letter.json())
+        raise AssertionError(effect)
+
+    def _map(self, context: RuntimeContext, name: str) -> KeyedMap:
+        descriptor = MapStateDescriptor(name, Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
+        if name == "ended":
+            descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.days(TOMBSTONE_DAYS)).build())
+        return KeyedMap(context.get_map_state(descriptor))
+
+
+def model_client(config: JobConfig) -> OpenAIModel:
+    """The model of a job; its key comes from this process's own environment. Raises MissingKey."""
+    key = api_key_from_environment(os.environ, config.model_base_url, embedded=config.embedded_model)
+    return OpenAIModel(
+        config.model_base_url, key, config.model, deadline_s=config.model_deadline_s, namespace=config.namespace
+    )
