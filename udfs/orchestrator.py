@@ -117,7 +117,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         now = ctx.timer_service().current_processing_time()
-        number = ctx.get_current_key()[0]
+        number = ctx.get_current_key()
         row = dict(zip(INPUT, value, strict=True))
         raw = bytes(row["value"]) if row["value"] is not None else b""
         position = Position(row["topic"], row["partition"], row["offset"])
@@ -131,7 +131,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
 
     def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
         now = ctx.timer_service().current_processing_time()
-        number = ctx.get_current_key()[0]
+        number = ctx.get_current_key()
         if self._armed.get(number, 0) <= now:
             self._armed.pop(number, None)
         shard = self._shard(number)
