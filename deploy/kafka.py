@@ -114,7 +114,11 @@ class Cluster:
         """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one."""
         try:
             producer = KafkaProducer(
-                bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS, max_request_size=64 * 1024 * 1024, acks="all", linger_ms=5
+                bootstrap_servers=self.bootstrap,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                max_request_size=64 * 1024 * 1024,
+                acks="all",
+                linger_ms=5,
             )
         except KafkaTimeoutError:
             raise self._unreachable() from None
@@ -149,7 +153,11 @@ class Cluster:
     def consumer(self) -> Any:
         try:
             return KafkaConsumer(
-                bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest"
+                bootstrap_servers=self.bootstrap,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                enable_auto_commit=False,
+                group_id=None,
+                auto_offset_reset="earliest",
             )
         except KafkaTimeoutError:
             raise self._unreachable() from None
@@ -187,4 +195,3 @@ def _message(record: Any) -> Message:
     return Message(
         record.topic, record.partition, record.offset, record.timestamp, record.key or b"", record.value or b""
     )
-

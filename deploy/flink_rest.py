@@ -1,0 +1,127 @@
+"""Flink's REST API, as far as submitting, replacing and watching a job needs it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from switchyard.core.errors import SwitchyardError
+
+Found = TypeVar("Found")
+ENDED = frozenset(("FINISHED", "CANCELED", "FAILED"))
+
+
+class FlinkError(SwitchyardError):
+    """Flink is out of reach, refused a request, or a job did not do what was asked."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """`state` is Flink's: RUNNING, RESTARTING, FAILED, ..."""
+
+    id: str
+    name: str
+    state: str
+
+
+class Flink:
+    """A cluster by its REST address, `http://host:port`. Every method raises FlinkError."""
+
+    def __init__(self, address: str) -> None:
+        self.address = (address if "://" in address else f"http://{address}").rstrip("/")
+
+    @property
+    def host_port(self) -> str:
+        return self.address.partition("://")[2]
+
+    def overview(self) -> dict[str, Any]:
+        return self._call("/overview")
+
+    def jobs(self, name: str | None = None) -> list[Job]:
+        """Jobs that have not ended, those called `name` or all."""
+        found = [Job(item["jid"], item["name"], item["state"]) for item in self._call("/jobs/overview")["jobs"]]
+        return [job for job in found if job.state not in ENDED and name in (None, job.name)]
+
+    def running(self, job_id: str) -> bool:
+        """Whether every task of the job runs."""
+        job = self._call(f"/jobs/{job_id}")
+        states = {vertex["status"] for vertex in job["vertices"]}
+        return bool(job["state"] == "RUNNING" and states == {"RUNNING"})
+
+    def state(self, job_id: str) -> str:
+        return str(self._call(f"/jobs/{job_id}")["state"])
+
+    def trouble(self, job_id: str) -> str | None:
+        """The newest failure of a job, its innermost cause on one line; None where there was none."""
+        entries = self._call(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+        return _cause(entries[0]["stacktrace"]) if entries else None
+
+    def stop(self, job_id: str) -> str:
+        """Stop with a savepoint; answers its path."""
+        trigger = self._call(f"/jobs/{job_id}/stop", {"drain": False})["request-id"]
+
+        def location() -> str | None:
+            answer = self._call(f"/jobs/{job_id}/savepoints/{trigger}")
+            if answer["status"]["id"] != "COMPLETED":
+                return None
+            operation = answer["operation"]
+            if "location" not in operation:
+                raise FlinkError(f"the savepoint failed: {_cause(operation['failure-cause']['stack-trace'])}")
+            return str(operation["location"])
+
+        path = wait_for(location, 120, "the savepoint did not complete")
+        wait_for(lambda: self.state(job_id) in ENDED or None, 60, "the job did not stop")
+        return path
+
+    def cancel(self, job_id: str) -> None:
+        self._call(f"/jobs/{job_id}?mode=cancel", method="PATCH")
+        wait_for(lambda: self.state(job_id) in ENDED or None, 60, "the job did not stop")
+
+    def checkpoint(self, job_id: str) -> str | None:
+        """Path of the newest completed checkpoint or savepoint."""
+        latest = self._call(f"/jobs/{job_id}/checkpoints")["latest"]
+        found = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
+        newest = max(found, key=lambda item: item["latest_ack_timestamp"], default=None)
+        return None if newest is None else str(newest["external_path"])
+
+    def _call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310 - the address is the user's own setting
+            self.address + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                value: dict[str, Any] = json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            raise FlinkError(f"Flink answered {error.code} to {path}") from None
+        except (OSError, ValueError):
+            raise FlinkError(
+                f"no Flink answers at {self.address}; start the local stack with `switchyard up`, "
+                "or say where Flink is with --flink http://HOST:PORT"
+            ) from None
+        return value
+
+
+def wait_for(look: Callable[[], Found | None], timeout_s: float, failed: str, pause_s: float = 0.2) -> Found:
+    """Look until there is something; FlinkError with `failed` where there is nothing in time."""
+    deadline = time.monotonic() + timeout_s
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise FlinkError(f"{failed} within {timeout_s:.0f} s")
+        time.sleep(pause_s)
+    return found
+
+
+def _cause(trace: str) -> str:
+    """The innermost cause of a Java stack trace; for a Python worker's, the last line of the Python trace."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    python = [
+        line for line in lines if line.partition(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Key", "Exception"))
+    ]
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    return (python or causes or lines or ["unknown"])[-1][:500]
