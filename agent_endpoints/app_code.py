@@ -36,11 +36,15 @@ class AppCode:
         module_name, _, function_name = reference.partition(":")
         if not (self.folder / f"{module_name}.py").is_file():
             raise AppError(self.folder.name, [f"{reference!r} names no module: write {module_name}.py"])
-        importlib.invalidate_caches()
-        module = importlib.import_module(f"{self.package}.{module_name}")
+        module = self.module(module_name)
         function = getattr(module, function_name, None)
         if not callable(function):
             raise AppError(
                 self.folder.name, [f"{module_name}.py has no function {function_name!r}, which agents.yaml names"]
             )
         return function  # type: ignore[no-any-return]
+
+    def module(self, name: str) -> ModuleType:
+        """A module of the folder. Raises ImportError where there is none; its own errors pass through."""
+        importlib.invalidate_caches()
+        return importlib.import_module(f"{self.package}.{name}")

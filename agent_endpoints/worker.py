@@ -72,6 +72,7 @@ class Worker:
         Topics(job.namespace)
         job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
         self._job = job
+        self._model = model
         self._stop = threading.Event()
         self._database = open_database(database_url(job.settings, job.namespace))
         code = AppCode(job.app.folder)
@@ -118,5 +119,6 @@ class Worker:
                 }
                 for inbox in self._inboxes
             ],
+            "model_calls": getattr(self._model, "calls", 0),
             "background": [thread.name.removeprefix("background-") for thread in self._background],
         }

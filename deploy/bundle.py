@@ -1,7 +1,8 @@
 """Our Python packages as files that travel with a job, for a cluster whose Python has only apache-flink.
 
-`code.zip` (for `-pyfs`) holds our packages, the other (for `-pyarch`) what they need beyond apache-flink. Flink unpacks
-only archives, and a native module cannot be imported from a zip; `udfs/__init__.py` puts the unpacked folder on the path.
+`code.zip` (for `-pyfs`) holds our packages, the other (for `-pyarch`) what they need beyond apache-flink. Flink
+unpacks only archives, and a native module cannot be imported from a zip; `udfs/__init__.py` puts the unpacked folder on
+the path.
 """
 
 from __future__ import annotations

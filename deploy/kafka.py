@@ -106,6 +106,19 @@ class Cluster:
                 for records in consumer.poll(timeout_ms=1000).values():
                     yield from (_message(record) for record in records)
 
+    def consumed(self, group: str, topics: list[str]) -> bool:
+        """Whether the group has committed the end of every partition of these topics that holds anything."""
+        with self._consumer() as consumer:
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in consumer.partitions_for_topic(topic) or ()
+            ]
+            ends = consumer.end_offsets(partitions)
+        with self._admin() as admin:
+            committed = admin.list_group_offsets(group).get(group, {})
+        return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
+
     def follow(self, topics: list[str]) -> Follower:
         """A reader that goes on where it stopped; see `Follower.poll`."""
         return Follower(self, topics)

@@ -14,11 +14,11 @@ from deploy.flink_rest import ENDED, Flink, FlinkError, Job, wait_for
 from deploy.kafka import Cluster, topic_settings
 from deploy.stack.layout import Layout
 from deploy.target import Target
-from udfs import LIBRARIES
 from switchyard.core.app import ROOT, App, shipped
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from udfs import LIBRARIES
 
 LARGEST_RECORD = 1 << 20
 STATELESS = " (stateless)"

@@ -1,0 +1,21 @@
+"""What a demo of this app waits for, and how it counts what came of the leads."""
+
+from __future__ import annotations
+
+from agent_endpoints.background import Context
+
+from . import mails
+
+OUTCOMES = ("outreach", "nurture", "disqualified")
+
+
+def waiting(context: Context) -> int:
+    """Mails that are still to be sent."""
+    return mails.waiting(context.database, context.namespace)
+
+
+def outcome(agents: set[str]) -> str:
+    """What became of a lead, by the agents that had it."""
+    if "active-outreach" in agents:
+        return "outreach"
+    return "nurture" if "nurture-campaign" in agents else "disqualified"

@@ -1,0 +1,168 @@
+"""The command `demo`: an app end to end, in a namespace of its own, on the local stack."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent_endpoints.background import Context
+from agent_endpoints.database import database_url, open_database
+from deploy.flink_rest import Flink
+from deploy.kafka import Cluster
+from deploy.stack.info import StackInfo
+from deploy.stack.options import StackOptions
+from deploy.stack.stack import Stack
+from deploy.submit import Submission, job_name, prepare_topics, submit
+from deploy.target import Target
+from switchyard.cli.live import Screen
+from switchyard.cli.observe import Observer
+from switchyard.cli.summary import lost, still_to_do, summary
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.settings import Settings
+
+DAY_SECONDS = "1"
+STALLED_S = 300.0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One run: an app, its input, and the namespace that nothing else uses."""
+
+    app: App
+    argument: str
+    namespace: str
+    lines: list[bytes]
+    stateless: bool
+
+    @property
+    def calls(self) -> str:
+        """About how many model calls it will make: each agent asks once, and so does the router before each."""
+        least, most = 3 * len(self.lines), 2 * len(self.lines) * len(self.app.registry.agents)
+        return f"about {least} to {most} calls"
+
+
+def demo(
+    app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
+    stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop the stack.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as the last line, as JSON.")] = False,
+    file: Annotated[Path | None, typer.Option("--input", help="Another input file, one record a line.")] = None,
+    stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
+    kafka: Annotated[str | None, typer.Option(help="Use this Kafka, HOST:PORT, and start none.")] = None,
+    flink: Annotated[str | None, typer.Option(help="Use this Flink, http://HOST:PORT, and start none.")] = None,
+) -> None:
+    """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
+    settings = Settings.read(kafka=kafka, flink=flink)
+    loaded = App.load(app)
+    planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), stateless)
+    screen = Screen(quiet=as_json)
+    stack = Stack()
+    screen.say(_model(settings))
+    screen.say(
+        f"It will be asked {planned.calls}, for {len(planned.lines)} records and {len(loaded.registry.agents)} agents."
+    )
+    problems: list[str] = ["it was interrupted"]
+    try:
+        problems = _run(planned, stack, settings, screen)
+    finally:
+        if stop:
+            screen.say("Stopping the stack ...")
+            stack.down()
+    if not stop:
+        screen.say("The stack is up. Stop it: switchyard down")
+    if as_json:
+        typer.echo(json.dumps(screen.figures))
+    if problems:
+        raise SwitchyardError("; ".join(problems))
+
+
+def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> list[str]:
+    info = stack.up([], StackOptions.of(settings), screen.say)
+    _end_earlier(stack, info, screen)
+    started = time.monotonic()
+    target = Target.find(settings, info)
+    prepare_topics(Cluster(target.kafka), planned.app, planned.namespace, lambda line: None)
+    info = stack.add_app(planned.argument, planned.namespace, {"SWITCHYARD_DAY_SECONDS": DAY_SECONDS})
+    wanted = Submission(planned.argument, planned.namespace, planned.stateless)
+    job = submit(wanted, target, settings, screen.say)
+    topic = planned.app.registry.file.inputs[0].topic
+    Cluster(target.kafka).send(f"{planned.namespace}.{topic}", [(None, line) for line in planned.lines])
+    screen.say(f"Sent {len(planned.lines)} records to {planned.namespace}.{topic}.")
+    observer = Observer(Cluster(target.kafka), planned.app, planned.namespace, planned.stateless)
+    try:
+        _follow(planned, observer, info, screen)
+    finally:
+        observer.close()
+    observed = observer.observed
+    figures = summary(planned.app, observed, info, planned.namespace, time.monotonic() - started)
+    screen.finish(figures, observed, info, f"{target.flink}/#/job/{job.job_id}/overview")
+    return lost(len(planned.lines), figures, observed)
+
+
+def _follow(planned: Demo, observer: Observer, info: StackInfo, screen: Screen) -> None:
+    """Until every workflow has ended and nothing is left to send. Raises SwitchyardError when all stands still."""
+    context = _context(planned, info)
+    moved = time.monotonic()
+    asked = 0.0
+    with screen.live():
+        while True:
+            new = observer.poll(0.2)
+            screen.show(observer.observed, new)
+            now = time.monotonic()
+            if new:
+                moved = now
+            if now - asked > 0.5 and (observer.observed.all_ended or now - moved > 3):
+                asked = now
+                if observer.finished():
+                    left = still_to_do(planned.app, context)
+                    if left == 0:
+                        return
+                    screen.waiting(left)
+                    moved = now
+            if now - moved > STALLED_S:
+                raise SwitchyardError(
+                    f"nothing has moved for {STALLED_S:.0f} s; look at {info.flink} "
+                    f"and at the logs in {info.home / 'log'}"
+                )
+
+
+def _end_earlier(stack: Stack, info: StackInfo, screen: Screen) -> None:
+    """Stop job and worker of demos that ran before; what they wrote stays."""
+    flink = Flink(info.flink)
+    for namespace in info.apps:
+        if re.search(r"-[0-9a-f]{6}$", namespace):
+            screen.say(f"Stopping the earlier demo {namespace} ...")
+            for job in flink.jobs():
+                if job.name.startswith(job_name(namespace)):
+                    flink.cancel(job.id)
+            stack.remove_app(namespace)
+
+
+def _lines(app: App, file: Path | None) -> list[bytes]:
+    """The records to send: every line that is not blank, as the bytes it is."""
+    inputs = app.registry.file.inputs
+    if not inputs:
+        raise SwitchyardError(f"app {app.name!r} has no inputs in agents.yaml, so a demo has nowhere to send to")
+    path = file or app.folder / f"{inputs[0].topic.removeprefix('incoming-')}.jsonl"
+    if not path.is_file():
+        raise SwitchyardError(f"{path} is missing; give a file of records, one a line, with --input FILE")
+    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+
+
+def _model(settings: Settings) -> str:
+    if settings.embedded_model:
+        return "Model: the embedded offline model (no language model behind it), on this machine."
+    return f"Model: {settings.model} at {settings.openai_base_url}."
+
+
+def _context(planned: Demo, info: StackInfo) -> Context:
+    settings = Settings.read(home=info.home)
+    database = open_database(database_url(settings, planned.namespace))
+    return Context(planned.app.name, planned.namespace, settings, database)

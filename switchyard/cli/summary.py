@@ -1,0 +1,110 @@
+"""The last line of a demo: what went in, what came out, and whether anything is missing."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+from agent_endpoints.background import Context
+from deploy.stack.info import StackInfo
+from switchyard.cli.observe import Observed
+from switchyard.core.app import App
+
+
+def app_hooks(app: App) -> Any:
+    """The app's `demo.py`: `waiting(context) -> int` and `outcome(agents) -> str`; None where it has none."""
+    if not (app.folder / "demo.py").is_file():
+        return None
+    from agent_endpoints.app_code import AppCode
+
+    return AppCode(app.folder).module("demo")
+
+
+def still_to_do(app: App, context: Context) -> int:
+    """What the app's background functions have yet to do, such as mails that are not due."""
+    hooks = app_hooks(app)
+    return int(hooks.waiting(context)) if hooks is not None else 0
+
+
+def outcomes(app: App, observed: Observed) -> dict[str, int]:
+    """How workflows went, in the app's own words."""
+    hooks = app_hooks(app)
+    if hooks is None:
+        return {}
+    agents: dict[str, set[str]] = {name: set() for name, item in observed.workflows.items() if item["ended_at"]}
+    for decision in observed.decisions:
+        agents.get(decision.workflow_id, set()).update(decision.agents)
+    found = Counter(dict.fromkeys(hooks.OUTCOMES, 0))
+    found.update(hooks.outcome(names) for names in agents.values())
+    return dict(found)
+
+
+def mails(folder: Path, namespace: str) -> tuple[int, int]:
+    """How many mails of a namespace were kept, and how many came a second time."""
+    kept = repeated = 0
+    for path in folder.glob("*.eml"):
+        with path.open("rb") as file:
+            headers = BytesParser(policy=policy.default).parse(file, headersonly=True)
+        if headers.get("X-Switchyard-Namespace") == namespace:
+            repeat = ".repeat" in path.name
+            kept, repeated = kept + (not repeat), repeated + repeat
+    return kept, repeated
+
+
+def model_calls(info: StackInfo, namespace: str, observed: Observed) -> dict[str, Any]:
+    """Calls for routing and by agents: as the embedded server counted them, else as the clients did."""
+    if info.model_embedded:
+        counts = _get(info.model_base_url.removesuffix("/v1") + f"/calls?namespace={namespace}")
+        return {"model_calls": counts["routing"], "agent_model_calls": counts["agents"]}
+    worker = info.programs.get(f"worker-{namespace}")
+    health = _get(worker.health.address) if worker else {}
+    return {
+        "model_calls": sum(record.model_calls for record in observed.records),
+        "agent_model_calls": int(health.get("model_calls", 0)),
+        "counted_by": "client",
+    }
+
+
+def summary(app: App, observed: Observed, info: StackInfo, namespace: str, seconds: float) -> dict[str, Any]:
+    """The figures of one demo."""
+    statuses = Counter(item["status"] for item in observed.workflows.values())
+    counted = model_calls(info, namespace, observed)
+    return {
+        "workflows": len(observed.workflows),
+        "completed": statuses["completed"],
+        "dead_letters": len(observed.dead_letters),
+        "duplicates": sum(item["duplicates"] for item in observed.workflows.values()),
+        "decisions": len(observed.decisions),
+        "decided_by_model": sum(decision.decided_by == "model" for decision in observed.decisions),
+        "model_calls": counted.pop("model_calls"),
+        "agent_model_calls": counted.pop("agent_model_calls"),
+        "dispatches": sum(len(decision.agents) for decision in observed.decisions),
+        "emails": mails(info.mail_folder, namespace)[0],
+        "outcomes": outcomes(app, observed),
+        "seconds": round(seconds, 1),
+        **counted,
+    }
+
+
+def lost(lines: int, figures: Mapping[str, Any], observed: Observed) -> list[str]:
+    """A sentence for each thing that is missing at the end; empty where nothing was lost."""
+    problems = []
+    accounted = figures["workflows"] + len(observed.dead_letters) + figures["duplicates"]
+    if accounted < lines:
+        problems.append(f"{lines - accounted} of {lines} lines led to nothing")
+    open_ones = [name for name, item in observed.workflows.items() if item["status"] == "running"]
+    if open_ones:
+        problems.append(f"{len(open_ones)} workflows have not ended, such as {open_ones[0]}")
+    return problems
+
+
+def _get(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - an address of the stack itself
+        value: dict[str, Any] = json.loads(answer.read())
+    return value
