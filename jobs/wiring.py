@@ -17,6 +17,7 @@ from jobs.tables import TABLES, Loader, table_name
 from switchyard.core.app import App
 from switchyard.core.ids import stable_hash
 from switchyard.core.jobconfig import PARAMETER, JobConfig
+from switchyard.core.shards import MAX_PARALLELISM
 from udfs.orchestrator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
 
 OPTIONS = {
@@ -27,7 +28,7 @@ OPTIONS = {
     "execution.checkpointing.interval": "1 s",
     "execution.checkpointing.mode": "EXACTLY_ONCE",
     "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-    "table.exec.source.idle-timeout": "0 ms",
+    "pipeline.max-parallelism": str(MAX_PARALLELISM),
 }
 
 CreateTables = Callable[[Loader], None]

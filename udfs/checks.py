@@ -14,8 +14,8 @@ from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
-from switchyard.core.ids import shard_of
 from switchyard.core.reading import Door
+from switchyard.core.shards import shard_of
 from udfs.config import job_config
 
 _ERROR = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 
 
 def stable_hash(*parts: str) -> str:
@@ -34,8 +33,3 @@ def dispatch_id(settles: str, agent: str, attempt: int) -> str:
 def answer_id(effect: str, position: int) -> str:
     """The event id of the answer at `position` (from 0) among those of one effect."""
     return stable_hash("answer", effect, str(position))
-
-
-def shard_of(workflow_id: str, shards: int) -> int:
-    """The shard, 0 to shards - 1, that owns a workflow."""
-    return zlib.crc32(workflow_id.encode()) % shards
