@@ -19,7 +19,7 @@ from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.decision import Decision, parse_record
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, SettingsError
 from switchyard.core.event import Event
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
@@ -99,6 +99,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._registry = Door(self._config).registry
         self._topics = Topics(self._config.namespace)
         self._state = ShardState(*(self._map(runtime_context, name) for name in ("workflows", "ended", "due", "held")))
+        self._settings = self._map(runtime_context, "settings")
         self._shards: dict[int, Shard] = {}
         self._queues: dict[int, deque[Ask]] = {}
         self._asking: dict[int, int] = {}
@@ -193,9 +194,19 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
     def _shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
+            self._check_shards()
             shard = Shard(self._registry, self._state, number, uuid.uuid4().hex, self._config.sql_version)
             self._shards[number] = shard
         return shard
+
+    def _check_shards(self) -> None:
+        """Workflows would be looked for in the wrong shard. Raises SettingsError, which fails the job."""
+        wanted = str(self._config.shards).encode()
+        if self._settings.setdefault("shards", wanted) != wanted:
+            raise SettingsError(
+                f"this state has {self._settings['shards'].decode()} shards, which is fixed for life; "
+                f"set SWITCHYARD_SHARDS to that number instead of {self._config.shards} and submit again"
+            )
 
     def _row(self, effect: Effect, number: int) -> Row:
         match effect:
