@@ -34,11 +34,8 @@ def up(
     from deploy.stack.stack import Stack
     from switchyard.core.settings import Settings
 
-    try:
-        options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
-        info = Stack().up(apps or ["sdr"], options, typer.echo)
-    except SwitchyardError as error:
-        raise _failed(error) from None
+    options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
+    info = Stack().up(apps or ["sdr"], options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
     typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: switchyard down")
@@ -50,10 +47,7 @@ def down(
     """Stop what `up` started; data stays unless --clean is given."""
     from deploy.stack.stack import Stack
 
-    try:
-        ran = Stack().down(clean, typer.echo)
-    except SwitchyardError as error:
-        raise _failed(error) from None
+    ran = Stack().down(clean, typer.echo)
     data = "its data is removed" if clean else "its data is kept"
     typer.echo(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
 
@@ -64,10 +58,7 @@ def status(
     """Show each process, its port, health and restarts. Exit 1 unless all are healthy."""
     from deploy.stack.stack import Stack
 
-    try:
-        found = Stack().status()
-    except SwitchyardError as error:
-        raise _failed(error) from None
+    found = Stack().status()
     if as_json:
         for item in found:
             typer.echo(json.dumps(asdict(item)))
@@ -99,8 +90,3 @@ def _ports(pairs: Sequence[str]) -> dict[str, int]:
             raise SwitchyardError(f"--port {pair}: write NAME=NUMBER, for example flink=8081.")
         ports[name] = int(number)
     return ports
-
-
-def _failed(error: SwitchyardError) -> typer.Exit:
-    typer.echo(str(error), err=True)
-    return typer.Exit(1)

@@ -1,0 +1,64 @@
+"""All SQL of an app, planned in this process with the wiring of the real job. Nothing runs, no server is asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.stack.java import jars
+from jobs import tables, wiring
+from jobs.sqlfile import SqlError
+from jobs.tables import Loader
+from switchyard.cli.linting.problem import Problem
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.jobconfig import JobConfig
+from switchyard.core.settings import Settings
+
+NOWHERE = "127.0.0.1:1"
+LARGEST_RECORD = 1 << 20
+_COLUMN = re.compile(r"Column '(\w+)' not found")
+
+
+def unplannable_sql(app: App) -> Iterator[Problem]:
+    """The first statement that does not plan, with Flink's own words."""
+    config = JobConfig.of(
+        app.registry,
+        app.name,
+        Settings.read(),
+        sql_version="",
+        model_base_url="",
+        model="",
+        embedded=True,
+    )
+    values = tables.kafka_values(app, app.name, NOWHERE, LARGEST_RECORD)
+
+    def create_tables(loader: Loader) -> None:
+        loader.load(tables.TABLES / "kafka.sql", values)
+        for item in app.registry.file.inputs:
+            table = tables.table_name(item.topic)
+            topic = f"{app.name}.{item.topic}"
+            loader.load(tables.TABLES / "kafka_input.sql", {**values, "table": table, "topic": topic})
+
+    connectors = ";".join(jar.as_uri() for jar in jars("flink"))
+    environment = wiring.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
+    try:
+        wiring.wire(app, environment, create_tables).explain()
+    except SqlError as error:
+        yield _placed(app, error)
+    except SwitchyardError as error:
+        yield Problem(app.sql, 1, str(error))
+
+
+def _placed(app: App, error: SqlError) -> Problem:
+    """An error in our own SQL that only the app's can be the cause of is told as the app's."""
+    requests = app.sql / "requests.sql"
+    if error.statement.file.endswith("orchestrator_input.sql"):
+        if "routing_requests" in error.message:
+            return Problem(requests, 1, "it defines no view routing_requests; see what `switchyard new app` writes")
+        missing = _COLUMN.search(error.message)
+        name = missing.group(1) if missing else None
+        what = f"lacks the column {name}" if name else f"does not fit: {error.message}"
+        return Problem(requests, 1, f"the view routing_requests {what}; select * and rule_agents")
+    return Problem(Path(error.statement.file), error.line, f"statement {error.statement.number}: {error.message}")

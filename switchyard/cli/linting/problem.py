@@ -1,0 +1,36 @@
+"""One thing to mend, and where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from switchyard.core.app import ROOT
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`line` counts from 1."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.file)}:{self.line}: {self.message}"
+
+
+def shown(file: Path) -> str:
+    """The path as a person here would write it."""
+    path = file if file.is_absolute() else ROOT / file
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def line_of(file: Path, text: str) -> int:
+    """The first line that holds `text`, 1 where none does."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 1
+    return next((number for number, line in enumerate(lines, 1) if text in line), 1)

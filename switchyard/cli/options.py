@@ -1,0 +1,77 @@
+"""Options that many commands share, and what they stand for: an app, its topics, a Kafka cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from switchyard.core.errors import SwitchyardError
+
+if TYPE_CHECKING:
+    from deploy.kafka import Cluster
+    from switchyard.core.app import App
+    from switchyard.core.topics import Topics
+
+AppName = Annotated[str, typer.Option("--app", help="Name or folder of the app.")]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", help="Prefix of the topics; the app's name if not given.", show_default=False),
+]
+Kafka = Annotated[
+    str | None,
+    typer.Option("--kafka", metavar="HOST:PORT", help="Kafka; else SWITCHYARD_KAFKA, else the local stack's."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on each line.")]
+
+
+def kafka_address(given: str | None) -> str:
+    """The option, else SWITCHYARD_KAFKA, else the running stack's. Raises SwitchyardError where there is none."""
+    from deploy.stack.stack import Stack
+    from switchyard.core.settings import Settings
+
+    address = given or Settings.read().kafka
+    if address is None and (info := Stack().info()) is not None:
+        address = info.kafka
+    if address is None:
+        raise SwitchyardError("no Kafka address: start the stack with `switchyard up`, or give --kafka HOST:PORT")
+    return address
+
+
+def namespaced(namespace: str) -> Topics:
+    """The topics of a namespace that a person typed. Raises SwitchyardError where it cannot be one."""
+    from switchyard.core.topics import Topics
+
+    try:
+        return Topics(namespace)
+    except ValueError as error:
+        raise SwitchyardError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class AppOnKafka:
+    """An app in a namespace on a Kafka cluster. `argument` is the app as it was named."""
+
+    argument: str
+    app: App
+    topics: Topics
+    cluster: Cluster
+
+    @classmethod
+    def find(cls, argument: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+        from deploy.kafka import Cluster
+        from switchyard.core.app import App
+
+        app = App.load(argument)
+        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_address(kafka)))
+
+    def require(self, *names: str) -> None:
+        """Raises SwitchyardError where a topic is missing."""
+        there = self.cluster.topics()
+        for name in names:
+            if name not in there:
+                raise SwitchyardError(
+                    f"topic {name} does not exist on {self.cluster.bootstrap}; "
+                    f"`switchyard submit {self.argument}` creates it and starts the job"
+                )

@@ -1,0 +1,152 @@
+"""One workflow as a tree that follows causation: event, decision, agents, their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from switchyard.cli import screen
+from switchyard.cli.reading import Effective
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.decision import Decision
+from switchyard.core.ids import dispatch_id
+
+COLOURS = {"completed": "green", "running": "yellow", "stopped": "yellow", "failed": "red", "cancelled": "red"}
+
+
+def render_trace(
+    records: Sequence[Decision], status: Mapping[str, Any] | None, dead_letters: Sequence[DeadLetter] = ()
+) -> RenderableType:
+    """`records` are all of one workflow, in ledger order; `status` is its summary, None where it has none."""
+    effective = Effective.of(records)
+    tree = Tree(_head(effective.records, status))
+    _Branches(effective.records).hang(tree)
+    parts: list[RenderableType] = [tree]
+    shown = {record.position for record in effective.records if record.action == "dead-letter"}
+    for letter in dead_letters:
+        place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        if (letter.topic, letter.partition, letter.offset) not in {(p.topic, p.partition, p.offset) for p in shown}:
+            parts.append(Text(f"dead letter {letter.reason}: {letter.message} ({place})", style="red"))
+    parts.append(_end(effective, status))
+    return Group(*parts)
+
+
+class _Branches:
+    """Which decision follows from which dispatch."""
+
+    def __init__(self, records: Sequence[Decision]) -> None:
+        self.start = min((record.at - record.elapsed_ms for record in records), default=0)
+        last = {record.settles: record.attempt for record in records}
+        self.refused = {(r.settles, r.attempt) for r in records if r.attempt < last[r.settles]}
+        self.given = {
+            dispatch_id(record.settles, agent, record.attempt): (record, agent)
+            for record in records
+            if record.action == "dispatch"
+            for agent in record.agents
+        }
+        self.roots: list[Decision] = []
+        self.after: dict[str, list[Decision]] = {}
+        for record in records:
+            cause = _cause(record)
+            if cause in self.given:
+                self.after.setdefault(cause, []).append(record)
+            else:
+                self.roots.append(record)
+
+    def hang(self, tree: Tree) -> None:
+        for record in self.roots:
+            self._add(tree, record, None)
+
+    def _add(self, tree: Tree, record: Decision, cause: tuple[Decision, str] | None) -> None:
+        """Depth follows the workflow, which may be long, so this keeps a list and does not recurse."""
+        pending = [(tree, record, cause)]
+        while pending:
+            place, item, why = pending.pop()
+            branch = place.add(self._label(item, why))
+            if item.action != "dispatch" or (item.settles, item.attempt) in self.refused:
+                continue
+            for agent in reversed(item.agents):
+                identity = dispatch_id(item.settles, agent, item.attempt)
+                for answer in reversed(self.after.get(identity, [])):
+                    pending.append((branch, answer, (item, agent)))
+            for agent in item.agents:
+                if dispatch_id(item.settles, agent, item.attempt) not in self.after:
+                    branch.add(Text(f"{agent} has not answered", style="yellow"))
+
+    def _label(self, record: Decision, cause: tuple[Decision, str] | None) -> Text:
+        event = record.parsed_event()
+        text = Text(f"+{screen.lasted(record.at - self.start)}  ", style="dim")
+        if cause is None:
+            text.append(event.type, style="bold").append(f" from {event.source}", style="dim")
+        else:
+            before, agent = cause
+            said = f"{agent} failed on " if record.failed and agent in record.failed else f"{agent} answered "
+            text.append(said, style="none").append(event.type, style="bold")
+            text.append(f" after {screen.lasted(max(record.at - before.at, 0))}", style="dim")
+        text.append("\n").append_text(_outcome(record))
+        if (record.settles, record.attempt) in self.refused:
+            text.append("  refused when read back, decided anew", style="red")
+        return text.append(f"\n{_why(record)}", style="dim")
+
+
+def _cause(record: Decision) -> str:
+    kind, _, rest = record.settles.partition("/")
+    if kind == "dispatch":
+        return rest.partition("/")[0]
+    return record.parsed_event().causation_id or ""
+
+
+def _outcome(record: Decision) -> Text:
+    if record.action == "dispatch":
+        text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
+    else:
+        words = {"complete": "branch complete", "stop": "workflow stopped", "dead-letter": "dead letter"}
+        text = Text("→ ").append(words[record.action], style="green" if record.action == "complete" else "red")
+    text.append(f"  by {record.decided_by}")
+    if record.confidence is not None:
+        text.append(f", confidence {record.confidence:.2f}")
+    return text
+
+
+def _why(record: Decision) -> str:
+    spent = []
+    if record.model_calls:
+        calls = f"{record.model_calls} calls" if record.model_calls > 1 else "1 call"
+        spent.append(f"{record.model} ({calls}, {screen.lasted(record.latency_ms)})")
+        spent.append(f"{record.prompt_tokens} + {record.completion_tokens} tokens")
+    if record.cost is not None:
+        spent.append(f"cost {record.cost:.4f}")
+    code = f"{record.code}: " if record.code else ""
+    return f"{code}{record.reason}" + (f"\n{', '.join(spent)}" if spent else "")
+
+
+def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text:
+    name = status["workflow_id"] if status else records[0].workflow_id if records else "?"
+    text = Text(str(name), style="bold")
+    started = status["started_at"] if status else min((r.at - r.elapsed_ms for r in records), default=None)
+    return text.append(f"  started {screen.clock(started)}", style="dim")
+
+
+def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
+    text = Text()
+    if status is None:
+        text.append("no status was written for this workflow", style="yellow")
+    else:
+        text.append(status["status"], style=COLOURS.get(status["status"], "none"))
+        if status.get("ended_at"):
+            text.append(f" after {screen.lasted(status['ended_at'] - status['started_at'])}")
+        if status.get("reason"):
+            text.append(f": {status['reason']}")
+        counted = [
+            f"{status.get(name, 0)} {words if status.get(name, 0) != 1 else words.removesuffix('s')}"
+            for name, words in (("hops", "hops"), ("model_calls", "model calls"), ("tokens", "tokens"))
+        ]
+        text.append(f"\n{', '.join(counted)}", style="dim")
+    repeats = status.get("duplicates", 0) if status else 0
+    if repeats or effective.ignored:
+        text.append(f"\nignored: {repeats} repeated events, {effective.ignored} repeated records", style="dim")
+    return text

@@ -1,0 +1,65 @@
+"""The command `send`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from switchyard.cli.options import AppName, Kafka, Namespace
+from switchyard.core.errors import Rejected, SwitchyardError
+
+
+def send(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="A file with one message on each line; - is stdin.")],
+    topic: Annotated[
+        str | None, typer.Option("--topic", help="The app's first input topic if not given.", show_default=False)
+    ] = None,
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """Send every non-blank line, as the bytes it is, to a topic of an app."""
+    from switchyard.cli.options import AppOnKafka
+    from switchyard.core.app import App
+
+    inputs = [item.topic for item in App.load(app).registry.file.inputs]
+    name = topic or (inputs[0] if inputs else "agent-messages")
+    if name not in (*inputs, "agent-messages"):
+        raise SwitchyardError(f"{name!r} is no input of the app; there are {', '.join((*inputs, 'agent-messages'))}")
+    found = lines(read(file))
+    if not found:
+        raise SwitchyardError(f"{'standard input' if file == '-' else file} holds no line that is not blank")
+    target = AppOnKafka.find(app, namespace, kafka)
+    full_name = target.topics.named(name)
+    target.require(full_name)
+    target.cluster.send(full_name, [(_key(line) if name == "agent-messages" else None, line) for line in found])
+    typer.echo(
+        f"Sent {len(found)} message{'s' if len(found) > 1 else ''} to {full_name} on {target.cluster.bootstrap}."
+    )
+
+
+def read(file: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`. Raises SwitchyardError."""
+    if file == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise SwitchyardError(f"{file} cannot be read: {error.strerror}") from None
+
+
+def lines(raw: bytes) -> list[bytes]:
+    """The lines that are not blank, each without its newline and otherwise as it is."""
+    return [line for line in raw.split(b"\n") if line.strip()]
+
+
+def _key(line: bytes) -> bytes | None:
+    from switchyard.core.event import Event
+
+    try:
+        return Event.parse(line).workflow_id.encode()
+    except Rejected:
+        return None

@@ -1,0 +1,44 @@
+"""The command `trace`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from switchyard.cli import screen
+from switchyard.cli.options import AppName, Json, Kafka, Namespace
+from switchyard.core.errors import SwitchyardError
+
+
+def trace(
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id, as `switchyard workflows` lists it.")],
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+    as_json: Json = False,
+) -> None:
+    """Show one workflow step by step: which event, which agent, decided by what, why, at what cost."""
+    from rich.console import Console
+
+    from switchyard.cli import reading
+    from switchyard.cli.options import AppOnKafka
+    from switchyard.cli.rendering import render_trace
+    from switchyard.cli.workflows import known
+
+    target = AppOnKafka.find(app, namespace, kafka)
+    records = reading.decisions(target, workflow)
+    if as_json:
+        screen.json_lines(asdict(record) for record in reading.Effective.of(records).records)
+        if records:
+            return
+    status = next((item for item in known(target) if item["workflow_id"] == workflow), None)
+    letters = reading.dead_letters(target, workflow)
+    if not records and status is None and not letters:
+        raise SwitchyardError(
+            f"nothing is known of workflow {workflow!r} in {target.topics.namespace}; "
+            f"list them: switchyard workflows --app {app}"
+        )
+    if not as_json:
+        Console().print(render_trace(records, status, letters))

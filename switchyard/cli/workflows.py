@@ -1,0 +1,81 @@
+"""The command `workflows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+
+from switchyard.cli import screen
+from switchyard.cli.options import AppName, Json, Kafka, Namespace
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.workflow import Status
+
+if TYPE_CHECKING:
+    from switchyard.cli.options import AppOnKafka
+
+FIELDS = (
+    *("workflow_id", "app", "status", "hops", "model_calls", "started_at", "ended_at", "reason"),
+    *("dispatches", "duplicates", "dead_letters", "tokens", "cost"),
+)
+
+
+def workflows(
+    app: AppName = "sdr",
+    status: Annotated[str | None, typer.Option("--status", help="Only " + ", ".join(get_args(Status)) + ".")] = None,
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+    as_json: Json = False,
+) -> None:
+    """List the workflows of an app: how each stands, what it took, why it ended."""
+    from switchyard.cli.options import AppOnKafka
+
+    if status is not None and status not in get_args(Status):
+        raise SwitchyardError(f"--status {status}: there are {', '.join(get_args(Status))}")
+    target = AppOnKafka.find(app, namespace, kafka)
+    every = known(target)
+    found = [item for item in every if status in (None, item["status"])]
+    if as_json:
+        screen.json_lines(line(item) for item in found)
+    elif found:
+        _show(found)
+    elif every:
+        typer.echo(f"None of the {len(every)} workflows of {target.topics.namespace} is {status}.")
+    else:
+        typer.echo(
+            f"There are no workflows in {target.topics.namespace} yet. Start one: switchyard send FILE --app {app}"
+        )
+
+
+def known(target: AppOnKafka) -> list[dict[str, Any]]:
+    """All workflows of an app: from their status events, or from the ledger where a stateless job wrote none."""
+    from switchyard.cli import reading
+    from switchyard.core.ledger import derive
+
+    found = reading.summaries(target)
+    if not found:
+        found = list(derive(reading.decisions(target), target.app.name).values())
+    return sorted(found, key=lambda item: (item["started_at"], item["workflow_id"]))
+
+
+def line(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """One workflow as an object of `--json`."""
+    times = {name: screen.iso(summary.get(name)) for name in ("started_at", "ended_at")}
+    return {name: times.get(name, summary.get(name)) for name in FIELDS}
+
+
+def _show(found: Sequence[Mapping[str, Any]]) -> None:
+    with_cost = any(item.get("cost") is not None for item in found)
+    headings = ["workflow", "status", "hops>", "model>", "tokens>", *(["cost>"] if with_cost else [])]
+    headings += ["repeated>", "dead>", "started", "took>", "reason"]
+    rows = []
+    for item in found:
+        took = screen.lasted(item["ended_at"] - item["started_at"]) if item.get("ended_at") else None
+        cost = [None if item.get("cost") is None else f"{item['cost']:.4f}"] if with_cost else []
+        counted = [item.get(name) for name in ("hops", "model_calls", "tokens")]
+        after = [item.get("duplicates"), item.get("dead_letters"), screen.clock(item["started_at"]), took]
+        rows.append([item["workflow_id"], item["status"], *counted, *cost, *after, item.get("reason") or ""])
+    screen.table(headings, rows)
+    ended = sum(item["status"] != "running" for item in found)
+    typer.echo(f"{len(found)} workflows, {len(found) - ended} running. One in detail: switchyard trace WORKFLOW")
