@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from switchyard.core.decision import Action, DecidedBy
 from switchyard.core.event import Event
@@ -84,6 +85,27 @@ def by_choice(registry: Registry, event: Event, failed: Sequence[str], choice: C
     if choice.agents == (NONE,):
         return fallback(registry, event, failed, "no-usable-decision", f"the model chose none: {reason}")
     return Verdict("dispatch", "model", reason, choice.agents, confidence=choice.confidence)
+
+
+def by_outcome(registry: Registry, event: Event, failed: Sequence[str], outcome: Choice | NoChoice) -> Verdict:
+    """The verdict after a model was asked, whatever came of it."""
+    if isinstance(outcome, Choice):
+        return by_choice(registry, event, failed, outcome)
+    return fallback(registry, event, failed, "no-usable-decision", f"{outcome.reason}: {outcome.message}")
+
+
+def spent(outcome: Choice | NoChoice | None) -> dict[str, Any]:
+    """What a record says about its model calls, by field; nothing where no model was asked."""
+    if outcome is None:
+        return {}
+    return {
+        "model": outcome.model,
+        "model_calls": outcome.calls,
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.completion_tokens,
+        "cost": outcome.cost,
+        "latency_ms": outcome.latency_ms,
+    }
 
 
 def fallback(registry: Registry, event: Event, failed: Sequence[str], code: str, reason: str) -> Verdict:

@@ -19,9 +19,10 @@ from switchyard.core import deciding, strictjson
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.deciding import Choice, NoChoice, Verdict
 from switchyard.core.decision import Decision, Fence, decision_from
+from switchyard.core.dispatching import addressed
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id, effect_key
+from switchyard.core.ids import dispatch_id
 from switchyard.core.prompt import choice_problem, choice_schema, routing_messages
 from switchyard.core.registry import FAILED_TYPE, Registry
 from switchyard.core.shard import (
@@ -212,12 +213,7 @@ class Shard:
             self._due.set("ask", item.workflow_id, item.settles, now + ASK_AGAIN_MS)
             return []
         event = Event.parse(waiting.event)
-        if isinstance(outcome, Choice):
-            verdict = deciding.by_choice(self.registry, event, waiting.failed, outcome)
-        else:
-            verdict = deciding.fallback(
-                self.registry, event, waiting.failed, "no-usable-decision", f"{outcome.reason}: {outcome.message}"
-            )
+        verdict = deciding.by_outcome(self.registry, event, waiting.failed, outcome)
         turn = _Turn(self, workflow, now)
         turn.log(item.settles, verdict, outcome)
         return turn.finish()
@@ -326,7 +322,7 @@ class _Turn:
             registry_version=self.registry.version,
             prompt_version=self.registry.prompt_version,
             sql_version=self.shard.sql_version,
-            **_spent(outcome),
+            **deciding.spent(outcome),
         )
         workflow.inputs = []
         waiting.stage, waiting.record = "logged", asdict(record)
@@ -443,14 +439,8 @@ class _Turn:
             self.due.set("send", self.workflow.id, "", 0)
 
     def _send(self, identity: str, item: Open) -> None:
-        event = Event.parse(item.event)
-        addressed = event.with_attributes(
-            dispatchid=identity,
-            effectkey=effect_key(event.source, event.id, item.agent),
-            attempt=item.attempt,
-            hops=item.hop - 1,
-        )
-        self.effects.append(Dispatch(self.workflow.id, item.agent, identity, addressed))
+        event = addressed(Event.parse(item.event), item.agent, identity, item.attempt, item.hop - 1)
+        self.effects.append(Dispatch(self.workflow.id, item.agent, identity, event))
 
     def _admit(self, settles: str, event: Event, text: str, position: Position, record: Decision | None = None) -> bool:
         """Put what must be settled on the list, once; False where this answer has come before."""
@@ -492,19 +482,6 @@ class _Turn:
 
     def _status(self) -> None:
         self.effects.append(_status(self.registry.app, self.workflow.summary(self.registry.app)))
-
-
-def _spent(outcome: Choice | NoChoice | None) -> dict[str, Any]:
-    if outcome is None:
-        return {}
-    return {
-        "model": outcome.model,
-        "model_calls": outcome.calls,
-        "prompt_tokens": outcome.prompt_tokens,
-        "completion_tokens": outcome.completion_tokens,
-        "cost": outcome.cost,
-        "latency_ms": outcome.latency_ms,
-    }
 
 
 def _dead(item: EventRead, reason: str, message: str, field: str, now: int) -> Dead:
