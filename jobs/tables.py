@@ -73,7 +73,7 @@ class Loader:
             else:
                 self.environment.execute_sql(statement.text)
         except (JavaException, Py4JJavaError) as error:
-            raise statement.error(_first_cause(error)) from None
+            raise statement.error(first_cause(error)) from None
 
     def fix_source(self, table: str) -> None:
         """Register `<table>_source`: the table with a source id of its own.
@@ -103,7 +103,7 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
-def _first_cause(error: Exception) -> str:
+def first_cause(error: Exception) -> str:
     """The innermost message of a Java exception, without its trace."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line.partition("Caused by: ")[2] for line in lines if line.startswith("Caused by: ")]

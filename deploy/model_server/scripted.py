@@ -28,9 +28,7 @@ class ScriptedServer:
     def __init__(self, behaviour: Behaviour | Iterable[Action] | None = None, *, apps_file: Path | None = None) -> None:
         self.calls: list[Call] = []
         self.counts = Calls()
-        if behaviour is None:
-            behaviour = in_turn([])
-        self._behave: Behaviour = behaviour if callable(behaviour) else in_turn(behaviour)
+        self.script(behaviour or [])
         app = create_app(Templates(apps_file), self.counts, self._recorded)
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         self._socket = socket.socket()
@@ -54,6 +52,10 @@ class ScriptedServer:
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(_START_S)
         self._socket.close()
+
+    def script(self, behaviour: Behaviour | Iterable[Action]) -> None:
+        """Answer as this says from now on."""
+        self._behave: Behaviour = behaviour if callable(behaviour) else in_turn(behaviour)
 
     def _recorded(self, call: Call) -> Action:
         self.calls.append(call)

@@ -1,0 +1,49 @@
+"""The command `test`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from switchyard.core.errors import SwitchyardError
+
+
+def test(
+    app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
+    case: Annotated[str | None, typer.Option("--case", metavar="NAME", help="Run this case only.")] = None,
+) -> None:
+    """Run the app's cases (sql/tests/*.yaml) on an in-process Flink, without Kafka. Exit 1 if one fails."""
+    import os
+
+    from switchyard.core.app import App
+    from switchyard.core.model.access import REMOTE_SWITCH
+    from switchyard.testing.cases import load
+    from switchyard.testing.runner import run_cases
+
+    os.environ[REMOTE_SWITCH] = "0"
+    begun = time.monotonic()
+    try:
+        loaded = App.load(app)
+        cases = load(loaded)
+        chosen = [item for item in cases if case in (None, item.name)]
+        if not chosen:
+            raise SwitchyardError(f"there is no case {case!r}; there are {', '.join(item.name for item in cases)}")
+        report = run_cases(loaded, chosen, typer.echo)
+    except SwitchyardError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    failed = 0
+    for outcome in report.outcomes:
+        differences = outcome.differences()
+        failed += bool(differences)
+        typer.echo(f"{'FAILED' if differences else 'ok':<7} {outcome.case.name}")
+        for line in differences:
+            typer.echo(f"        {line}")
+    for stray in report.strays:
+        typer.echo(f"FAILED  {stray}")
+    passed = len(chosen) - failed
+    typer.echo(f"{passed} of {len(chosen)} cases passed in {time.monotonic() - begun:.0f} s.")
+    if not report.passed:
+        raise typer.Exit(1)

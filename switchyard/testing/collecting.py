@@ -1,0 +1,118 @@
+"""Sorts what a job wrote by the case it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.decision import Decision, parse_record
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.testing.agents import CaseAgents
+from switchyard.testing.cases import Case, CaseError
+from switchyard.testing.minicluster import Output
+from switchyard.testing.outcome import Outcome
+from switchyard.testing.script import ModelScript
+
+
+@dataclass(frozen=True)
+class Onward:
+    """A record for agent-messages: what the app's SQL made, or an agent's answer. No outcome: it is no case's."""
+
+    outcome: Outcome | None
+    event: Event | None
+    raw: bytes
+    key: bytes | None
+
+
+class Collected:
+    """The outcomes so far. `strays` is what belongs to no case."""
+
+    def __init__(self, cases: Sequence[Case], script: ModelScript, agents: CaseAgents) -> None:
+        self.outcomes = {case.content.workflow: Outcome(case) for case in cases}
+        self.strays: list[str] = []
+        self.onward: list[Onward] = []
+        self.dispatched: dict[str, Event] = {}
+        self._script = script
+        self._agents = agents
+        self._origins: dict[tuple[str, int], Outcome] = {}
+
+    def came_from(self, topic: str, offset: int, outcome: Outcome) -> None:
+        """Remember whose record this is, for a dead letter that names no workflow."""
+        self._origins[(topic, offset)] = outcome
+
+    def take(self, output: Output) -> Outcome | None:
+        """Note one record; the outcome it belongs to. What it leads to is added to `onward`."""
+        match output.topic:
+            case "agent-messages":
+                return self._message(output)
+            case "routing-decisions":
+                return self._record(output)
+            case "agent-inboxes":
+                return self._dispatch(output)
+            case "workflow-status":
+                event = Event.parse(output.value)
+                outcome = self.outcomes.get(event.workflow_id)
+                if outcome is not None:
+                    outcome.summary = dict(event.data)
+                return outcome
+            case _:
+                return self._dead_letter(output)
+
+    def _message(self, output: Output) -> Outcome | None:
+        event = parsed(output.value)
+        outcome = self._of_workflow(event.workflow_id) if event else None
+        self.onward.append(Onward(outcome, event, output.value, output.key))
+        return outcome
+
+    def _record(self, output: Output) -> Outcome | None:
+        record = parse_record(output.value)
+        if not isinstance(record, Decision):
+            return None
+        self._script.release(record.parsed_event())
+        outcome = self._of_workflow(record.workflow_id)
+        if outcome is not None:
+            outcome.records.append(record)
+        return outcome
+
+    def _dispatch(self, output: Output) -> Outcome | None:
+        event = Event.parse(output.value)
+        agent = str(output.inbox).rpartition(".agent.")[2]
+        outcome = self._of_workflow(event.workflow_id)
+        if outcome is None:
+            return None
+        outcome.dispatches.append(agent)
+        self.dispatched[str(event.attributes["dispatchid"])] = event
+        try:
+            answers = self._agents.answer(outcome.case, agent, output.value)
+        except CaseError as error:
+            outcome.problems.append(str(error))
+            return outcome
+        key = event.workflow_id.encode()
+        self.onward += [Onward(outcome, answer, answer.json().encode(), key) for answer in answers]
+        return outcome
+
+    def _dead_letter(self, output: Output) -> Outcome | None:
+        letter = DeadLetter.parse(output.value)
+        outcome = self._origins.get((letter.topic, letter.offset)) or self.outcomes.get(letter.workflow_id or "")
+        if outcome is None:
+            self.strays.append(f"a dead letter of no case: {letter.reason} from {letter.topic} ({letter.message})")
+        else:
+            outcome.dead_letters.append(letter)
+        return outcome
+
+    def _of_workflow(self, workflow: str) -> Outcome | None:
+        outcome = self.outcomes.get(workflow)
+        text = f"workflow {workflow} is named by no case; set `workflow:` of the case that starts it"
+        if outcome is None and text not in self.strays:
+            self.strays.append(text)
+        return outcome
+
+
+def parsed(raw: bytes) -> Event | None:
+    """The event; None where this is none."""
+    try:
+        return Event.parse(raw)
+    except Rejected:
+        return None

@@ -1,0 +1,184 @@
+"""An app's job on a Flink mini-cluster inside this process, with folders for topics.
+
+The same SQL and operator as in production; only the tables are others (`sql/tables/files.sql`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.jobconfig import JobConfig
+from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
+from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
+
+SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_status", "dead_letters")
+
+FLINK = {
+    "execution.checkpointing.interval": "1 h",
+    "state.backend.type": "hashmap",
+    "rest.port": "0",
+    "taskmanager.numberOfTaskSlots": "1",
+    "taskmanager.memory.network.min": "32 mb",
+    "taskmanager.memory.network.max": "32 mb",
+}
+
+
+class JobFailed(SwitchyardError):
+    """The job under test failed; the text is Flink's innermost reason."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One record that the job wrote; `topic` without the namespace, `inbox` of a dispatch with it."""
+
+    topic: str
+    value: bytes
+    key: bytes | None
+    inbox: str | None
+
+
+@dataclass
+class MiniCluster:
+    """One app's job. `model_base_url` is a model server on this machine.
+
+    with MiniCluster(app, folder, server.base_url) as job:
+        job.publish("agent-messages", event.json().encode())
+        job.poll()
+    """
+
+    app: App
+    folder: Path
+    model_base_url: str
+    namespace: str = ""
+    settings: Settings = field(default_factory=lambda: Settings.read(shards=4, parallelism=1))
+    flink: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.namespace = self.namespace or self.app.name
+        self.inputs = [item.topic for item in self.app.registry.file.inputs]
+        tables = {topic: topic.replace("-", "_").replace(".", "_") + "_topic" for topic in self.inputs}
+        tables |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions"}
+        self._sources = {topic: Source(self.folder / table) for topic, table in tables.items()}
+        self._sinks = {name: Sink(self.folder / name) for name in SINKS}
+        self._client: Any = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.stop()
+
+    def start(self, savepoint: Path | None = None) -> None:
+        """Plan and run the job. Raises SqlError for a statement that does not plan."""
+        from jobs import wiring
+        from jobs.tables import TABLES, Loader, table_name
+
+        config = JobConfig.of(
+            self.app.registry,
+            self.namespace,
+            self.settings,
+            sql_version=wiring.sql_version(self.app),
+            model_base_url=self.model_base_url,
+            model="scripted",
+            embedded=True,
+        )
+        topics = Topics(self.namespace)
+        values = {
+            "folder": str(self.folder),
+            "watched": options(WATCHED),
+            "written": options(WRITTEN),
+            "agent_messages": topics.agent_messages,
+            "routing_decisions": topics.routing_decisions,
+        }
+
+        def create_tables(loader: Loader) -> None:
+            for source in self._sources.values():
+                source.folder.mkdir(parents=True, exist_ok=True)
+            loader.load(TABLES / "files.sql", values)
+            for topic in self.inputs:
+                table = {"table": table_name(topic), "topic": topics.named(topic)}
+                loader.load(TABLES / "files_input.sql", {**values, **table})
+
+        flink = {**FLINK, **self.flink}
+        if savepoint is not None:
+            flink["execution.state-recovery.path"] = savepoint.as_uri()
+        self._root_logger = _RootLogger()
+        environment = wiring.environment(f"test {self.namespace}", config, 1, **flink)
+        self._client = wiring.wire(self.app, environment, create_tables).execute().get_job_client()
+
+    def publish(self, topic: str, value: bytes, key: bytes | None = None) -> int:
+        """Append a record to a topic that the job reads, named without the namespace; its offset."""
+        return self._sources[topic].append(value, key)
+
+    def poll(self) -> list[Output]:
+        """What the job wrote since the last call. The ledger is read back; what SQL adds to agent-messages is not.
+
+        Raises JobFailed.
+        """
+        found = []
+        for table, sink in self._sinks.items():
+            for row in sink.rows():
+                found.append(Output(table.replace("_", "-"), row["value"], row["key"], row.get("topic")))
+                if table == "routing_decisions":
+                    self.publish("routing-decisions", row["value"], row["key"])
+        self._root_logger.restore()
+        if not found:
+            self._check()
+        return found
+
+    def stop_with_savepoint(self) -> Path:
+        """Stop; the savepoint's folder, to start from."""
+        from pyflink.java_gateway import get_gateway
+
+        # PyFlink's own method lacks the argument for the format that Flink's has.
+        canonical = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
+        stopping = self._client._j_job_client.stopWithSavepoint(False, str(self.folder / "savepoints"), canonical)
+        path = Path(urlsplit(str(stopping.get())).path)
+        self._client = None
+        self._root_logger.restore()
+        return path
+
+    def stop(self) -> None:
+        """Cancel the job, if it runs."""
+        if self._client is not None:
+            self._client.cancel().result()
+            self._client = None
+            self._root_logger.restore()
+
+    def _check(self) -> None:
+        if self._client.get_job_status().result().name not in ("FAILED", "FAILING", "FINISHED", "CANCELED"):
+            return
+        from py4j.protocol import Py4JJavaError
+        from pyflink.util.exceptions import JavaException
+
+        from jobs.tables import first_cause
+
+        try:
+            self._client.get_job_execution_result().result()
+        except (Py4JJavaError, JavaException) as error:
+            raise JobFailed(first_cause(error)) from None
+        raise JobFailed("the job has ended by itself")
+
+
+class _RootLogger:
+    """A local run of Python functions takes over the root logger, when its workers start; this gives it back."""
+
+    def __init__(self) -> None:
+        self._handlers, self._level = logging.getLogger().handlers[:], logging.getLogger().level
+
+    def restore(self) -> None:
+        root = logging.getLogger()
+        theirs = [item for item in root.handlers if type(item).__name__ == "FnApiLogRecordHandler"]
+        if theirs:
+            mine = [item for item in root.handlers if item not in theirs]
+            root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
+        root.setLevel(self._level)

@@ -1,0 +1,142 @@
+"""What came of a case, and how it differs from what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.decision import Decision
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.testing.cases import Case, ExpectedDeadLetter, ExpectedDecision
+
+
+@dataclass
+class Outcome:
+    """What the job did about one case. `problems` are the case's own faults."""
+
+    case: Case
+    records: list[Decision] = field(default_factory=list)
+    dispatches: list[str] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The effective records in order: the first for each (settles, attempt)."""
+        first: dict[tuple[str, int], Decision] = {}
+        for record in self.records:
+            first.setdefault((record.settles, record.attempt), record)
+        return list(first.values())
+
+    @property
+    def status(self) -> str:
+        return str(self.summary.get("status", "none"))
+
+    def differences(self) -> list[str]:
+        """A sentence for each thing that is not as expected, each beginning with file and line."""
+        return self.problems + [f"{self.case.place('expect', *path)} {text}" for path, text in self._compare()]
+
+    def _compare(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        expected, name = self.case.content.expect, self.case.name
+        if expected.decisions is not None:
+            yield from self._compare_decisions(expected.decisions)
+        if expected.dispatches is not None and expected.dispatches != self.dispatches:
+            yield (
+                ("dispatches",),
+                f"{name}: expected dispatches {_list(expected.dispatches)}, found {_list(self.dispatches)}",
+            )
+        yield from self._compare_dead_letters(expected.dead_letters)
+        if expected.status is not None and expected.status != self.status:
+            reason = f" ({self.summary['reason']})" if self.summary.get("reason") else ""
+            yield ("status",), f"{name}: expected status {expected.status}, found {self.status}{reason}"
+        for key in ("duplicates", "model_calls"):
+            wanted, found = getattr(expected, key), self.summary.get(key, 0)
+            if wanted is not None and wanted != found:
+                yield (key,), f"{name}: expected {key} {wanted}, found {found}"
+
+    def _compare_decisions(self, expected: Sequence[ExpectedDecision]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        found = self.decisions
+        for index, wanted in enumerate(expected):
+            where = f"{self.case.name}: decision {index + 1}"
+            if index >= len(found):
+                yield ("decisions", index), f"{where}: expected {_wanted(wanted)}, found none"
+                continue
+            actual = _fields(found[index])
+            for key, value in wanted.model_dump(exclude_none=True).items():
+                if actual[key] != value:
+                    text = (
+                        f"{where}: expected {key} {_list(value)}, found {_list(actual[key])} {_because(found[index])}"
+                    )
+                    yield ("decisions", index, key), text
+        for index in range(len(expected), len(found)):
+            text = f"{self.case.name}: decision {index + 1} is one more than expected: {_shown(found[index])}"
+            yield ("decisions",), text
+
+    def _compare_dead_letters(
+        self, expected: Sequence[ExpectedDeadLetter]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        left = list(self.dead_letters)
+        for index, wanted in enumerate(expected):
+            match = next((letter for letter in left if _meets(letter, wanted)), None)
+            if match is not None:
+                left.remove(match)
+                continue
+            others = "; ".join(_letter(letter) for letter in self.dead_letters) or "none"
+            text = f"expected dead letter {_wanted(wanted)}, found {others}"
+            yield ("dead_letters", index), f"{self.case.name}: {text}"
+        for letter in left:
+            yield ("dead_letters",), f"{self.case.name}: unexpected dead letter {_letter(letter)}"
+
+
+def _fields(record: Decision) -> dict[str, Any]:
+    return {
+        "event": record.parsed_event().type,
+        "action": record.action,
+        "agents": list(record.agents),
+        "by": record.decided_by,
+        "reason": record.reason,
+        "code": record.code,
+        "failed": list(record.failed),
+    }
+
+
+def _meets(letter: DeadLetter, wanted: ExpectedDeadLetter) -> bool:
+    return (
+        letter.reason == wanted.reason
+        and wanted.field in (None, letter.field)
+        and wanted.topic in (None, letter.topic.partition(".")[2])
+        and wanted.event in (None, _type(letter))
+    )
+
+
+def _type(letter: DeadLetter) -> str | None:
+    try:
+        return Event.parse(letter.raw).type
+    except Rejected:
+        return None
+
+
+def _because(record: Decision) -> str:
+    return f"(by {record.decided_by}: {record.reason})"
+
+
+def _shown(record: Decision) -> str:
+    what = _list(list(record.agents)) if record.action == "dispatch" else record.action
+    return f"{record.parsed_event().type} → {what} {_because(record)}"
+
+
+def _letter(letter: DeadLetter) -> str:
+    place = f" at {letter.field}" if letter.field else ""
+    return f"{letter.reason}{place} from {letter.topic.partition('.')[2]} ({letter.message})"
+
+
+def _wanted(item: ExpectedDecision | ExpectedDeadLetter) -> str:
+    return ", ".join(f"{key} {_list(value)}" for key, value in item.model_dump(exclude_none=True).items())
+
+
+def _list(value: Any) -> str:
+    return f"[{', '.join(value)}]" if isinstance(value, list) else str(value)

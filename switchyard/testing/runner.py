@@ -1,0 +1,172 @@
+"""Runs the cases of an app: all of them on one job, side by side."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.model_server.scripted import ScriptedServer
+from switchyard.core import strictjson
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.registry import FAILED_TYPE
+from switchyard.testing.agents import CaseAgents
+from switchyard.testing.cases import Case
+from switchyard.testing.collecting import Collected, Onward, parsed
+from switchyard.testing.minicluster import MiniCluster
+from switchyard.testing.outcome import Outcome
+from switchyard.testing.script import ModelScript
+
+BETWEEN_S = 0.4
+SURPLUS_S = 0.7
+STUCK_S = 1.0
+QUIET_S = 4.0
+START_S = 120.0
+PROGRESS_S = 2.0
+
+Tell = Callable[[str], None]
+
+
+class NothingMoves(SwitchyardError):
+    """The job did not begin to work."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of all cases; `strays` is what belongs to none of them."""
+
+    outcomes: list[Outcome]
+    strays: list[str]
+
+    @property
+    def passed(self) -> bool:
+        return not self.strays and not any(outcome.differences() for outcome in self.outcomes)
+
+
+def run_cases(app: App, cases: Sequence[Case], tell: Tell = lambda text: None) -> Report:
+    """Start a job, run the cases on it, stop it. Raises SwitchyardError where that cannot be done."""
+    with tempfile.TemporaryDirectory(prefix="switchyard-test-") as name:
+        folder = Path(name)
+        apps = folder / "apps.json"
+        apps.write_text(strictjson.dumps({app.name: str(app.folder)}))
+        script = ModelScript()
+        with ScriptedServer(script, apps_file=apps) as server:
+            tell("starting Flink in this process (about ten seconds) ...")
+            agents = CaseAgents(app, app.name, folder / "agents", server.base_url)
+            try:
+                with MiniCluster(app, folder / "topics", server.base_url) as job:
+                    return _Run(cases, job, script, agents, server, tell).run()
+            finally:
+                agents.close()
+
+
+class _Run:
+    """The cases on one job. It ends when all is as expected, or nothing moved for `QUIET_S`."""
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        job: MiniCluster,
+        script: ModelScript,
+        agents: CaseAgents,
+        server: ScriptedServer,
+        tell: Tell,
+    ) -> None:
+        self._job, self._script, self._server, self._tell = job, script, server, tell
+        self._collected = Collected(cases, script, agents)
+        self._outcomes = self._collected.outcomes
+        self._inputs = {workflow: deque(_inputs(item.case)) for workflow, item in self._outcomes.items()}
+        self._outbox: deque[Onward] = deque()
+        self._moved: dict[str, float] = {}
+        self._working: float | None = None
+        self._latest = 0.0
+
+    def run(self) -> Report:
+        begun = told = time.monotonic()
+        while not self._over(time.monotonic()):
+            now = time.monotonic()
+            self._send(now)
+            for output in self._job.poll():
+                self._working = self._working or now
+                self._latest = now
+                outcome = self._collected.take(output)
+                if outcome is not None:
+                    self._moved[outcome.case.content.workflow] = now
+            if self._working is None and now - begun > START_S:
+                raise NothingMoves(f"the job wrote nothing within {START_S:.0f} s")
+            if now - told > PROGRESS_S:
+                told = now
+                good = sum(not item.differences() for item in self._outcomes.values())
+                self._tell(f"  {now - begun:3.0f} s: {good} of {len(self._outcomes)} as expected so far")
+            time.sleep(0.01)
+        return Report(list(self._outcomes.values()), self._collected.strays)
+
+    def _over(self, now: float) -> bool:
+        asking = len(self._server.calls) > len(self._server.counts.log())
+        if self._working is None or asking or self._outbox or any(self._inputs.values()):
+            return False
+        good = not any(item.differences() for item in self._outcomes.values())
+        return now - self._latest > (SURPLUS_S if good else QUIET_S)
+
+    def _send(self, now: float) -> None:
+        """Each case's next input when the one before has come to rest; events alike of two cases one by one."""
+        for workflow, inputs in self._inputs.items():
+            if inputs and self._at_rest(workflow, now):
+                topic, raw = inputs.popleft()
+                self._moved[workflow] = self._latest = now
+                event = parsed(raw) if topic == "agent-messages" else None
+                onward = Onward(self._outcomes[workflow], event, raw, None)
+                if event is None:
+                    self._write(onward, topic)
+                else:
+                    self._outbox.append(onward)
+        self._outbox += self._collected.onward
+        self._collected.onward.clear()
+        stuck = self._working is not None and now - self._latest > STUCK_S
+        for _ in range(len(self._outbox)):
+            onward = self._outbox.popleft()
+            if self._may_go(onward) or stuck:
+                self._latest = now
+                self._write(onward, "agent-messages")
+            else:
+                self._outbox.append(onward)
+
+    def _at_rest(self, workflow: str, now: float) -> bool:
+        if workflow not in self._moved:
+            return True
+        return self._working is not None and now - max(self._working, self._moved[workflow]) > BETWEEN_S
+
+    def _may_go(self, onward: Onward) -> bool:
+        """A failure is an occasion to decide anew about the event that its agent was given."""
+        event = onward.event
+        if event is None or onward.outcome is None:
+            return True
+        if event.type == FAILED_TYPE:
+            event = self._collected.dispatched.get(event.causation_id or "", event)
+        return self._script.claim(onward.outcome.case, event)
+
+    def _write(self, onward: Onward, topic: str) -> None:
+        offset = self._job.publish(topic, onward.raw, onward.key)
+        if onward.outcome is not None:
+            self._collected.came_from(f"{self._job.namespace}.{topic}", offset, onward.outcome)
+
+
+def _inputs(case: Case) -> list[tuple[str, bytes]]:
+    content = case.content
+    found: list[tuple[str, bytes]] = []
+    if content.input is not None:
+        found += [(content.input.topic, _line(line)) for line in content.input.lines]
+    for number, event in enumerate(content.events, 1):
+        if isinstance(event, dict):
+            base: dict[str, object] = {"specversion": "1.0", "id": f"{content.workflow}-{number}", "source": "tests"}
+            event = {**base, "workflowid": content.workflow, **event}
+        found.append(("agent-messages", _line(event)))
+    return found
+
+
+def _line(value: str | dict[str, object]) -> bytes:
+    return (value if isinstance(value, str) else strictjson.dumps(value)).encode()

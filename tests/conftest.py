@@ -1,0 +1,3 @@
+"""The whole suite uses what users get."""
+
+pytest_plugins = ["switchyard.testing.fixtures"]
