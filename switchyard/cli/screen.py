@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -53,3 +54,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def _short(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def here(path: Path) -> str:
+    """The path as a person in this folder would write it."""
+    start = Path.cwd()
+    return str(path.relative_to(start)) if path.is_relative_to(start) else str(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from switchyard.cli.screen import here
 from switchyard.core.app import ROOT
 
 
@@ -17,14 +18,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{shown(self.file)}:{self.line}: {self.message}"
-
-
-def shown(file: Path) -> str:
-    """The path as a person here would write it."""
-    path = file if file.is_absolute() else ROOT / file
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+        return f"{here(self.file if self.file.is_absolute() else ROOT / self.file)}:{self.line}: {self.message}"
 
 
 def line_of(file: Path, text: str) -> int:
