@@ -7,6 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from switchyard.core.app import find, shipped
+
 _log = logging.getLogger(__name__)
 
 
@@ -21,7 +23,8 @@ class TemplateFailed(Exception):
 class Templates:
     """Finds `def lead_scoring(facts) -> dict` for agent `lead-scoring`; reads changed files again.
 
-    `apps_file` is a JSON object: namespace -> app folder.
+    `apps_file` is a JSON object: namespace -> app folder. A shipped app is known by its name, which its namespaces
+    begin with.
     """
 
     def __init__(self, apps_file: Path | None = None) -> None:
@@ -51,9 +54,12 @@ class Templates:
                 apps = json.loads(self._apps_file.read_text(encoding="utf-8"))
             except ValueError:
                 raise NoTemplate(f"{self._apps_file} is not JSON.") from None
-        if namespace not in apps:
-            raise NoTemplate(f"No app folder is known for namespace {namespace!r}.")
-        return Path(apps[namespace])
+        if namespace in apps:
+            return Path(apps[namespace])
+        for app in shipped():
+            if namespace == app or namespace.startswith(f"{app}-"):
+                return find(app)[0]
+        raise NoTemplate(f"No app folder is known for namespace {namespace!r}.")
 
     def _module(self, path: Path) -> ModuleType:
         changed = path.stat().st_mtime_ns

@@ -80,7 +80,7 @@ class Screen:
         self.say(f"Mails: {info.mail_folder}   Logs: {info.home / 'log'}")
 
     def _trace(self, observed: Observed, summary: dict[str, Any]) -> None:
-        from switchyard.cli.trace import render_trace
+        from switchyard.cli.rendering import render_trace
 
         records = [record for record in observed.records if record.workflow_id == summary["workflow_id"]]
         self._console.print(render_trace(records, summary))

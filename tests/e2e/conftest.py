@@ -1,0 +1,91 @@
+"""One broker and one Flink cluster, in processes of their own, for every test of this folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.stack.info import StackInfo
+from deploy.stack.layout import Layout
+from deploy.stack.options import StackOptions
+from deploy.stack.stack import Stack
+
+SWITCHYARD = str(Path(sys.executable).with_name("switchyard"))
+MODEL_VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SWITCHYARD_MODEL", "SWITCHYARD_KAFKA", "SWITCHYARD_FLINK")
+
+
+class CommandLine:
+    """`switchyard` as a user runs it, in the folder and environment of one home."""
+
+    def __init__(self, home: Path, **more: str) -> None:
+        inherited = {name: value for name, value in os.environ.items() if name not in MODEL_VARIABLES}
+        self.home = home
+        self.env = {**inherited, "SWITCHYARD_HOME": str(home), "SWITCHYARD_DAY_SECONDS": "0.05", **more}
+
+    def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None) -> str:
+        """Standard output. Fails where the exit code is another."""
+        done = subprocess.run(
+            [SWITCHYARD, *arguments], env=self.env, input=stdin, capture_output=True, timeout=300, check=False
+        )
+        said = done.stdout.decode() + done.stderr.decode()
+        assert done.returncode == code, f"switchyard {' '.join(arguments)} exited {done.returncode}:\n{said[-6000:]}"
+        return done.stdout.decode() if code == 0 else said
+
+    def objects(self, *arguments: str) -> list[dict[str, Any]]:
+        """What a listing command prints with --json."""
+        return [json.loads(line) for line in self.run(*arguments, "--json").splitlines()]
+
+    def demo(self, *arguments: str) -> dict[str, Any]:
+        """The summary of a demo: its last line."""
+        figures: dict[str, Any] = json.loads(self.run("demo", *arguments, "--json").splitlines()[-1])
+        return figures
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [SWITCHYARD, *arguments],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("e2e") / "home"
+
+
+@pytest.fixture(scope="session")
+def stack(home: Path) -> Iterator[Stack]:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in MODEL_VARIABLES:
+            patch.delenv(variable, raising=False)
+        stack = Stack(Layout(home))
+        stack.up([], StackOptions())
+    yield stack
+    stack.down(clean=True)
+
+
+@pytest.fixture(scope="session")
+def info(stack: Stack) -> StackInfo:
+    found = stack.info()
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def command(home: Path, stack: Stack) -> CommandLine:
+    return CommandLine(home)
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> Callable[..., CommandLine]:
+    """A command line in a home of its own; `more` goes into its environment."""
+    return lambda **more: CommandLine(tmp_path / "home", **more)
