@@ -30,19 +30,11 @@ def list_all(app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = N
     elif not found:
         typer.echo("There are no dead letters: everything that was read could be handled.")
     else:
-        rows = [
-            (
-                number,
-                screen.clock(item.time),
-                item.reason,
-                item.field or None,
-                item.message,
-                _source(item),
-                item.workflow_id,
-            )
-            for number, item in enumerate(found, 1)
-        ]
-        screen.table(["no.>", "time", "reason", "field", "message", "source", "workflow"], rows)
+        rows = []
+        for number, item in enumerate(found, 1):
+            place = [item.field or None, item.workflow_id, _source(item)]
+            rows.append([number, screen.clock(item.time), item.reason, *place, item.message])
+        screen.table(["no.>", "time", "reason", "field", "workflow", "source", "message"], rows)
         typer.echo("One in full: switchyard dead-letters show N")
 
 

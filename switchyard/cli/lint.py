@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli import screen
+
 
 def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr") -> None:
     """Check an app: agents, contracts, handlers, prompt, and all its SQL, planned without a cluster."""
@@ -30,6 +32,7 @@ def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] 
         typer.echo(problem)
     if problems or found is None:
         raise typer.Exit(1)
-    counted = f"{len(found.registry.agents)} agents, {len(found.registry.contracts) - 1} contracts"
-    files = len(list(found.sql.glob("*.sql")))
-    typer.echo(f"{found.name}: no problems ({counted}, {files} SQL files planned in {took:.1f} s)")
+    agents = screen.counted(len(found.registry.agents), "agent")
+    contracts = screen.counted(len(found.registry.contracts) - 1, "contract")
+    files = screen.counted(len(list(found.sql.glob("*.sql"))), "SQL file")
+    typer.echo(f"{found.name}: no problems ({agents}, {contracts}, {files} planned in {took:.1f} s)")

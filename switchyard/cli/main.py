@@ -24,6 +24,7 @@ COMMANDS = {
     "dead-letters": "switchyard.cli.deadletters:dead_letters",
     "route": "switchyard.cli.route:route",
     "lint": "switchyard.cli.lint:lint",
+    "test": "switchyard.cli.test:test",
     "new": "switchyard.cli.new:new",
 }
 

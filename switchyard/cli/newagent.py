@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from switchyard.core.app import App
-from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError, SwitchyardError
 from switchyard.core.registry import AGENT_NAME, EVENT_TYPE, FAILED_TYPE, RESERVED_NAMES, AgentsFile, problems_of
 
@@ -141,15 +140,10 @@ def _offline(app: App, wanted: Wanted, contract: dict[str, Any]) -> str:
     for field in contract["fields"]:
         name = field["name"]
         same = name in taken and {**taken[name], "doc": ""} == {**field, "doc": ""}
-        lines.append(
-            f'        "{name}": ' + (f'facts["{name}"],' if same else f"{_sample(field)!r},".replace("'", '"'))
-        )
-    Contract.of(wanted.emits, contract)
-    return (
-        f"\n\n\ndef {wanted.function}(facts: dict[str, Any]) -> dict[str, Any]:\n    return {{\n"
-        + "\n".join(lines)
-        + "\n    }\n"
-    )
+        value = f'facts["{name}"]' if same else repr(_sample(field)).replace("'", '"')
+        lines.append(f'        "{name}": {value},\n')
+    head = f"\n\n\ndef {wanted.function}(facts: dict[str, Any]) -> dict[str, Any]:\n"
+    return f"{head}    return {{\n{''.join(lines)}    }}\n"
 
 
 def _sample(schema: Any) -> Any:

@@ -115,7 +115,7 @@ def _outcome(record: Decision) -> Text:
 def _why(record: Decision) -> str:
     spent = []
     if record.model_calls:
-        calls = f"{record.model_calls} calls" if record.model_calls > 1 else "1 call"
+        calls = screen.counted(record.model_calls, "call")
         spent.append(f"{record.model} ({calls}, {screen.lasted(record.latency_ms)})")
         spent.append(f"{record.prompt_tokens} + {record.completion_tokens} tokens")
     if record.cost is not None:
@@ -141,12 +141,13 @@ def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
             text.append(f" after {screen.lasted(status['ended_at'] - status['started_at'])}")
         if status.get("reason"):
             text.append(f": {status['reason']}")
-        counted = [
-            f"{status.get(name, 0)} {words if status.get(name, 0) != 1 else words.removesuffix('s')}"
-            for name, words in (("hops", "hops"), ("model_calls", "model calls"), ("tokens", "tokens"))
-        ]
+        words = {"hops": "hop", "model_calls": "model call", "tokens": "token"}
+        counted = [screen.counted(status.get(name, 0), word) for name, word in words.items()]
         text.append(f"\n{', '.join(counted)}", style="dim")
     repeats = status.get("duplicates", 0) if status else 0
     if repeats or effective.ignored:
-        text.append(f"\nignored: {repeats} repeated events, {effective.ignored} repeated records", style="dim")
+        events, records = (
+            screen.counted(n, f"repeated {w}") for n, w in ((repeats, "event"), (effective.ignored, "record"))
+        )
+        text.append(f"\nignored: {events}, {records}", style="dim")
     return text

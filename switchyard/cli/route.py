@@ -99,7 +99,7 @@ def _show(result: DryRun) -> None:
     }
     if spent is not None:
         cost = "" if spent.cost is None else f", cost {spent.cost:.4f}"
-        calls = f"{spent.calls} call{'' if spent.calls == 1 else 's'}"
+        calls = screen.counted(spent.calls, "call")
         tokens = f"{spent.prompt_tokens} + {spent.completion_tokens} tokens"
         lines["model"] = f"{spent.model}: {calls}, {tokens}{cost}, {screen.lasted(spent.latency_ms)}"
     lines["took"] = screen.lasted(result.milliseconds)

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-SHOWN_CHARACTERS = 160
+PIPED_WIDTH = 200
+NARROWEST = 16
+GAP = 2
 
 
 def iso(milliseconds: int | None) -> str | None:
@@ -24,10 +27,17 @@ def iso(milliseconds: int | None) -> str | None:
 
 
 def clock(milliseconds: int | None) -> str:
-    """A time since 1970 as date and time of day, for people here."""
+    """A time since 1970 for people here: the time of day, with the date unless it is today."""
     if milliseconds is None:
         return "-"
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    moment = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    today = moment.date() == datetime.now().astimezone().date()
+    return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def lasted(milliseconds: float) -> str:
@@ -42,18 +52,22 @@ def json_lines(items: Iterable[Mapping[str, Any]]) -> None:
         typer.echo(json.dumps(item, ensure_ascii=False))
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows; headings that end in `>` are of right-aligned columns."""
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in headings:
-        shown.add_column(heading.rstrip(">"), justify="right" if heading.endswith(">") else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text("-" if cell is None else _short(str(cell))) for cell in row))
-    Console().print(shown)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows, one line each; headings that end in `>` are of right-aligned columns. The last column gives way."""
+    cells = [["-" if cell is None else " ".join(str(cell).split()) for cell in row] for row in rows]
+    widths = [
+        max(map(cell_len, column)) for column in zip((name.rstrip(">") for name in headings), *cells, strict=True)
+    ]
+    console = Console()
+    room = (console.width if console.is_terminal else PIPED_WIDTH) - sum(widths[:-1]) - GAP * len(widths)
+    widths[-1] = min(widths[-1], max(room, NARROWEST))
+    shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
+    for heading, width in zip(headings, widths, strict=True):
+        justify: JustifyMethod = "right" if heading.endswith(">") else "left"
+        shown.add_column(heading.rstrip(">"), justify=justify, no_wrap=True, width=width)
+    for row in cells:
+        shown.add_row(*(Text(cell) for cell in row))
+    Console(width=max(console.width, sum(widths) + GAP * len(widths))).print(shown)
 
 
 def here(path: Path) -> str:

@@ -9,10 +9,7 @@ import typer
 
 from switchyard.cli import screen
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
-from switchyard.cli.rendering import render_trace
 from switchyard.core.errors import SwitchyardError
-
-__all__ = ["render_trace", "trace"]
 
 
 def trace(
@@ -27,6 +24,7 @@ def trace(
 
     from switchyard.cli import reading
     from switchyard.cli.options import AppOnKafka
+    from switchyard.cli.rendering import render_trace
     from switchyard.cli.workflows import known
 
     target = AppOnKafka.find(app, namespace, kafka)

@@ -68,7 +68,7 @@ def line(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _show(found: Sequence[Mapping[str, Any]]) -> None:
     with_cost = any(item.get("cost") is not None for item in found)
     headings = ["workflow", "status", "hops>", "model>", "tokens>", *(["cost>"] if with_cost else [])]
-    headings += ["repeated>", "dead>", "started", "took>", "reason"]
+    headings += ["again>", "dead>", "started", "took>", "reason"]
     rows = []
     for item in found:
         took = screen.lasted(item["ended_at"] - item["started_at"]) if item.get("ended_at") else None
