@@ -24,7 +24,19 @@ def table_name(topic: str) -> str:
     return topic.replace("-", "_").replace(".", "_")
 
 
-def kafka_values(app: App, namespace: str, bootstrap: str, largest_record: int) -> dict[str, str]:
+FROM_EARLIEST = {"scan.startup.mode": "earliest-offset"}
+FROM_COMMITTED = {"scan.startup.mode": "group-offsets", "properties.auto.offset.reset": "earliest"}
+"""Where a job without state begins: an orchestrator asks nothing that the ledger answers, another job would."""
+
+
+def kafka_values(
+    app: App,
+    namespace: str,
+    bootstrap: str,
+    largest_record: int,
+    group: str = "orchestrator",
+    start: Mapping[str, str] = FROM_EARLIEST,
+) -> dict[str, str]:
     """The values of the placeholders in `kafka.sql`. `largest_record` is the largest of any source topic, in bytes."""
     topics = Topics(namespace)
     inboxes = [topics.inbox(name) for name in app.registry.agents]
@@ -47,8 +59,13 @@ def kafka_values(app: App, namespace: str, bootstrap: str, largest_record: int) 
         # With one topic in the list the connector ignores the column; naming it twice keeps the check.
         "agent_inboxes": ";".join(inboxes if len(inboxes) > 1 else inboxes * 2),
         "largest_dead_letter": str(largest_record * 4 // 3 + 65536),
-        "kafka": ",\n  ".join(f"'{name}' = '{value}'" for name, value in options.items()),
+        "start": _options({**start, "properties.group.id": f"{namespace}.{group}"}),
+        "kafka": _options(options),
     }
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return ",\n  ".join(f"'{name}' = '{value}'" for name, value in options.items())
 
 
 class Loader:

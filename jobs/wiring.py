@@ -55,6 +55,15 @@ def sql_version(app: App) -> str:
 def wire(app: App, environment: StreamTableEnvironment, create_tables: CreateTables) -> StatementSet:
     """Everything between the tables, ready to execute. Raises SqlError."""
     loader = Loader(environment)
+    rejected = read_inputs(app, loader, create_tables)
+    _orchestrate(loader, rejected)
+    loader.load(TABLES / "acting.sql")
+    loader.load(app.sql / "dispatch.sql")
+    return loader.inserts
+
+
+def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[str]:
+    """The app's sources up to `routing_requests`, each with an id of its own; the views of what could not be read."""
     loader.load(TABLES / "functions.sql")
     create_tables(loader)
     inputs = {table_name(item.topic): item.type for item in app.registry.file.inputs}
@@ -68,10 +77,7 @@ def wire(app: App, environment: StreamTableEnvironment, create_tables: CreateTab
         loader.share(f"checked_{name}")
         loader.load(TABLES / "input_views.sql", {"table": name, "type": event_type})
     loader.load(app.sql / "requests.sql")
-    _orchestrate(loader, ["rejected_events", *(f"rejected_{name}" for name in inputs)])
-    loader.load(TABLES / "acting.sql")
-    loader.load(app.sql / "dispatch.sql")
-    return loader.inserts
+    return ["rejected_events", *(f"rejected_{name}" for name in inputs)]
 
 
 def _orchestrate(loader: Loader, rejected: list[str]) -> None:

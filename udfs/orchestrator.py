@@ -104,9 +104,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._queues: dict[int, deque[Ask]] = {}
         self._asking: dict[int, int] = {}
         self._armed: dict[int, int] = {}
-        prices = None
-        if self._config.price_prompt is not None and self._config.price_completion is not None:
-            prices = Prices(self._config.price_prompt, self._config.price_completion)
+        prices = prices_of(self._config)
         self._asker = Asker(model_client(self._config), self._config.model, prices, self._config.model_concurrency)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
@@ -245,3 +243,10 @@ def model_client(config: JobConfig) -> OpenAIModel:
     return OpenAIModel(
         config.model_base_url, key, config.model, deadline_s=config.model_deadline_s, namespace=config.namespace
     )
+
+
+def prices_of(config: JobConfig) -> Prices | None:
+    """What tokens cost, where the settings say so."""
+    if config.price_prompt is None or config.price_completion is None:
+        return None
+    return Prices(config.price_prompt, config.price_completion)

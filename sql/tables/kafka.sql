@@ -7,8 +7,7 @@ CREATE TEMPORARY TABLE agent_messages (
   `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
   'topic' = '$agent_messages',
-  'scan.startup.mode' = 'earliest-offset',
-  'properties.group.id' = '$namespace.orchestrator',
+  $start,
   $kafka
 );
 
@@ -20,8 +19,7 @@ CREATE TEMPORARY TABLE routing_decisions (
   `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
   'topic' = '$routing_decisions',
-  'scan.startup.mode' = 'earliest-offset',
-  'properties.group.id' = '$namespace.orchestrator',
+  $start,
   $kafka
 );
 

@@ -7,7 +7,6 @@ CREATE TEMPORARY TABLE ${table}_topic (
   `offset` BIGINT NOT NULL METADATA VIRTUAL
 ) WITH (
   'topic' = '$topic',
-  'scan.startup.mode' = 'earliest-offset',
-  'properties.group.id' = '$namespace.orchestrator',
+  $start,
   $kafka
 );

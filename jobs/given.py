@@ -1,0 +1,73 @@
+"""What a job is given on its command line, and what it makes of that."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs import tables, wiring
+from jobs.tables import Loader
+from switchyard.core.app import App
+from switchyard.core.jobconfig import JobConfig
+from switchyard.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Given:
+    """One app, one namespace, one Kafka."""
+
+    app: App
+    namespace: str
+    kafka: str
+    largest_record: int
+    settings: Settings
+    config: JobConfig
+
+    @classmethod
+    def read(cls, job: str, argv: Sequence[str] | None = None) -> Given:
+        """From a command line and the environment. Raises SwitchyardError."""
+        given = _parser(job).parse_args(argv)
+        settings = Settings.read(kafka=given.kafka)
+        app = App.load(given.app)
+        namespace = given.namespace or app.name
+        config = JobConfig.of(
+            app.registry,
+            namespace,
+            settings,
+            sql_version=wiring.sql_version(app),
+            model_base_url=given.model_base_url or settings.openai_base_url or "https://api.openai.com/v1",
+            model=given.model or settings.model or "gpt-4o-mini",
+            embedded=given.embedded_model,
+        )
+        return cls(app, namespace, settings.kafka or "127.0.0.1:9092", given.largest_record, settings, config)
+
+    def tables(
+        self, group: str = "orchestrator", start: Mapping[str, str] = tables.FROM_EARLIEST
+    ) -> wiring.CreateTables:
+        """Creates the Kafka tables; `group` is the consumer group, after the namespace."""
+        values = tables.kafka_values(self.app, self.namespace, self.kafka, self.largest_record, group, start)
+
+        def create(loader: Loader) -> None:
+            loader.load(tables.TABLES / "kafka.sql", values)
+            for item in self.app.registry.file.inputs:
+                names = {"table": tables.table_name(item.topic), "topic": f"{self.namespace}.{item.topic}"}
+                loader.load(tables.TABLES / "kafka_input.sql", {**values, **names})
+
+        return create
+
+
+def _parser(job: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=job, description="Submit the job of one app.")
+    parser.add_argument("--app", required=True, help="name or folder of the app")
+    parser.add_argument("--namespace", help="prefix of its topics; the app's name if not given")
+    parser.add_argument("--kafka", help="bootstrap servers; SWITCHYARD_KAFKA if not given")
+    parser.add_argument("--model-base-url", help="OPENAI_BASE_URL if not given")
+    parser.add_argument("--model", help="SWITCHYARD_MODEL if not given")
+    parser.add_argument(
+        "--embedded-model", action="store_true", help="the endpoint is the local stack's: no key needed"
+    )
+    parser.add_argument(
+        "--largest-record", type=int, default=1 << 20, help="largest record of a source topic, in bytes"
+    )
+    return parser

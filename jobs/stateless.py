@@ -1,0 +1,95 @@
+"""The job in plain SQL around `route_message`, see sql/stateless. `switchyard submit APP --stateless` runs it; so does
+
+flink run -d -pyexec PYTHON -pyclientexec PYTHON -py jobs/stateless.py --app sdr --kafka HOST:PORT
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pyflink.table import StatementSet, StreamTableEnvironment
+
+from jobs import wiring
+from jobs.given import Given
+from jobs.tables import FROM_COMMITTED, Loader
+from switchyard.core.app import ROOT, App
+from switchyard.core.errors import AppError
+from switchyard.core.jobconfig import JobConfig
+from switchyard.core.registry import Registry
+
+STATELESS = ROOT / "sql" / "stateless"
+
+HONOURED = frozenset(
+    ("app", "description", "starts", "ends", "complete", "fallback", "hop_limit", "inputs", "background", "agents")
+) | frozenset(("name", "description", "accepts", "emits", "handler"))
+"""Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
+
+GROUP = "stateless"
+REMEMBERED = "15 d"
+GRACE_S = 30.0
+
+
+def options(config: JobConfig) -> dict[str, str]:
+    """Flink's options of this job, with `__` for a dot."""
+    return {
+        # Rows reach the model's function in waves; the sooner a wave begins, the shorter an event waits.
+        "python__fn-execution__bundle__time": "10",
+        "table__exec__async-scalar__max-concurrent-operations": str(config.model_concurrency),
+        # The function keeps its own deadline and answers whatever happens: Flink must neither retry nor give up first.
+        "table__exec__async-scalar__timeout": f"{int(config.model_deadline_s + GRACE_S)} s",
+        "table__exec__async-scalar__retry-strategy": "NO_RETRY",
+        # At least the retention of the ledger: as long as a second record about the same event may come.
+        "table__exec__state__ttl": REMEMBERED,
+    }
+
+
+def job_name(namespace: str) -> str:
+    """The name by which a namespace's job is found again."""
+    return f"switchyard {namespace} (stateless)"
+
+
+def needs_state(registry: Registry) -> str | None:
+    """Why this app's job cannot do without state, as a sentence; None where it can."""
+    file = registry.file
+    keys = [*_set(file), *(f"{agent.name}: {key}" for agent in file.agents for key in _set(agent))]
+    if not keys:
+        return None
+    return f"agents.yaml sets {', '.join(keys)}, which needs state; submit it without --stateless"
+
+
+def wire(app: App, environment: StreamTableEnvironment, create_tables: wiring.CreateTables) -> StatementSet:
+    """Everything between the tables, ready to execute. Raises SqlError."""
+    loader = Loader(environment)
+    rejected = wiring.read_inputs(app, loader, create_tables)
+    loader.load(STATELESS / "functions.sql")
+    loader.load(STATELESS / "route.sql")
+    loader.load(app.sql / "dispatch.sql")
+    for view in rejected:
+        loader.load(STATELESS / "rejected.sql", {"view": view})
+    return loader.inserts
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Plan and submit; returns when the job is submitted. Raises AppError for an app that needs state."""
+    given = Given.read("stateless", argv)
+    problem = needs_state(given.app.registry)
+    if problem:
+        raise AppError(given.app.name, [problem])
+    name, parallelism = job_name(given.namespace), given.settings.parallelism
+    environment = wiring.environment(name, given.config, parallelism, **options(given.config))
+    wire(given.app, environment, given.tables(GROUP, FROM_COMMITTED)).execute()
+
+
+def _set(model: BaseModel) -> Iterable[str]:
+    fields: dict[str, Any] = type(model).model_fields
+    return [
+        name
+        for name, field in fields.items()
+        if name not in HONOURED and getattr(model, name) != field.get_default(call_default_factory=True)
+    ]
+
+
+if __name__ == "__main__":
+    main()
