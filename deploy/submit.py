@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from switchyard.core.topics import Topics
 from udfs import LIBRARIES
 
 LARGEST_RECORD = 1 << 20
+RESTARTS_S = 20.0
 STATELESS = " (stateless)"
 
 Report = Callable[[str], None]
@@ -155,16 +157,26 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None)
         command += ["--embedded-model"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env)
     found = re.search(r"JobID ([0-9a-f]{32})", done.stdout)
+    log = Layout.current().log / "submit.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0 or not found:
-        raise FlinkError(f"Flink refused the job: {_last_words(done.stdout + done.stderr)}")
+        raise FlinkError(f"Flink refused the job: {_last_words(done.stdout + done.stderr)} (more in {log})")
     return found.group(1)
 
 
 def _wait_running(flink: Flink, job_id: str) -> None:
+    """Until every task runs. A job that fails again and again is cancelled: its cause is in the message."""
+    patience = time.monotonic() + RESTARTS_S
+
     def look() -> bool | None:
         state = flink.state(job_id)
-        if state in ENDED or state == "RESTARTING":
+        if state in ENDED:
             raise FlinkError(f"the job is {state}: {flink.trouble(job_id)}")
+        if state == "RESTARTING" and time.monotonic() > patience:
+            trouble = flink.trouble(job_id)
+            flink.cancel(job_id)
+            raise FlinkError(f"the job fails at each start and was cancelled: {trouble}")
         return flink.running(job_id) or None
 
     wait_for(look, 120, f"the job {job_id} did not start to run")
@@ -172,7 +184,7 @@ def _wait_running(flink: Flink, job_id: str) -> None:
 
 def _last_words(output: str) -> str:
     """What a person needs of a failed client: our own sentence, else the last cause."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
     ours = [line for line in lines if line.startswith(("switchyard.core.errors.", "jobs.sqlfile."))]
     causes = [line for line in lines if line.startswith("Caused by:")]
     return (ours or causes or lines or ["it printed nothing"])[-1].partition(": ")[2] or lines[-1]

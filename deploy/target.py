@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.stack.flink import client_command, wheel
+from deploy.stack.flink import client_command, remote_client
 from deploy.stack.info import StackInfo
-from deploy.stack.java import jars, java
+from deploy.stack.java import jars
 from deploy.stack.layout import Layout
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
@@ -17,7 +17,7 @@ from switchyard.core.settings import Settings
 
 @dataclass(frozen=True)
 class Target:
-    """`python` is the interpreter on the TaskManagers; `stack` None where Flink is not the local stack's."""
+    """`python` is the interpreter on the TaskManagers; `stack` is None where Flink is not the local stack's."""
 
     kafka: str
     flink: str
@@ -28,7 +28,7 @@ class Target:
     stack: StackInfo | None
 
     @classmethod
-    def find(cls, settings: Settings, stack: StackInfo | None, python: str | None = None) -> Target:
+    def find(cls, settings: Settings, stack: StackInfo | None) -> Target:
         """Raises SettingsError naming what is not known, and how to say it."""
         kafka = settings.kafka or (stack.kafka if stack else None)
         flink = settings.flink or (stack.flink if stack else None)
@@ -38,7 +38,7 @@ class Target:
                     f"there is no {name} to talk to: start the local stack with `switchyard up`, "
                     f"or give --{name.lower()} {form}"
                 )
-        local = stack if stack is not None and settings.flink in (None, stack.flink) else None
+        local = stack if stack is not None and flink == stack.flink and "flink-jobmanager" in stack.programs else None
         embedded = settings.embedded_model and stack is not None and stack.model_embedded
         if not embedded and settings.model is None:
             raise SettingsError(
@@ -53,7 +53,7 @@ class Target:
             model_base_url=stack.model_base_url if embedded and stack else settings.openai_base_url or OPENAI,
             model="switchyard-offline" if embedded else settings.model or "",
             embedded_model=embedded,
-            python=python or (sys.executable if local else "python3"),
+            python=settings.flink_python or (sys.executable if local else "python3"),
             stack=local,
         )
 
@@ -61,10 +61,8 @@ class Target:
         """Flink's command line, and the environment to run it in."""
         if self.stack is not None:
             return client_command(Layout.current()), {**os.environ, **self.stack.flink_env}
-        distribution = wheel()
-        path = [*sorted((distribution / "lib").glob("*.jar")), *(distribution / "opt").glob("flink-python-*.jar")]
-        command = [java(), "-classpath", os.pathsep.join(str(jar) for jar in path), CLIENT]
-        return command, {**os.environ, "FLINK_CONF_DIR": str(distribution / "conf")}
+        command, folders = remote_client()
+        return command, {**os.environ, **folders}
 
     def connectors(self) -> list[Path]:
         """Jars to send along: none where the cluster has them on its class path."""
@@ -72,4 +70,3 @@ class Target:
 
 
 OPENAI = "https://api.openai.com/v1"
-CLIENT = "org.apache.flink.client.cli.CliFrontend"

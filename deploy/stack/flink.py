@@ -207,6 +207,20 @@ def client_command(layout: Layout) -> list[str]:
     ]
 
 
+def remote_client() -> tuple[list[str], dict[str, str]]:
+    """The command line for a cluster that is not ours, and what to add to the environment it runs in."""
+    distribution = wheel()
+    path = [*sorted((distribution / "lib").glob("*.jar")), *_python_jars(distribution)]
+    command = [
+        java(),
+        *QUICK_START,
+        *_java_options().split(),
+        *("-classpath", os.pathsep.join(str(jar) for jar in path), "org.apache.flink.client.cli.CliFrontend"),
+    ]
+    folders = {"CONF": "conf", "LIB": "lib", "OPT": "opt", "PLUGINS": "plugins"}
+    return command, {f"FLINK_{name}_DIR": str(distribution / folder) for name, folder in folders.items()}
+
+
 def class_path(layout: Layout) -> str:
     """Every jar of the cluster's lib folder, flink-dist last, as Flink's own scripts have it."""
     found = sorted(layout.flink_lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))

@@ -16,7 +16,9 @@ def submit(
     ship_python: Annotated[
         bool, typer.Option("--ship-python", help="Send our Python packages; the cluster's has only apache-flink.")
     ] = False,
-    python: Annotated[str | None, typer.Option(help="Python on the TaskManagers; python3 on a cluster.")] = None,
+    python: Annotated[
+        str | None, typer.Option(help="Python on the TaskManagers of an existing Flink; python3 if not given.")
+    ] = None,
 ) -> None:
     """Check everything, create missing topics, and run an app's job on Flink in place of the one that runs."""
     from deploy import submit as submitting
@@ -25,9 +27,9 @@ def submit(
     from switchyard.core.app import App
     from switchyard.core.settings import Settings
 
-    settings = Settings.read(kafka=kafka, flink=flink)
+    settings = Settings.read(kafka=kafka, flink=flink, flink_python=python)
     name = namespace or App.load(app).name
-    target = Target.find(settings, Stack().info(), python)
+    target = Target.find(settings, Stack().info())
     done = submitting.submit(submitting.Submission(app, name, stateless, ship_python), target, settings, typer.echo)
     typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
     inputs = App.load(app).registry.file.inputs

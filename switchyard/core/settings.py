@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".switchyard"), description="folder of the local stack: data, logs, mails")
     kafka: str | None = Field(None, description="bootstrap servers of an existing Kafka")
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
+    flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     database: str | None = Field(None, description="database URL that an app's workers share")
     smtp: str | None = Field(None, description="mail server of the agents, host:port")
 

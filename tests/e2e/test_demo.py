@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from email import policy
@@ -141,6 +142,7 @@ def test_a_model_that_fails_half_of_the_time_and_another_that_knows_no_schema(
             SWITCHYARD_MODEL="of-the-test",
             SWITCHYARD_KAFKA=info.kafka,
             SWITCHYARD_FLINK=info.flink,
+            SWITCHYARD_FLINK_PYTHON=sys.executable,
         )
         figures = command.demo("sdr", "--exit")
         asked = server.counts.by_purpose()
