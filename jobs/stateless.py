@@ -32,16 +32,16 @@ GRACE_S = 30.0
 
 
 def options(config: JobConfig) -> dict[str, str]:
-    """Flink's options of this job, with `__` for a dot."""
+    """Flink's options of this job."""
     return {
         # Rows reach the model's function in waves; the sooner a wave begins, the shorter an event waits.
-        "python__fn-execution__bundle__time": "10",
-        "table__exec__async-scalar__max-concurrent-operations": str(config.model_concurrency),
+        "python.fn-execution.bundle.time": "10",
+        "table.exec.async-scalar.max-concurrent-operations": str(config.model_concurrency),
         # The function keeps its own deadline and answers whatever happens: Flink must neither retry nor give up first.
-        "table__exec__async-scalar__timeout": f"{int(config.model_deadline_s + GRACE_S)} s",
-        "table__exec__async-scalar__retry-strategy": "NO_RETRY",
+        "table.exec.async-scalar.timeout": f"{int(config.model_deadline_s + GRACE_S)} s",
+        "table.exec.async-scalar.retry-strategy": "NO_RETRY",
         # At least the retention of the ledger: as long as a second record about the same event may come.
-        "table__exec__state__ttl": REMEMBERED,
+        "table.exec.state.ttl": REMEMBERED,
     }
 
 

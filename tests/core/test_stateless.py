@@ -1,0 +1,100 @@
+"""Decisions without state: the same verdicts and settle keys as the orchestrator's, where no state is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from jobs.stateless import needs_state
+from switchyard.core import deciding, stateless
+from switchyard.core.deadletter import Position
+from switchyard.core.deciding import Choice, NoChoice
+from switchyard.core.decision import Decision, parse_record
+from switchyard.core.dispatching import of_record
+from switchyard.core.event import Event
+from switchyard.core.ledger import derive
+from switchyard.core.orchestration import question
+from switchyard.core.registry import AgentsFile, Registry
+from switchyard.core.stateless import Message
+from switchyard.testing.memory import InMemory
+from tests.core import toy
+from tests.core.test_orchestration import HANDLERS, choose
+
+PLACE = Position("agent-messages", 2, 7)
+
+
+def message(event: Event, *rule: str) -> Message:
+    return Message(event, event.json(), PLACE, rule or None)
+
+
+def decided(registry: Registry, item: Message, outcome: Choice | NoChoice | None = None) -> Decision:
+    verdict = stateless.without_model(registry, item)
+    if verdict is None:
+        assert outcome is not None
+        verdict = deciding.by_outcome(registry, item.event, (), outcome)
+    return stateless.record(registry, item, verdict, outcome, 1_000, "sql")
+
+
+def answer(kind: str, data: dict[str, object], hops: int = 1) -> Event:
+    return Event.new(id="a", source="tests", type=kind, workflow_id="w", data=data, causationid="d1", hops=hops)
+
+
+def test_a_whole_workflow_decided_without_state_is_that_of_the_orchestrator() -> None:
+    run = InMemory(toy.registry(), choose, dict(HANDLERS))
+    run.publish(toy.opened(1))
+    run.settle()
+    records = []
+    for text in run.events:
+        event = Event.parse(text)
+        item = Message(event, text.decode(), PLACE, None)
+        asked = question(run.registry, event)
+        records.append(decided(run.registry, item, choose(event, asked)))
+    known = ("settles", "agents", "action", "decided_by", "reason", "attempt", "answer_count", "candidates", "step")
+    assert [[getattr(r, name) for name in known] for r in records] == [
+        [getattr(r, name) for name in known] for r in run.decisions()
+    ]
+    sent = [of_record(record, agent) for record in records for agent in record.agents]
+    assert sent == [(item.dispatch_id, item.event) for item in run.dispatches]
+    (mine,) = derive(records, "toy").values()
+    assert {mine[name] for name in ("status", "hops")} == {"completed", 2}
+    assert all(parse_record(record.json()) == record for record in records)
+
+
+def test_a_rule_needs_no_model_and_its_wrong_agent_is_a_dead_letter() -> None:
+    good = decided(toy.registry(), message(toy.opened(1), "triage"))
+    bad = decided(toy.registry(), message(toy.opened(1), "nobody"))
+    assert (good.action, good.decided_by, good.agents, good.model_calls) == ("dispatch", "rule", ("triage",), 0)
+    assert (bad.action, bad.code) == ("dead-letter", "unknown-agent")
+
+
+def test_hops_that_the_event_tells_meet_the_limit() -> None:
+    over = decided(toy.registry(hop_limit=3), message(answer("ticket.part", {"part": 1}, hops=3)))
+    assert (over.action, over.decided_by, over.code, over.step) == ("stop", "guard", "hop-limit", 3)
+
+
+def test_a_failed_agent_is_a_dead_letter_for_its_event_is_not_at_hand() -> None:
+    failed = answer("agent.failed", {"agent": "fixing", "reason": "handler-error", "message": "no luck"})
+    record = decided(toy.registry(fallback="answering"), message(failed, "answering"))
+    assert (record.action, record.code, record.failed) == ("dead-letter", "agent-failed", ("fixing",))
+    assert record.reason == "fixing failed: no luck"
+
+
+@pytest.mark.parametrize(("fallback", "action"), [("answering", "dispatch"), (None, "dead-letter")])
+def test_a_model_out_of_reach_takes_the_fallback_with_the_reason(fallback: str | None, action: str) -> None:
+    gone = NoChoice("unreachable", "no connection", "m", calls=3, retry=True)
+    record = decided(toy.registry(fallback=fallback), message(answer("ticket.sorted", {"kind": "bug"})), gone)
+    assert (record.action, record.decided_by, record.code) == (action, "fallback", "no-usable-decision")
+    assert (record.reason, record.model_calls) == ("unreachable: no connection", 3)
+
+
+def test_an_app_that_declares_what_needs_state_is_refused() -> None:
+    class Later(AgentsFile):
+        approvals: tuple[str, ...] = ()
+
+    def registry(**changes: object) -> Registry:
+        value = toy.registry().file.model_dump()
+        return Registry(Later.model_validate({**value, **changes}), toy.CONTRACTS, "")
+
+    assert needs_state(toy.registry(hop_limit=3, fallback="answering", background=["a:b"])) is None
+    assert needs_state(registry()) is None
+    sentence = needs_state(registry(approvals=["refund"]))
+    assert sentence == "agents.yaml sets approvals, which needs state; submit it without --stateless"
