@@ -1,0 +1,5 @@
+"""The apps that are measured."""
+
+from pathlib import Path
+
+ECHO = Path(__file__).parent / "echo"

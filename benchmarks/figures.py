@@ -1,0 +1,96 @@
+"""From what was seen to what is reported. Nothing here waits, reads or writes.
+
+An event's overhead is its time from the producer to the inbox, less what the model server says its own call took.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from statistics import median
+from typing import Any
+
+CAPACITY_PER_S = 110.0
+"""100 calls at once of 0.907 s each: the mean of a lognormal with median 0.8 s and sigma 0.5."""
+
+_ASKED_ABOUT = re.compile(r'"data":\{"id":"([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Trips:
+    """When events were sent and when they were first seen in the inbox, by id; in milliseconds since 1970."""
+
+    sent: Mapping[str, float]
+    arrived: Mapping[str, float]
+
+    @property
+    def missing(self) -> set[str]:
+        return self.sent.keys() - self.arrived.keys()
+
+    @property
+    def per_second(self) -> float:
+        """From the first one sent to the last one seen, the tail included."""
+        return len(self.sent) * 1000 / (max(self.arrived.values()) - min(self.sent.values()))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """`throughput_ratio` is the part of what the model server could answer at most."""
+
+    throughput_per_s: float
+    throughput_ratio: float
+    p50_overhead_ms: float
+    p99_overhead_ms: float
+
+    @classmethod
+    def of(cls, burst: Trips, paced: Trips, log: Iterable[Mapping[str, Any]]) -> Figures:
+        """Throughput from one phase, overhead from the other."""
+        found = overheads(paced, call_latencies(log))
+        per_second = burst.per_second
+        return cls(per_second, per_second / CAPACITY_PER_S, percentile(found, 0.5), percentile(found, 0.99))
+
+
+def call_latencies(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Milliseconds of the call about each event, from the rows of `GET /log?messages=true`.
+
+    The log holds only the beginning of a message, so the id is searched for, not parsed. The last answered call counts.
+    """
+    found = {}
+    for row in log:
+        match = _ASKED_ABOUT.search(row["user"])
+        if match and row["status"] == 200:
+            found[match.group(1)] = float(row["latency_ms"])
+    return found
+
+
+def overheads(trips: Trips, latencies: Mapping[str, float]) -> list[float]:
+    """One for each event. Raises ValueError where one has not arrived, or was routed without a call."""
+    unknown = trips.missing | (trips.sent.keys() - latencies.keys())
+    if unknown:
+        raise ValueError(f"{len(unknown)} events without an arrival or a call, among them {min(unknown)}")
+    return [trips.arrived[name] - at - latencies[name] for name, at in trips.sent.items()]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least `share` of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def medians(runs: Sequence[Figures]) -> Figures:
+    """Each figure's median over the runs."""
+    return Figures(*(median(getattr(run, item.name) for run in runs) for item in fields(Figures)))
+
+
+def as_json(results: Mapping[str, Figures]) -> str:
+    """One line: by way of calling the model, its figures."""
+    digits = {"throughput_ratio": 3}
+    return json.dumps(
+        {
+            way: {name: round(value, digits.get(name, 1)) for name, value in asdict(figures).items()}
+            for way, figures in results.items()
+        }
+    )

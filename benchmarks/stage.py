@@ -1,0 +1,90 @@
+"""What a benchmark runs on: a local stack in a folder of its own, and a scripted model server that every way calls."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.stack.health import Health
+from deploy.stack.options import StackOptions
+from deploy.stack.ports import LOOPBACK, free_port
+from deploy.stack.stack import Stack
+from deploy.target import Target
+from switchyard.core.settings import Settings
+
+MEDIAN_S, SIGMA = 0.8, 0.5
+AT_ONCE = 100
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything is up but the model server, which each measurement starts anew."""
+
+    stack: Stack
+    settings: Settings
+    target: Target
+    model_port: int
+
+    @contextmanager
+    def model_server(self, seed: int) -> Iterator[None]:
+        """The same seed answers with the same latencies, in order of the calls."""
+        command = [sys.executable, "-P", "-m", "deploy.model_server", "--port", str(self.model_port)]
+        command += ["--delay-s", str(MEDIAN_S), "--delay-sigma", str(SIGMA), "--seed", str(seed)]
+        self.stack.add_program("scripted-model", command, health=Health("http", f"{self._model}/health"))
+        try:
+            yield
+        finally:
+            self.stack.remove_program("scripted-model")
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The model server's log, with the beginning of each question."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{self._model}/log?messages=true", timeout=30) as answer:
+            rows: list[dict[str, Any]] = json.load(answer)
+        return rows
+
+    @property
+    def _model(self) -> str:
+        return f"http://{LOOPBACK}:{self.model_port}"
+
+
+@contextmanager
+def stage(report: Report) -> Iterator[Stage]:
+    """Start broker and Flink; stop them and remove their data. After an error the folder with the logs stays."""
+    home = Path(tempfile.mkdtemp(prefix="switchyard-benchmark-"))
+    port = free_port()
+    _set_environment(
+        SWITCHYARD_HOME=str(home),
+        SWITCHYARD_MODEL="switchyard-offline",
+        SWITCHYARD_MODEL_CONCURRENCY=str(AT_ONCE),
+        OPENAI_BASE_URL=f"http://{LOOPBACK}:{port}/v1",
+        OPENAI_API_KEY="scripted",
+    )
+    stack, settings = Stack(), Settings.read()
+    done = False
+    try:
+        info = stack.up([], StackOptions.of(settings), report)
+        yield Stage(stack, settings, Target.find(settings, info), port)
+        done = True
+    finally:
+        stack.down(clean=done)
+        if not done:
+            report(f"The logs are in {home / 'log'}.")
+
+
+def _set_environment(**values: str) -> None:
+    """Nothing that is set for other uses of Switchyard may reach the benchmark or what it starts."""
+    for name in list(os.environ):
+        if name.startswith(("SWITCHYARD_", "OPENAI_")):
+            del os.environ[name]
+    os.environ.update(values)

@@ -1,0 +1,92 @@
+"""Sends events, and watches the inbox that they are routed to."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from kafka import KafkaProducer
+
+from benchmarks.figures import Trips
+from deploy.kafka import Cluster
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.event import Event
+from switchyard.core.topics import Topics
+
+AGENT = "echo"
+PATIENCE_S = 120.0
+_TEXT = "How long does an event take from one agent to the next, when a model decides which one that is?"
+
+
+class Traffic:
+    """Each event is a workflow of its own. It has arrived when a consumer on this machine has read the inbox."""
+
+    def __init__(self, kafka: str, topics: Topics) -> None:
+        self._topic = topics.agent_messages
+        self._producer = KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=0)
+        self._inbox = Cluster(kafka).follow([topics.inbox(AGENT)])
+        self._arrived: dict[str, float] = {}
+        self._over = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="inbox", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._watching.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._watching.join()
+        self._inbox.close()
+        self._producer.close()
+
+    def burst(self, name: str, count: int) -> Trips:
+        """All at once; waits for the last one to arrive."""
+        return self._complete({identity: self._send(identity) for identity in _ids(name, count)})
+
+    def paced(self, name: str, count: int, per_second: float) -> Trips:
+        """One after the other at a steady rate; waits for the last one to arrive."""
+        sent = {}
+        begun = time.monotonic()
+        for number, identity in enumerate(_ids(name, count)):
+            time.sleep(max(begun + number / per_second - time.monotonic(), 0.0))
+            sent[identity] = self._send(identity)
+        return self._complete(sent)
+
+    def _send(self, identity: str) -> float:
+        """The record's CreateTime."""
+        event = Event.new(
+            id=identity,
+            source="switchyard/benchmarks",
+            type="bench.asked",
+            workflow_id=identity,
+            data={"id": identity, "text": _TEXT},
+        )
+        value = event.json().encode()
+        now = int(time.time() * 1000)
+        self._producer.send(self._topic, key=identity.encode(), value=value, timestamp_ms=now)
+        return now
+
+    def _complete(self, sent: dict[str, float]) -> Trips:
+        """Raises SwitchyardError where nothing has arrived for a long time."""
+        trips, left, moved = Trips(sent, self._arrived), len(sent), time.monotonic()
+        while missing := trips.missing:
+            if len(missing) < left:
+                left, moved = len(missing), time.monotonic()
+            if time.monotonic() - moved > PATIENCE_S:
+                raise SwitchyardError(f"{left} of {len(sent)} events did not arrive, among them {min(missing)}")
+            time.sleep(0.05)
+        return Trips(sent, {name: self._arrived[name] for name in sent})
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            for message in self._inbox.poll(0.2):
+                self._arrived.setdefault(message.key.decode(), time.time() * 1000)
+
+
+def _ids(name: str, count: int) -> Iterable[str]:
+    return (f"{name}-{number:05d}" for number in range(count))

@@ -1,0 +1,43 @@
+"""The ways to call a model that are compared: each runs for one namespace while its context is open."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+
+from benchmarks.apps import ECHO
+from benchmarks.stage import Stage
+from deploy.flink_rest import Flink
+from deploy.submit import Submission, submit
+
+Way = Callable[[Stage, str], AbstractContextManager[None]]
+
+
+@contextmanager
+def _job(stage: Stage, namespace: str, stateless: bool) -> Iterator[None]:
+    """As `switchyard submit` runs it."""
+    wanted = Submission(str(ECHO), namespace, stateless)
+    submitted = submit(wanted, stage.target, stage.settings, lambda line: None)
+    try:
+        yield
+    finally:
+        Flink(stage.target.flink).cancel(submitted.job_id)
+
+
+@contextmanager
+def _plain_loop(stage: Stage, namespace: str) -> Iterator[None]:
+    command = [sys.executable, "-m", "benchmarks.plain_loop", "--kafka", stage.target.kafka, "--namespace", namespace]
+    stage.stack.add_program(namespace, command)
+    try:
+        yield
+    finally:
+        stage.stack.remove_program(namespace)
+
+
+WAYS: dict[str, Way] = {
+    "orchestrator": partial(_job, stateless=False),
+    "route_message": partial(_job, stateless=True),
+    "plain_loop": _plain_loop,
+}
