@@ -78,7 +78,7 @@ class Collected:
 
     def _dispatch(self, output: Output) -> Outcome | None:
         event = Event.parse(output.value)
-        agent = str(output.inbox).rpartition(".agent.")[2]
+        agent = output.agent
         outcome = self._of_workflow(event.workflow_id)
         if outcome is None:
             return None

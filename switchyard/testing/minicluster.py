@@ -5,19 +5,24 @@ The same SQL and operator as in production; only the tables are others (`sql/tab
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.event import Event
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
+from switchyard.testing.rootlogger import RootLogger
+
+if TYPE_CHECKING:
+    from pyflink.table import StatementSet, StreamTableEnvironment
 
 SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_status", "dead_letters")
 
@@ -44,6 +49,14 @@ class Output:
     key: bytes | None
     inbox: str | None
 
+    @property
+    def agent(self) -> str:
+        """The agent that a dispatch is for."""
+        return str(self.inbox).rpartition(".agent.")[2]
+
+
+Answer = Callable[[str, Event], Iterable[Event]]
+
 
 @dataclass
 class MiniCluster:
@@ -51,7 +64,7 @@ class MiniCluster:
 
     with MiniCluster(app, folder, server.base_url) as job:
         job.publish("agent-messages", event.json().encode())
-        job.poll()
+        outputs = job.until(lambda found: any(output.topic == "agent-inboxes" for output in found))
     """
 
     app: App
@@ -64,9 +77,9 @@ class MiniCluster:
     def __post_init__(self) -> None:
         self.namespace = self.namespace or self.app.name
         self.inputs = [item.topic for item in self.app.registry.file.inputs]
-        tables = {topic: topic.replace("-", "_").replace(".", "_") + "_topic" for topic in self.inputs}
-        tables |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions"}
-        self._sources = {topic: Source(self.folder / table) for topic, table in tables.items()}
+        folders = {topic: f"{topic.replace('-', '_').replace('.', '_')}_topic" for topic in self.inputs}
+        folders |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions"}
+        self._sources = {topic: Source(self.folder / name) for topic, name in folders.items()}
         self._sinks = {name: Sink(self.folder / name) for name in SINKS}
         self._client: Any = None
 
@@ -79,6 +92,12 @@ class MiniCluster:
 
     def start(self, savepoint: Path | None = None) -> None:
         """Plan and run the job. Raises SqlError for a statement that does not plan."""
+        self._root_logger = RootLogger()
+        _, statements = self.plan(savepoint)
+        self._client = statements.execute().get_job_client()
+
+    def plan(self, savepoint: Path | None = None) -> tuple[StreamTableEnvironment, StatementSet]:
+        """The job, ready to execute. Raises SqlError."""
         from jobs import wiring
         from jobs.tables import TABLES, Loader, table_name
 
@@ -111,9 +130,8 @@ class MiniCluster:
         flink = {**FLINK, **self.flink}
         if savepoint is not None:
             flink["execution.state-recovery.path"] = savepoint.as_uri()
-        self._root_logger = _RootLogger()
         environment = wiring.environment(f"test {self.namespace}", config, 1, **flink)
-        self._client = wiring.wire(self.app, environment, create_tables).execute().get_job_client()
+        return environment, wiring.wire(self.app, environment, create_tables)
 
     def publish(self, topic: str, value: bytes, key: bytes | None = None) -> int:
         """Append a record to a topic that the job reads, named without the namespace; its offset."""
@@ -134,6 +152,28 @@ class MiniCluster:
         if not found:
             self._check()
         return found
+
+    def until(
+        self, condition: Callable[[list[Output]], bool], answer: Answer | None = None, timeout_s: float = 60.0
+    ) -> list[Output]:
+        """Poll until `condition` holds for all outputs of this call; what SQL adds to agent-messages goes on.
+
+        `answer(agent, event)` gives the events that an agent answers. Raises JobFailed, TimeoutError.
+        """
+        outputs: list[Output] = []
+        give_up = time.monotonic() + timeout_s
+        while not condition(outputs):
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"after {timeout_s:.0f} s: {[output.topic for output in outputs]}")
+            time.sleep(0.01)
+            for output in self.poll():
+                outputs.append(output)
+                if output.topic == "agent-messages":
+                    self.publish(output.topic, output.value, output.key)
+                elif output.topic == "agent-inboxes" and answer is not None:
+                    for event in answer(output.agent, Event.parse(output.value)):
+                        self.publish("agent-messages", event.json().encode(), event.workflow_id.encode())
+        return outputs
 
     def stop_with_savepoint(self) -> Path:
         """Stop; the savepoint's folder, to start from."""
@@ -167,18 +207,3 @@ class MiniCluster:
         except (Py4JJavaError, JavaException) as error:
             raise JobFailed(first_cause(error)) from None
         raise JobFailed("the job has ended by itself")
-
-
-class _RootLogger:
-    """A local run of Python functions takes over the root logger, when its workers start; this gives it back."""
-
-    def __init__(self) -> None:
-        self._handlers, self._level = logging.getLogger().handlers[:], logging.getLogger().level
-
-    def restore(self) -> None:
-        root = logging.getLogger()
-        theirs = [item for item in root.handlers if type(item).__name__ == "FnApiLogRecordHandler"]
-        if theirs:
-            mine = [item for item in root.handlers if item not in theirs]
-            root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
-        root.setLevel(self._level)

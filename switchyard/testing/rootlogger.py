@@ -1,0 +1,20 @@
+"""Logging in a process that runs Flink's Python functions itself."""
+
+from __future__ import annotations
+
+import logging
+
+
+class RootLogger:
+    """A local run of Python functions takes over the root logger, when its workers start; this gives it back."""
+
+    def __init__(self) -> None:
+        self._handlers, self._level = logging.getLogger().handlers[:], logging.getLogger().level
+
+    def restore(self) -> None:
+        root = logging.getLogger()
+        theirs = [item for item in root.handlers if type(item).__name__ == "FnApiLogRecordHandler"]
+        if theirs:
+            mine = [item for item in root.handlers if item not in theirs]
+            root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
+        root.setLevel(self._level)
