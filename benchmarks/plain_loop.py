@@ -20,8 +20,8 @@ from benchmarks.apps import ECHO
 from deploy.kafka import Cluster, Message
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.orchestration import question
 from switchyard.core.prompt import SCHEMA_NAME
+from switchyard.core.question import question
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 

@@ -16,6 +16,7 @@ from switchyard.core.errors import SwitchyardError
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<quoted>'(?:[^']|'')*'|`[^`]*`|\"[^\"]*\")|(?P<end>;)|(?P<other>.)", re.S
 )
+_LEADING = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|EXECUTE\s+STATEMENT\s+SET\s+BEGIN\b)*", re.S | re.I)
 _LOCATION = re.compile(r"(?:[Ff]rom|at) line (\d+), column (\d+)")
 
 
@@ -31,7 +32,7 @@ class SqlError(SwitchyardError):
 
 @dataclass(frozen=True)
 class Statement:
-    """`line` is the line of the file, from 1, at which `text` begins. Comments inside stay, so lines keep their numbers."""
+    """`line` is the line of the file, from 1, at which `text` begins. Comments inside stay: lines keep their numbers."""
 
     file: str
     number: int
@@ -79,23 +80,13 @@ def fill(text: str, values: Mapping[str, str], file: str) -> str:
 
 def split(text: str, file: str) -> list[Statement]:
     """Statements in order; `EXECUTE STATEMENT SET BEGIN … END` is opened, for all INSERTs of a job run together."""
-    statements = []
+    statements: list[Statement] = []
     for start, piece in _pieces(text):
-        lead = len(piece) - len(piece.lstrip())
-        line = text.count("\n", 0, start + lead) + 1
-        statement = Statement(file, len(statements) + 1, line, piece.strip())
-        bare = statement.bare
-        opened = re.match(r"(?is)^EXECUTE\s+STATEMENT\s+SET\s+(BEGIN\b)?|^BEGIN\b(?:\s+STATEMENT\s+SET)?$", bare)
-        if not bare or bare.upper() == "END":
-            continue
-        if opened:
-            rest = re.sub(r"(?is)EXECUTE\s+STATEMENT\s+SET(\s+BEGIN)?", lambda m: "\n" * m.group().count("\n"), piece, 1)
-            if not rest.strip():
-                continue
-            skipped = len(rest) - len(rest.lstrip())
-            line = text.count("\n", 0, start) + rest.count("\n", 0, skipped) + 1
-            statement = Statement(file, len(statements) + 1, line, rest.strip())
-        statements.append(statement)
+        begin = len(_LEADING.match(piece).group())  # type: ignore[union-attr]
+        body = piece[begin:].rstrip()
+        if body and body.upper() != "END":
+            line = text.count("\n", 0, start + begin) + 1
+            statements.append(Statement(file, len(statements) + 1, line, body))
     return statements
 
 

@@ -94,8 +94,8 @@ def _orchestrate(loader: Loader, rejected: list[str]) -> None:
 def _keyed(rows: DataStream) -> KeyedStream:
     """Key by the first column, which SQL has computed.
 
-    `DataStream.key_by` would put a Python operator before the exchange just to compute the key; rows of (key, value) are
-    the form in which that operator hands them on.
+    `DataStream.key_by` would put a Python operator before the exchange just to compute the key; rows of (key, value)
+    are the form in which that operator hands them on.
     """
     jvm = get_gateway().jvm
     stream = rows._j_data_stream

@@ -10,8 +10,8 @@ from typing import Any
 
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.model import ModelClient, ModelFailure, Prices, cost
-from switchyard.core.orchestration import Question
 from switchyard.core.prompt import SCHEMA_NAME
+from switchyard.core.question import Question
 from switchyard.core.shard import Answered, Ask
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.decision import Decision
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.orchestration import question
+from switchyard.core.question import question
 from switchyard.core.reading import Door
 from switchyard.core.stateless import Message
 from udfs.asking import answer

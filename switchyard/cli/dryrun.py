@@ -17,7 +17,7 @@ from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
-from switchyard.core.orchestration import question
+from switchyard.core.question import question
 from switchyard.core.reading import Door
 from switchyard.core.settings import Settings
 

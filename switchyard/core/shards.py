@@ -1,8 +1,8 @@
 """Which shard owns a workflow, and the key by which Flink knows the shard.
 
 Flink sends key group `murmur(hash of key) % 128` to subtask `group * parallelism // 128`
-(`KeyGroupRangeAssignment`). Keys 0, 1, 2, … fall on groups at random, so that one of four subtasks can be left without a
-shard; the keys here are chosen so that the shards' groups stand at even distances.
+(`KeyGroupRangeAssignment`). Keys 0, 1, 2, … fall on groups at random, so that one of four subtasks can be left without
+a shard; the keys here are chosen so that the shards' groups stand at even distances.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from switchyard.core.decision import Decision, Fence, parse_record
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
-from switchyard.core.orchestration import Question, Shard
+from switchyard.core.orchestration import Shard
+from switchyard.core.question import Question
 from switchyard.core.registry import Registry
 from switchyard.core.shard import (
     Answered,

@@ -6,7 +6,7 @@ from deploy.model_server.choose import choose
 from switchyard.core import strictjson
 from switchyard.core.deciding import Choice
 from switchyard.core.event import Event
-from switchyard.core.orchestration import Question
+from switchyard.core.question import Question
 
 
 def choose_offline(event: Event, question: Question) -> Choice:

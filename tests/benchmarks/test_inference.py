@@ -14,7 +14,7 @@ from benchmarks.ways import WAYS
 from deploy.model_server.calls import CallRecord, Calls, beginning
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.orchestration import question
+from switchyard.core.question import question
 
 
 def call(identity: str, latency_ms: float, status: int = 200, text: str = "why?") -> CallRecord:
@@ -59,7 +59,7 @@ def test_overhead_is_what_the_model_did_not_take() -> None:
 def test_an_event_that_cannot_be_accounted_for_is_an_error(
     arrived: dict[str, float], latencies: dict[str, float]
 ) -> None:
-    with pytest.raises(ValueError, match="1 events .* a$"):
+    with pytest.raises(ValueError, match=r"1 events .* a$"):
         overheads(Trips({"a": 1.0}, arrived), latencies)
 
 

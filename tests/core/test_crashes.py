@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.event import Event
-from switchyard.core.orchestration import Question
+from switchyard.core.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 

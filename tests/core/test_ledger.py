@@ -12,7 +12,7 @@ from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
 from switchyard.core.ledger import derive
-from switchyard.core.orchestration import Question
+from switchyard.core.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 from tests.core.test_crashes import HANDLERS

@@ -7,7 +7,7 @@ import pytest
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.decision import Fence, parse_record
 from switchyard.core.event import Event
-from switchyard.core.orchestration import Question
+from switchyard.core.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 

@@ -12,7 +12,7 @@ from switchyard.core.decision import Decision, parse_record
 from switchyard.core.dispatching import of_record
 from switchyard.core.event import Event
 from switchyard.core.ledger import derive
-from switchyard.core.orchestration import question
+from switchyard.core.question import question
 from switchyard.core.registry import AgentsFile, Registry
 from switchyard.core.stateless import Message
 from switchyard.testing.memory import InMemory
