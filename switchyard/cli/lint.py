@@ -12,12 +12,12 @@ from switchyard.cli import screen
 
 def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr") -> None:
     """Check an app: agents, contracts, handlers, prompt, and all its SQL, planned without a cluster."""
-    from switchyard.cli.linting import code, names, registry
+    from switchyard.cli.linting import code, contracts, names, registry
 
     found, problems = registry.load(app)
     if found is not None:
         problems += [
-            *registry.unreadable_predecessors(found),
+            *contracts.unreadable_predecessors(found),
             *code.unusable_functions(found),
             *names.unknown_agents(found),
         ]
@@ -33,6 +33,6 @@ def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] 
     if problems or found is None:
         raise typer.Exit(1)
     agents = screen.counted(len(found.registry.agents), "agent")
-    contracts = screen.counted(len(found.registry.contracts) - 1, "contract")
+    schemas = screen.counted(len(found.registry.contracts) - 1, "contract")
     files = screen.counted(len(list(found.sql.glob("*.sql"))), "SQL file")
-    typer.echo(f"{found.name}: no problems ({agents}, {contracts}, {files} planned in {took:.1f} s)")
+    typer.echo(f"{found.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")

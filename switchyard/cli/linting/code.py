@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent_endpoints.app_code import AppCode
-from switchyard.cli.linting.problem import Problem, line_of
+from switchyard.cli.linting.problem import Problem
+from switchyard.cli.linting.registry import agent_line
 from switchyard.core.app import App
 from switchyard.core.errors import AppError
 
@@ -25,7 +26,7 @@ def unusable_functions(app: App) -> Iterator[Problem]:
             code.function(reference)
         except AppError as error:
             for problem in error.problems:
-                yield Problem(agents_file, line_of(agents_file, named), problem)
+                yield Problem(agents_file, agent_line(agents_file, named), problem)
         except Exception as error:  # noqa: BLE001
             broken.add(module)
             file, line = _place(error, app.folder, app.folder / f"{module}.py")

@@ -18,6 +18,7 @@ from switchyard.core.settings import Settings
 
 NOWHERE = "127.0.0.1:1"
 LARGEST_RECORD = 1 << 20
+_WITHIN_STATEMENT = re.compile(r"From line \d+, column \d+ to line \d+, column \d+: | at line \d+, column \d+")
 _COLUMN = re.compile(r"Column '(\w+)' not found")
 
 
@@ -61,4 +62,7 @@ def _placed(app: App, error: SqlError) -> Problem:
         name = missing.group(1) if missing else None
         what = f"lacks the column {name}" if name else f"does not fit: {error.message}"
         return Problem(requests, 1, f"the view routing_requests {what}; select * and rule_agents")
-    return Problem(Path(error.statement.file), error.line, f"statement {error.statement.number}: {error.message}")
+    # An outer exception names the place; the innermost one, which SqlError tells, often does not.
+    line = error.statement.error(str(error.__context__ or error.message)).line
+    message = _WITHIN_STATEMENT.sub("", error.message)
+    return Problem(Path(error.statement.file), line, f"statement {error.statement.number}: {message}")

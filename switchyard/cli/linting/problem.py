@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,10 @@ class Problem:
         return f"{here(self.file if self.file.is_absolute() else ROOT / self.file)}:{self.line}: {self.message}"
 
 
-def line_of(file: Path, text: str) -> int:
-    """The first line that holds `text`, 1 where none does."""
+def line_of(file: Path, pattern: str) -> int:
+    """The first line that a regular expression is found in, 1 where it is in none."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return 1
-    return next((number for number, line in enumerate(lines, 1) if text in line), 1)
+    return next((number for number, line in enumerate(lines, 1) if re.search(pattern, line)), 1)

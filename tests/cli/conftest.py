@@ -1,0 +1,69 @@
+"""The command line run in this process; Kafka is a dictionary of topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from deploy.kafka import Message
+from switchyard.cli.main import app
+
+Run = Callable[..., Result]
+
+
+class FakeCluster:
+    """What the commands use of `deploy.kafka.Cluster`."""
+
+    content: dict[str, list[Message]]
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def topics(self) -> set[str]:
+        return set(self.content)
+
+    def read(self, topic: str) -> Iterator[Message]:
+        yield from self.content[topic]
+
+    def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
+        for key, value in messages:
+            self.add(topic, key or b"", value)
+
+    @classmethod
+    def add(cls, topic: str, key: bytes, value: bytes) -> None:
+        kept = cls.content.setdefault(topic, [])
+        kept.append(Message(topic, 0, len(kept), 0, key, value))
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def run() -> Run:
+    """`run("lint", "sdr", input=…)`: a command as a person types it, its result with stdout and stderr."""
+    runner = CliRunner()
+
+    def run(*arguments: str, **given: Any) -> Result:
+        result = runner.invoke(app, list(arguments), **given)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
+    """An empty Kafka, the one that the commands find."""
+    fresh = type("Fresh", (FakeCluster,), {"content": {}})
+    monkeypatch.setattr("deploy.kafka.Cluster", fresh)
+    monkeypatch.setenv("SWITCHYARD_KAFKA", "kafka.test:9092")
+    return fresh

@@ -1,0 +1,138 @@
+"""`lint`: a good app passes; each kind of fault is named with its file and line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+
+@pytest.fixture
+def folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new app in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    assert run("new", "app", "desk").exit_code == 0
+    return Path("desk")
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def line_with(file: Path, part: str) -> int:
+    return next(number for number, line in enumerate(file.read_text().splitlines(), 1) if part in line)
+
+
+def problems(run: Run, folder: Path) -> list[str]:
+    result = run("lint", str(folder))
+    assert result.exit_code == 1
+    return result.stdout.splitlines()
+
+
+@pytest.mark.flink
+@pytest.mark.parametrize("app", ["sdr", "desk"])
+def test_a_good_app_passes(run: Run, folder: Path, app: str) -> None:
+    result = run("lint", app)
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(
+        rf"{app}: no problems \(\d agents, \d contracts, 2 SQL files planned in [\d.]+ s\)", result.stdout.strip()
+    )
+
+
+@pytest.mark.flink
+def test_a_statement_that_does_not_plan_is_named_with_its_line(run: Run, folder: Path) -> None:
+    file = folder / "sql" / "requests.sql"
+    edit(file, "WHEN type =", "WHEN typo =")
+    assert problems(run, folder) == [
+        f"{file}:{line_with(file, 'typo')}: statement 2: Column 'typo' not found in any table"
+    ]
+    edit(file, "WHEN typo =", "WHEN type =")
+    dispatch = folder / "sql" / "dispatch.sql"
+    edit(dispatch, "FROM dispatches", "FORM dispatches")
+    assert problems(run, folder) == [
+        f'{dispatch}:{line_with(dispatch, "FORM")}: statement 1: Encountered "dispatches".'
+    ]
+
+
+@pytest.mark.flink
+def test_requests_without_their_view_or_its_columns_are_told_so(run: Run, folder: Path) -> None:
+    file = folder / "sql" / "requests.sql"
+    edit(file, "  *,\n", "  type,\n")
+    assert problems(run, folder) == [
+        f"{file}:1: the view routing_requests lacks the column shard; select * and rule_agents"
+    ]
+    edit(file, "VIEW routing_requests", "VIEW requests")
+    assert "it defines no view routing_requests" in problems(run, folder)[0]
+
+
+@pytest.mark.flink
+def test_names_of_agents_that_there_are_not_in_sql(run: Run, folder: Path) -> None:
+    requests, dispatch = folder / "sql" / "requests.sql", folder / "sql" / "dispatch.sql"
+    edit(requests, "ARRAY['triage']", "ARRAY['triage', 'triag', '']")
+    edit(dispatch, "FROM dispatches", "FROM dispatches\nWHERE agent <> 'repply'\nAND `topic` <> 'desk.agent.lost'")
+    known = "there are triage, reply"
+    assert problems(run, folder) == [
+        f"{requests}:{line_with(requests, 'triag')}: there is no agent 'triag'; {known}",
+        f"{dispatch}:{line_with(dispatch, 'repply')}: there is no agent 'repply'; {known}",
+        f"{dispatch}:{line_with(dispatch, 'lost')}: there is no agent 'lost'; {known}",
+    ]
+
+
+def test_everything_wrong_with_agents_contracts_and_prompt_is_listed(run: Run, folder: Path) -> None:
+    agents = folder / "agents.yaml"
+    edit(agents, "emits: [request.sorted]", "emits: [request.sorte]")
+    edit(folder / "router.md", "$complete", "$completed")
+    (folder / "contracts" / "reply.written.avsc").write_text("{")
+    found = problems(run, folder)
+    assert f"{agents}:{line_with(agents, 'sorte]')}: event type 'request.sorte'" in "\n".join(found)
+    assert f"{agents}:{line_with(agents, 'name: reply')}: nothing can reach agent 'reply'" in "\n".join(found)
+    assert any(re.match(r"desk/router\.md:\d+: there is no placeholder \$completed", line) for line in found)
+    assert any(re.match(r"desk/contracts/reply\.written\.avsc:\d+: ", line) for line in found)
+
+
+def test_an_unknown_key_of_agents_yaml_has_a_line(run: Run, folder: Path) -> None:
+    edit(folder / "agents.yaml", "complete:", "completed:")
+    assert problems(run, folder) == ["desk/agents.yaml:5: completed: Extra inputs are not permitted"]
+
+
+@pytest.mark.flink
+def test_handlers_that_cannot_be_used(run: Run, folder: Path) -> None:
+    edit(folder / "handlers.py", "def reply", "def replay")
+    agents = folder / "agents.yaml"
+    line = line_with(agents, "name: reply")
+    assert problems(run, folder) == [f"{agents}:{line}: handlers.py has no function 'reply', which agents.yaml names"]
+    edit(folder / "handlers.py", "from typing import Any", "import no_such_module")
+    found = problems(run, folder)
+    assert len(found) == 1
+    assert re.match(r"desk/handlers\.py:5: it cannot be imported: ModuleNotFoundError", found[0])
+
+
+@pytest.mark.flink
+def test_contracts_must_read_their_predecessors(run: Run, folder: Path) -> None:
+    contracts = folder / "contracts"
+    (contracts / "previous").mkdir()
+    changes = {
+        "request.received": ('{"name": "sender", "type": "string", "format": "email"},', ""),
+        "request.sorted": ('"problem"', '"complaint"'),
+        "reply.written": (
+            '{"name": "to", "type": "string"',
+            '{"name": "old", "type": "int"}, {"name": "to", "type": "int"',
+        ),
+    }
+    for name, (now, before) in changes.items():
+        text = (contracts / f"{name}.avsc").read_text()
+        assert now in text
+        (contracts / "previous" / f"{name}.avsc").write_text(text.replace(now, before))
+    (contracts / "previous" / "gone.avsc").write_text('{"type": "record", "name": "gone", "fields": []}')
+    found = "\n".join(problems(run, folder))
+    assert "previous/gone.avsc:1: there is no contracts/gone.avsc" in found
+    assert "request.received.avsc:7: " in found
+    assert "field 'sender': it needs a default, for older events lack it" in found
+    assert "field 'kind': older events may hold the symbols 'complaint'" in found
+    assert "field 'to': reader type: string not compatible with writer type: int" in found
+    assert "field 'old' is gone, and a field that a contract lacks is refused" in found
