@@ -29,6 +29,7 @@ SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_statu
 FLINK = {
     "execution.checkpointing.interval": "1 h",
     "state.backend.type": "hashmap",
+    "restart-strategy.type": "disable",
     "rest.port": "0",
     "taskmanager.numberOfTaskSlots": "1",
     "taskmanager.memory.network.min": "32 mb",
@@ -195,15 +196,17 @@ class MiniCluster:
             self._root_logger.restore()
 
     def _check(self) -> None:
-        if self._client.get_job_status().result().name not in ("FAILED", "FAILING", "FINISHED", "CANCELED"):
-            return
         from py4j.protocol import Py4JJavaError
         from pyflink.util.exceptions import JavaException
 
         from jobs.tables import first_cause
 
         try:
-            self._client.get_job_execution_result().result()
+            if self._client.get_job_status().result().name not in ("FAILED", "FAILING", "FINISHED", "CANCELED"):
+                return
+            ended, self._client = self._client, None
+            ended.get_job_execution_result().result()
         except (Py4JJavaError, JavaException) as error:
-            raise JobFailed(first_cause(error)) from None
+            self._client = None
+            raise JobFailed(f"the job failed: {first_cause(error)}") from None
         raise JobFailed("the job has ended by itself")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from switchyard.cli.test import test as command
 from switchyard.testing.cases import CaseError, load
-from tests.flink.support import copy_of
+from tests.flink.support import copy_of, edited
 
 pytestmark = pytest.mark.flink
 
@@ -42,6 +42,15 @@ def test_a_wrong_expectation_fails_and_says_where(tmp_path: Path) -> None:
         f"{cases}:{line} outreach: decision 3: expected agents [nurture-campaign], found [active-outreach] "
         "(by model: it asks for a demo)"
     ) in result.output
+
+
+def test_a_job_that_fails_is_told_in_a_sentence(tmp_path: Path) -> None:
+    bad = "FROM dispatches;\nCREATE TEMPORARY TABLE bad (a INT) WITH ('connector' = 'blackhole');\n"
+    bad += "INSERT INTO bad SELECT CAST(agent AS INT) FROM dispatches;"
+    app = edited(copy_of("sdr", tmp_path / "sdr"), "dispatch.sql", ("FROM dispatches;", bad))
+    result = CliRunner().invoke(CLI, [str(app.folder), "--case", "outreach"])
+    assert result.exit_code == 1
+    assert "the job failed: For input string: 'lead-ingestion'" in result.output
 
 
 @pytest.mark.parametrize(
