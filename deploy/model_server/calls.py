@@ -22,7 +22,7 @@ class CallRecord:
 
 
 class Calls:
-    """Counts are exact since the start; the log keeps the latest calls."""
+    """Counts are exact since the start; the log keeps the latest calls. Any thread may read while the server adds."""
 
     def __init__(self) -> None:
         self._answered: Counter[tuple[str, str]] = Counter()
@@ -37,22 +37,27 @@ class Calls:
             self._failed[record.namespace] += 1
         self._log.append(record)
 
+    @property
+    def total(self) -> int:
+        """All calls that had an answer, of whatever kind."""
+        return self._answered.total() + self._failed.total()
+
     def by_purpose(self) -> dict[str, int]:
         """Answered calls by purpose, and `failed`."""
         counts: Counter[str] = Counter({ROUTING: 0})
-        for (_, purpose), count in self._answered.items():
+        for (_, purpose), count in list(self._answered.items()):
             counts[purpose] += count
         return {**counts, "failed": self._failed.total()}
 
     def of_namespace(self, namespace: str) -> dict[str, int]:
         """Answered calls of one namespace: `routing`, `agents`; and `failed`."""
-        mine = {purpose: n for (where, purpose), n in self._answered.items() if where == namespace}
+        mine = {purpose: n for (where, purpose), n in list(self._answered.items()) if where == namespace}
         agents = sum(n for purpose, n in mine.items() if purpose.startswith("agent/"))
         return {"routing": mine.get(ROUTING, 0), "agents": agents, "failed": self._failed[namespace]}
 
     def log(self, with_messages: bool = False) -> list[dict[str, Any]]:
         """The latest calls, oldest first; what was asked only on request."""
-        rows = [asdict(record) for record in self._log]
+        rows = [asdict(record) for record in list(self._log)]
         if not with_messages:
             for row in rows:
                 del row["user"]
