@@ -19,7 +19,7 @@ from switchyard.core.jobconfig import JobConfig
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
-from switchyard.testing.rootlogger import RootLogger
+from switchyard.testing.rootlogger import RootLogger, hush_ended_channels
 
 if TYPE_CHECKING:
     from pyflink.table import StatementSet, StreamTableEnvironment
@@ -94,6 +94,7 @@ class MiniCluster:
     def start(self, savepoint: Path | None = None) -> None:
         """Plan and run the job. Raises SqlError for a statement that does not plan."""
         self._root_logger = RootLogger()
+        hush_ended_channels()
         _, statements = self.plan(savepoint)
         self._client = statements.execute().get_job_client()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 
 class RootLogger:
@@ -18,3 +19,18 @@ class RootLogger:
             mine = [item for item in root.handlers if item not in theirs]
             root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
         root.setLevel(self._level)
+
+
+def hush_ended_channels() -> None:
+    """A cancelled job hangs up on its Python functions, which Beam tells with two traces; they say nothing."""
+    logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
+    told = threading.excepthook
+    if getattr(told, "hushed", False):
+        return
+
+    def tell(failed: threading.ExceptHookArgs) -> None:
+        if failed.thread is None or not failed.thread.name.startswith("read_grpc_client_inputs"):
+            told(failed)
+
+    tell.hushed = True  # type: ignore[attr-defined]
+    threading.excepthook = tell

@@ -25,6 +25,7 @@ BETWEEN_S = 0.4
 SURPLUS_S = 0.7
 STUCK_S = 1.0
 QUIET_S = 4.0
+ASKING_S = 90.0
 START_S = 120.0
 PROGRESS_S = 2.0
 
@@ -65,7 +66,10 @@ def run_cases(app: App, cases: Sequence[Case], tell: Tell = lambda text: None) -
 
 
 class _Run:
-    """The cases on one job. It ends when all is as expected, or nothing moved for `QUIET_S`."""
+    """The cases on one job.
+
+    It ends when all is as expected, or nothing moved for `QUIET_S` (`ASKING_S` while a model is asked).
+    """
 
     def __init__(
         self,
@@ -106,8 +110,9 @@ class _Run:
         return Report(list(self._outcomes.values()), self._collected.strays)
 
     def _over(self, now: float) -> bool:
-        asking = len(self._server.calls) > len(self._server.counts.log())
-        if self._working is None or asking or self._outbox or any(self._inputs.values()):
+        if self._working is None or self._outbox or any(self._inputs.values()):
+            return False
+        if len(self._server.calls) > self._server.counts.total and now - self._latest < ASKING_S:
             return False
         good = not any(item.differences() for item in self._outcomes.values())
         return now - self._latest > (SURPLUS_S if good else QUIET_S)
