@@ -1,8 +1,9 @@
 """Our Python packages as files that travel with a job, for a cluster whose Python has only apache-flink.
 
-`code.zip` (for `-pyfs`) holds our packages, the other (for `-pyarch`) what they need beyond apache-flink. Flink
-unpacks only archives, and a native module cannot be imported from a zip; `udfs/__init__.py` puts the unpacked folder on
-the path.
+`code.zip` (for `-pyfs`) holds `udfs`, the other (for `-pyarch`) the core and the libraries it needs beyond
+apache-flink. Flink unpacks only archives, and a native module cannot be imported from a zip; `udfs/__init__.py` puts
+the unpacked folder on the path. `-pyfs` also stands first on the submitting client's path, so it must not hold what
+looks for files beside itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from packaging.requirements import Requirement
 from switchyard.core.app import ROOT
 from udfs import LIBRARIES
 
-PACKAGES = ("switchyard/core", "switchyard/__init__.py", "udfs")
+CODE = ("udfs",)
+CORE = ("switchyard/__init__.py", "switchyard/core")
 NEEDED = ("cloudevents", "fastavro", "jsonschema", "openai", "orjson", "pydantic", "pydantic-settings", "tenacity")
 
 
@@ -26,12 +28,10 @@ def build(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     code, libraries = folder / "code.zip", folder / f"{LIBRARIES}.zip"
     with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in PACKAGES:
-            found = ROOT / name
-            for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
-                archive.write(path, path.relative_to(ROOT))
+        _add_ours(archive, CODE)
     there = closure(("apache-flink",))
     with zipfile.ZipFile(libraries, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add_ours(archive, CORE)
         for name in sorted(closure(NEEDED) - there):
             _add(archive, distribution(name))
     return code, libraries
@@ -53,6 +53,13 @@ def closure(names: tuple[str, ...]) -> set[str]:
         wanted = [Requirement(text) for text in requires]
         waiting += [item.name for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
     return found
+
+
+def _add_ours(archive: zipfile.ZipFile, names: tuple[str, ...]) -> None:
+    for name in names:
+        found = ROOT / name
+        for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+            archive.write(path, path.relative_to(ROOT))
 
 
 def _add(archive: zipfile.ZipFile, package: Distribution) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from switchyard.core.topics import Topics
 
 PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
+CLOSE_S = 5.0
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -153,7 +155,7 @@ class Cluster:
         try:
             yield admin
         finally:
-            admin.close()
+            _close(admin)
 
     @contextmanager
     def _consumer(self) -> Iterator[Any]:
@@ -161,7 +163,7 @@ class Cluster:
         try:
             yield consumer
         finally:
-            consumer.close()
+            _close(consumer)
 
     def consumer(self) -> Any:
         try:
@@ -201,7 +203,14 @@ class Follower:
         return [_message(record) for records in batches.values() for record in records]
 
     def close(self) -> None:
-        self._consumer.close()
+        _close(self._consumer)
+
+
+def _close(client: Any) -> None:
+    """Close without waiting for ever: a client waits for its I/O thread, which ends when its broker is gone."""
+    closing = threading.Thread(target=client.close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
 
 
 def _message(record: Any) -> Message:

@@ -32,7 +32,7 @@ class SqlError(SwitchyardError):
 
 @dataclass(frozen=True)
 class Statement:
-    """`line` is the line of the file, from 1, at which `text` begins. Comments inside stay: lines keep their numbers."""
+    """`line` is the line of the file, from 1, at which `text` begins. Comments inside stay, so lines stay, too."""
 
     file: str
     number: int
@@ -49,9 +49,9 @@ class Statement:
         """`INSERT`, `CREATE`, `SET`, ..., in capitals."""
         return self.bare.split(" ", 1)[0].upper()
 
-    def error(self, message: str) -> SqlError:
-        """Flink's message with the line of the file instead of the statement's."""
-        found = _LOCATION.search(message)
+    def error(self, message: str, trace: str = "") -> SqlError:
+        """Flink's message with the line of the file instead of the statement's, found in it or in the whole trace."""
+        found = _LOCATION.search(message) or _LOCATION.search(trace)
         line = self.line + int(found.group(1)) - 1 if found else self.line
         return SqlError(self, line, " ".join(message.split()))
 

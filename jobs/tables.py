@@ -90,7 +90,7 @@ class Loader:
             else:
                 self.environment.execute_sql(statement.text)
         except (JavaException, Py4JJavaError) as error:
-            raise statement.error(first_cause(error)) from None
+            raise statement.error(first_cause(error), str(error)) from None
 
     def fix_source(self, table: str) -> None:
         """Register `<table>_source`: the table with a source id of its own.

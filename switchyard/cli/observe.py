@@ -83,7 +83,7 @@ class Observer:
         The job commits offsets when a checkpoint is complete, and a checkpoint flushes what was written before. So once
         the offsets stand at the ends, all that the input led to is in the topics, or in a workflow that still runs.
         """
-        group = f"{self.topics.namespace}.orchestrator"
+        group = f"{self.topics.namespace}.{'stateless' if self._stateless else 'orchestrator'}"
         if not self._cluster.consumed(group, [*self._inputs, self.topics.agent_messages]):
             return False
         while new := self._follower.poll(0.2):

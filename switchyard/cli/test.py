@@ -24,16 +24,12 @@ def test(
 
     os.environ[REMOTE_SWITCH] = "0"
     begun = time.monotonic()
-    try:
-        loaded = App.load(app)
-        cases = load(loaded)
-        chosen = [item for item in cases if case in (None, item.name)]
-        if not chosen:
-            raise SwitchyardError(f"there is no case {case!r}; there are {', '.join(item.name for item in cases)}")
-        report = run_cases(loaded, chosen, typer.echo)
-    except SwitchyardError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    loaded = App.load(app)
+    cases = load(loaded)
+    chosen = [item for item in cases if case in (None, item.name)]
+    if not chosen:
+        raise SwitchyardError(f"there is no case {case!r}; there are {', '.join(item.name for item in cases)}")
+    report = run_cases(loaded, chosen, typer.echo)
     failed = 0
     for outcome in report.outcomes:
         differences = outcome.differences()

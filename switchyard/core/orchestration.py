@@ -129,7 +129,7 @@ class Shard:
             if kind == "send":
                 turn.send_open()
             elif waiting is None:
-                continue
+                pass
             elif kind == "log" and waiting.record is not None:
                 turn.effects.append(Log(decision_from(waiting.record)))
                 self.desk.due.set("log", workflow_id, settles, now + LOG_AGAIN_MS)
@@ -157,11 +157,11 @@ class Shard:
 
     def _after_end(self, ended: Ended, item: EventRead, settles: str, now: int) -> list[Effect]:
         event = item.event
-        if event.key in ended.seen:
+        if settles in ended.seen:
             ended.summary["duplicates"] += 1
             effects: list[Effect] = [told(self.registry.app, ended.summary)]
         elif settles in ended.settled:
-            ended.seen.append(event.key)
+            ended.seen.append(settles)
             effects = []
         else:
             status = ended.summary["status"]

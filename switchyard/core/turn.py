@@ -57,14 +57,14 @@ class Turn:
     def event(self, item: EventRead, settles: str) -> None:
         """Admit an event that was read, and decide about it."""
         workflow, event = self.workflow, item.event
-        if event.key in workflow.seen:
+        if settles in workflow.seen:
             self._duplicate()
             return
         if event.causation_id is not None and not self._knows(event.causation_id):
             self.effects.append(dead(item, "unknown-dispatch", "no such dispatch is known", "causationid", self.now))
             return
         first = not workflow.seen
-        workflow.seen.append(event.key)
+        workflow.seen.append(settles)
         workflow.inputs.append(event.id)
         if settles in workflow.settled:
             return
@@ -73,7 +73,6 @@ class Turn:
             self._duplicate()
             return
         if waiting is not None and waiting.stage != "unseen":
-            self._duplicate()
             return
         workflow.waiting[settles].rule = None if item.rule is None else list(item.rule)
         self.due.clear("unseen", workflow.id, settles)
@@ -169,17 +168,24 @@ class Turn:
                 self._send(identity, item)
 
     def finish(self) -> list[Effect]:
-        """Store the workflow, or its tombstone where it has come to its end."""
+        """Store the workflow, or its tombstone where it has come to its end.
+
+        Before the fence a workflow only seems idle: what it waits for may be a record or an event still to be read.
+        """
         workflow, state = self.workflow, self.desk.state
         if workflow.status == "running" and workflow.idle and workflow.settled:
-            workflow.status = "failed" if workflow.dead_letters else "completed"
+            if self.desk.fenced:
+                workflow.status = "failed" if workflow.dead_letters else "completed"
+            else:
+                self.due.set("idle", workflow.id, "", 0)
         if workflow.status == "running":
             if workflow.seen or workflow.settled or workflow.waiting:
                 state.workflows[workflow.id] = workflow.dump()
             return self.effects
         workflow.ended_at = self.now
         self.due.clear_workflow(("ask", "log", "unseen"), workflow.id, list(workflow.waiting))
-        self.due.clear("send", workflow.id, "")
+        for kind in ("send", "idle"):
+            self.due.clear(kind, workflow.id, "")
         ended = Ended.of(workflow, self.registry.app)
         state.ended[workflow.id] = ended.dump()
         state.workflows.pop(workflow.id, None)

@@ -59,7 +59,11 @@ class Open:
 
 @dataclass
 class Workflow:
-    """One running workflow."""
+    """One running workflow.
+
+    `seen` holds what each event that was read settles: the identity of an event from outside, or of an answer to one
+    dispatch. An answer's own id is no identity, for an agent that has an event twice repeats its answer's id.
+    """
 
     id: str
     started_at: int

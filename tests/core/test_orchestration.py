@@ -90,7 +90,7 @@ def test_an_answer_twice_counts_once() -> None:
     run.settle()
     assert len(run.dispatches) == 2
     assert [letter.reason for letter in run.dead_letters] == []
-    assert run.statuses["w1"].data["duplicates"] == 1
+    assert run.statuses["w1"].data["duplicates"] == 2
 
 
 def test_an_answer_to_an_unknown_dispatch_starts_nothing() -> None:
@@ -162,6 +162,26 @@ def test_a_failed_agent_is_left_out_and_the_router_sees_it() -> None:
     assert [d.agent for d in run.dispatches] == ["triage", "fixing", "answering"]
     assert '"failed":[{"agent":"fixing"}]' in run.asked[-1].messages[1]["content"]
     assert '"answered":[{"agent":"triage"' in run.asked[-1].messages[1]["content"]
+
+
+def test_an_agent_that_has_an_event_already_may_take_over_for_one_that_failed() -> None:
+    run = runner()
+    run.handlers["answering"] = lambda event: [
+        ("agent.failed", {"agent": "answering", "reason": "handler-error", "message": "no luck"})
+    ]
+    run.model = lambda e, q: (
+        choose(e, q)
+        if e.type == "ticket.opened"
+        else Choice(("fixing", "answering"), "both", 1.0, "m")
+        if '"failed":[]' in q.messages[1]["content"]
+        else Choice(("fixing",), "the one left", 1.0, "m")
+    )
+    run.publish(toy.opened(1))
+    run.settle()
+    assert [d.agent for d in run.dispatches] == ["triage", "fixing", "answering", "fixing"]
+    assert run.events[2] != run.events[4]
+    assert Event.parse(run.events[2]).id == Event.parse(run.events[4]).id
+    assert run.status("w1") == "completed"
 
 
 def test_an_unusable_answer_takes_the_fallback_else_a_dead_letter() -> None:

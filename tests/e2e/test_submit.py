@@ -1,0 +1,129 @@
+"""Submitting: what it checks, what it replaces, and a cluster whose Python has only apache-flink."""
+
+from __future__ import annotations
+
+import time
+import venv
+from collections import Counter
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+from deploy.bundle import closure
+from deploy.flink_rest import Flink
+from deploy.kafka import Cluster
+from deploy.stack.info import StackInfo
+from switchyard.core.app import App
+from switchyard.core.decision import Decision, parse_record
+from tests.e2e.conftest import CommandLine
+
+pytestmark = pytest.mark.e2e
+
+
+def python_with_only_flink(folder: Path) -> Path:
+    """A virtual environment of its own that sees apache-flink and what that needs, and nothing else."""
+    venv.create(folder, symlinks=True, with_pip=False)
+    packages = next((folder / "lib").glob("python*/site-packages"))
+    for name in closure(("apache-flink",)):
+        for file in distribution(name).files or ():
+            top = file.parts[0]
+            target = Path(str(distribution(name).locate_file(top)))
+            if top != ".." and top != "__pycache__" and not (packages / top).exists():
+                (packages / top).symlink_to(target)
+    return folder / "bin" / "python"
+
+
+def effective_decisions(info: StackInfo, namespace: str) -> list[Decision]:
+    records = [parse_record(item.value) for item in Cluster(info.kafka).read(f"{namespace}.routing-decisions")]
+    found = {(item.settles, item.attempt): item for item in reversed(records) if isinstance(item, Decision)}
+    return list(found.values())
+
+
+def wait_for_decisions(info: StackInfo, namespace: str, count: int) -> list[Decision]:
+    deadline = time.monotonic() + 120
+    while len(found := effective_decisions(info, namespace)) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} decisions"
+        time.sleep(0.3)
+    return found
+
+
+def send_leads(command: CommandLine, namespace: str) -> None:
+    command.run("send", str(App.load("sdr").folder / "leads.jsonl"), "--app", "sdr", "--namespace", namespace)
+
+
+def test_a_cluster_with_only_apache_flink_gets_our_packages_with_the_job(
+    command: CommandLine, info: StackInfo, tmp_path: Path
+) -> None:
+    python = python_with_only_flink(tmp_path / "bare")
+    said = command.run("submit", "sdr", "--namespace", "shipped", "--ship-python", "--python", str(python))
+    assert "Created 10 topics" in said
+    send_leads(command, "shipped")
+    found = wait_for_decisions(info, "shipped", 25)
+    assert Counter(item.agents for item in found) == {("lead-ingestion",): 25}
+    for job in Flink(info.flink).jobs("switchyard shipped"):
+        Flink(info.flink).cancel(job.id)
+
+
+def test_a_job_that_runs_is_replaced_and_nothing_is_asked_again(command: CommandLine, info: StackInfo) -> None:
+    command.run("submit", "sdr", "--namespace", "again")
+    send_leads(command, "again")
+    first = wait_for_decisions(info, "again", 25)
+    flink = Flink(info.flink)
+    before = flink.jobs("switchyard again")
+
+    said = command.run("submit", "sdr", "--namespace", "again")
+    assert "Continuing from " in said
+    after = flink.jobs("switchyard again")
+    assert len(before) == len(after) == 1
+    assert before[0].id != after[0].id
+
+    flink.cancel(after[0].id)
+    command.run("submit", "sdr", "--namespace", "again")
+    Cluster(info.kafka).send("again.incoming-leads", [(None, b"{broken")])
+    deadline = time.monotonic() + 60
+    while sum(1 for _ in Cluster(info.kafka).read("again.dead-letters")) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    records = [parse_record(item.value) for item in Cluster(info.kafka).read("again.routing-decisions")]
+    decisions = [item for item in records if isinstance(item, Decision)]
+    assert len(decisions) == len(first) == 25
+    for job in flink.jobs("switchyard again"):
+        flink.cancel(job.id)
+
+
+def test_what_is_wrong_is_said_before_anything_happens(command: CommandLine, tmp_path: Path) -> None:
+    assert "there is no such app" in command.run("submit", "nowhere", code=1)
+    said = command.run("submit", "sdr", "--kafka", "127.0.0.1:1", code=1)
+    assert "no Kafka broker answers at 127.0.0.1:1" in said
+    assert "no Flink answers" in command.run("submit", "sdr", "--flink", "http://127.0.0.1:1", code=1)
+    assert "Traceback" not in said
+    broken = tmp_path / "broken"
+    command.run("new", "app", str(broken))
+    requests = broken / "sql" / "requests.sql"
+    requests.write_text(requests.read_text().replace("FROM events", "FROM evnts"))
+    said = command.run("submit", str(broken), code=1)
+    assert "requests.sql, statement" in said
+    assert "evnts" in said
+
+
+def test_bad_input_of_any_size_is_kept_and_the_job_goes_on(command: CommandLine, info: StackInfo) -> None:
+    command.run("submit", "sdr", "--namespace", "rough")
+    cluster = Cluster(info.kafka)
+    largest = b"x" * ((1 << 20) - 100)
+    cluster.send(
+        "rough.agent-messages", [(None, b"\xff\x00 not json"), (None, largest), (b"k", b'{"specversion":"1.0"}')]
+    )
+    cluster.send("rough.incoming-leads", [(None, b"[1, 2]")])
+    cluster.send("rough.routing-decisions", [(b"not a shard", b"not a record")])
+    send_leads(command, "rough")
+    wait_for_decisions(info, "rough", 25)
+    letters = command.objects("dead-letters", "list", "--app", "sdr", "--namespace", "rough")
+    found = Counter((item["topic"].removeprefix("rough."), item["reason"]) for item in letters)
+    assert found[("agent-messages", "not-json")] == 1
+    assert found[("agent-messages", "too-large")] == 1
+    assert found[("agent-messages", "not-a-cloudevent")] == 1
+    assert found[("routing-decisions", "not-json")] == 1
+    assert found[("incoming-leads", "contract-violation")] == 3
+    for job in Flink(info.flink).jobs("switchyard rough"):
+        Flink(info.flink).cancel(job.id)
