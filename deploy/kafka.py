@@ -98,15 +98,20 @@ class Cluster:
         }
 
     def read(self, topic: str) -> Iterator[Message]:
-        """Everything that is in a topic now, partition by partition as it comes."""
-        with self._consumer() as consumer:
-            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            ends = consumer.end_offsets(partitions)
-            consumer.assign(partitions)
-            consumer.seek_to_beginning(*partitions)
-            while any(consumer.position(item) < ends[item] for item in partitions):
-                for records in consumer.poll(timeout_ms=1000).values():
-                    yield from (_message(record) for record in records)
+        """Everything that is in a topic now, partition by partition as it comes.
+
+        A reader that is given up half-way keeps its connection until the process ends: closing it then, as late as at
+        the interpreter's exit, would wait for an I/O thread that is gone.
+        """
+        consumer = self.consumer()
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        while any(consumer.position(item) < ends[item] for item in partitions):
+            for records in consumer.poll(timeout_ms=1000).values():
+                yield from (_message(record) for record in records)
+        _close(consumer)
 
     def consumed(self, group: str, topics: list[str]) -> bool:
         """Whether the group has committed the end of every partition of these topics that holds anything."""

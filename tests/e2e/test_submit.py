@@ -35,7 +35,8 @@ def python_with_only_flink(folder: Path) -> Path:
 
 
 def effective_decisions(info: StackInfo, namespace: str) -> list[Decision]:
-    records = [parse_record(item.value) for item in Cluster(info.kafka).read(f"{namespace}.routing-decisions")]
+    values = [item.value for item in Cluster(info.kafka).read(f"{namespace}.routing-decisions")]
+    records = [parse_record(value) for value in values if value != b"not a record"]
     found = {(item.settles, item.attempt): item for item in reversed(records) if isinstance(item, Decision)}
     return list(found.values())
 
