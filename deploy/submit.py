@@ -17,13 +17,13 @@ from deploy.stack.layout import Layout
 from deploy.target import Target
 from switchyard.core.app import ROOT, App, shipped
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.jobconfig import job_name
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from udfs import LIBRARIES
 
 LARGEST_RECORD = 1 << 20
 RESTARTS_S = 20.0
-STATELESS = " (stateless)"
 
 Report = Callable[[str], None]
 
@@ -44,13 +44,7 @@ class Submitted:
 
     job_id: str
     name: str
-    created_topics: list[str]
     restored_from: str | None
-
-
-def job_name(namespace: str, stateless: bool = False) -> str:
-    """The name by which a namespace's job is found again."""
-    return f"switchyard {namespace}{STATELESS if stateless else ''}"
 
 
 def submit(wanted: Submission, target: Target, settings: Settings, report: Report) -> Submitted:
@@ -67,7 +61,7 @@ def submit(wanted: Submission, target: Target, settings: Settings, report: Repor
     report("Submitting to Flink ...")
     job_id = _run(wanted, target, largest, restored)
     _wait_running(flink, job_id)
-    return Submitted(job_id, job_name(wanted.namespace, wanted.stateless), [], restored)
+    return Submitted(job_id, job_name(wanted.namespace, wanted.stateless), restored)
 
 
 def prepare_topics(kafka: Cluster, app: App, namespace: str, report: Report) -> int:
@@ -124,7 +118,7 @@ def _replace(flink: Flink, running: list[Job], wanted: Submission, report: Repor
     """Stop what runs, so that two jobs never decide for one app; answers the state to start from."""
     restored = None
     for job in running:
-        same_kind = job.name.endswith(STATELESS) == wanted.stateless
+        same_kind = job.name == job_name(wanted.namespace, wanted.stateless)
         report(f"Stopping the job that runs ({job.id}) ...")
         if not same_kind:
             flink.cancel(job.id)

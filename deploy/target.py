@@ -12,7 +12,7 @@ from deploy.stack.info import StackInfo
 from deploy.stack.java import jars
 from deploy.stack.layout import Layout
 from switchyard.core.errors import SettingsError
-from switchyard.core.settings import Settings
+from switchyard.core.settings import OPENAI_URL, Settings
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Target:
         return cls(
             kafka=kafka,
             flink=flink,
-            model_base_url=stack.model_base_url if embedded and stack else settings.openai_base_url or OPENAI,
+            model_base_url=stack.model_base_url if embedded and stack else settings.openai_base_url or OPENAI_URL,
             model="switchyard-offline" if embedded else settings.model or "",
             embedded_model=embedded,
             python=settings.flink_python or (sys.executable if local else "python3"),
@@ -67,6 +67,3 @@ class Target:
     def connectors(self) -> list[Path]:
         """Jars to send along: none where the cluster has them on its class path."""
         return [] if self.stack is not None else list(jars("flink"))
-
-
-OPENAI = "https://api.openai.com/v1"

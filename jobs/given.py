@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from jobs import tables, wiring
 from jobs.tables import Loader
 from switchyard.core.app import App
+from switchyard.core.errors import SettingsError
 from switchyard.core.jobconfig import JobConfig
-from switchyard.core.settings import Settings
+from switchyard.core.settings import OPENAI_URL, Settings
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,16 @@ class Given:
         settings = Settings.read(kafka=given.kafka)
         app = App.load(given.app)
         namespace = given.namespace or app.name
+        model = given.model or settings.model
+        if model is None:
+            raise SettingsError("there is no model to ask: give --model NAME, or set SWITCHYARD_MODEL")
         config = JobConfig.of(
             app.registry,
             namespace,
             settings,
             sql_version=wiring.sql_version(app),
-            model_base_url=given.model_base_url or settings.openai_base_url or "https://api.openai.com/v1",
-            model=given.model or settings.model or "gpt-4o-mini",
+            model_base_url=given.model_base_url or settings.openai_base_url or OPENAI_URL,
+            model=model,
             embedded=given.embedded_model,
         )
         return cls(app, namespace, settings.kafka or "127.0.0.1:9092", given.largest_record, settings, config)

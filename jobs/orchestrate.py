@@ -9,11 +9,7 @@ from collections.abc import Sequence
 
 from jobs import wiring
 from jobs.given import Given
-
-
-def job_name(namespace: str) -> str:
-    """The name by which a namespace's job is found again."""
-    return f"switchyard {namespace}"
+from switchyard.core.jobconfig import job_name
 
 
 def main(argv: Sequence[str] | None = None) -> None:

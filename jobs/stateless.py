@@ -16,7 +16,7 @@ from jobs.given import Given
 from jobs.tables import FROM_COMMITTED, Loader
 from switchyard.core.app import ROOT, App
 from switchyard.core.errors import AppError
-from switchyard.core.jobconfig import JobConfig
+from switchyard.core.jobconfig import JobConfig, job_name
 from switchyard.core.registry import Registry
 
 STATELESS = ROOT / "sql" / "stateless"
@@ -46,11 +46,6 @@ def options(config: JobConfig) -> dict[str, str]:
     }
 
 
-def job_name(namespace: str) -> str:
-    """The name by which a namespace's job is found again."""
-    return f"switchyard {namespace} (stateless)"
-
-
 def needs_state(registry: Registry) -> str | None:
     """Why this app's job cannot do without state, as a sentence; None where it can."""
     file = registry.file
@@ -78,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     problem = needs_state(given.app.registry)
     if problem:
         raise AppError(given.app.name, [problem])
-    name, parallelism = job_name(given.namespace), given.settings.parallelism
+    name, parallelism = job_name(given.namespace, stateless=True), given.settings.parallelism
     environment = wiring.environment(name, given.config, parallelism, **options(given.config))
     wire(given.app, environment, given.tables(GROUP, FROM_COMMITTED)).execute()
 

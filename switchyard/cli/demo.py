@@ -20,13 +20,14 @@ from deploy.kafka import Cluster
 from deploy.stack.info import StackInfo
 from deploy.stack.options import StackOptions
 from deploy.stack.stack import Stack
-from deploy.submit import Submission, job_name, prepare_topics, submit
+from deploy.submit import Submission, prepare_topics, submit
 from deploy.target import Target
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import Observer
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.jobconfig import job_name
 from switchyard.core.settings import Settings
 
 STALLED_S = 300.0

@@ -12,6 +12,11 @@ from switchyard.core.settings import Settings
 PARAMETER = "switchyard.config"
 
 
+def job_name(namespace: str, stateless: bool = False) -> str:
+    """The name by which a namespace's job is found again."""
+    return f"switchyard {namespace}{' (stateless)' if stateless else ''}"
+
+
 @dataclass(frozen=True)
 class JobConfig:
     """`registry` is the registry's JSON; `model_base_url` None stands for the local stack's embedded model."""

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from switchyard.core.errors import SettingsError
 
+OPENAI_URL = "https://api.openai.com/v1"
+
 
 class Settings(BaseSettings):
     """Every setting, its environment variable being `SWITCHYARD_` and its name, unless it says another."""

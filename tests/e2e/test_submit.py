@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import venv
 from collections import Counter
@@ -11,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from deploy.bundle import closure
-from deploy.flink_rest import Flink
-from deploy.kafka import Cluster
+from deploy.flink_rest import Flink, wait_for
+from deploy.kafka import Cluster, topic_settings
+from deploy.stack.flink import wheel
 from deploy.stack.info import StackInfo
-from switchyard.core.app import App
+from switchyard.core.app import ROOT, App
 from switchyard.core.decision import Decision, parse_record
+from switchyard.core.jobconfig import job_name
 from tests.e2e.conftest import CommandLine
 
 pytestmark = pytest.mark.e2e
@@ -91,6 +95,28 @@ def test_a_job_that_runs_is_replaced_and_nothing_is_asked_again(command: Command
     assert len(decisions) == len(first) == 25
     for job in flink.jobs("switchyard again"):
         flink.cancel(job.id)
+
+
+def test_the_plain_flink_line_of_the_readme(command: CommandLine, info: StackInfo) -> None:
+    line = next(
+        block for block in (ROOT / "README.md").read_text().split("```") if block.strip().startswith("flink run")
+    )
+    model = info.model_base_url
+    for name, value in (
+        ("flink run", f"{wheel() / 'bin' / 'flink'} run"),
+        ("-pyexec python3", f"-pyexec {sys.executable}"),
+        (".venv/bin/python", sys.executable),
+        ("HOST:PORT", info.kafka),
+    ):
+        assert name in line
+        line = line.replace(name, value)
+    Cluster(info.kafka).create_topics(topic_settings(App.load("sdr"), "sdr", 1 << 20))
+    env = {**command.env, **info.flink_env, "OPENAI_BASE_URL": model, "SWITCHYARD_MODEL": "offline"}
+    subprocess.run(["bash", "-c", line], env=env, cwd=ROOT, check=True, timeout=120, capture_output=True)
+    flink = Flink(info.flink)
+    (job,) = flink.jobs(job_name("sdr"))
+    wait_for(lambda: flink.running(job.id) or None, 60, "the job did not run")
+    flink.cancel(job.id)
 
 
 def test_what_is_wrong_is_said_before_anything_happens(command: CommandLine, tmp_path: Path) -> None:
