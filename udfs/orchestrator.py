@@ -158,10 +158,10 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             effects = self._shard(number).advance(item, now)
         except Exception as error:
             log.exception("the orchestrator failed on one input; it is kept as a dead letter")
-            if isinstance(item, Answered) or position is None:
-                return
+            place = position or Position(self._topics.agent_messages, -1, -1)
+            workflow_id = item.workflow_id if isinstance(item, Answered) else None
             reason = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
-            effects = [Dead(DeadLetter.of(reason, raw, position, now))]
+            effects = [Dead(DeadLetter.of(reason, raw, place, now, workflow_id=workflow_id))]
         for effect in effects:
             if isinstance(effect, Ask):
                 self._queues.setdefault(number, deque()).append(effect)
