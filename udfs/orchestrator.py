@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, MutableMapping
@@ -101,13 +102,14 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._state = ShardState(*(self._map(runtime_context, name) for name in ("workflows", "ended", "due", "held")))
         self._settings = self._map(runtime_context, "settings")
         self._shards: dict[int, Shard] = {}
-        self._queues: dict[int, deque[Ask]] = {}
+        self._queues: dict[int, deque[tuple[int, Ask]]] = {}
         self._asking: dict[int, int] = {}
         self._armed: dict[int, int] = {}
         prices = prices_of(self._config)
         self._asker = Asker(model_client(self._config), self._config.model, prices, self._config.model_concurrency)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
+        metrics.gauge("oldest_waiting_ask_ms", self._oldest)
         metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
 
     def close(self) -> None:
@@ -164,7 +166,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             effects = [Dead(DeadLetter.of(reason, raw, place, now, workflow_id=workflow_id))]
         for effect in effects:
             if isinstance(effect, Ask):
-                self._queues.setdefault(number, deque()).append(effect)
+                self._queues.setdefault(number, deque()).append((now, effect))
             else:
                 yield self._row(effect, number)
 
@@ -173,7 +175,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         queue = self._queues.get(number)
         shard = self._shard(number)
         while queue and self._asker.free > 0:
-            ask = queue.popleft()
+            _, ask = queue.popleft()
             question = shard.question(ask)
             if question is not None:
                 self._asker.submit(number, ask, question)
@@ -196,6 +198,11 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             shard = Shard(self._registry, self._state, number, uuid.uuid4().hex, self._config.sql_version)
             self._shards[number] = shard
         return shard
+
+    def _oldest(self) -> int:
+        """How long the ask that waits longest for a free place has waited, in milliseconds."""
+        first = min((queue[0][0] for queue in self._queues.values() if queue), default=None)
+        return 0 if first is None else max(0, int(time.time() * 1000) - first)
 
     def _check_shards(self) -> None:
         """Workflows would be looked for in the wrong shard. Raises SettingsError, which fails the job."""
