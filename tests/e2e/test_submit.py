@@ -104,8 +104,8 @@ def test_the_plain_flink_line_of_the_readme(command: CommandLine, info: StackInf
     model = info.model_base_url
     for name, value in (
         ("flink run", f"{wheel() / 'bin' / 'flink'} run"),
+        ("-pyclientexec .venv/bin/python", f"-pyclientexec {sys.executable}"),
         ("-pyexec python3", f"-pyexec {sys.executable}"),
-        (".venv/bin/python", sys.executable),
         ("HOST:PORT", info.kafka),
     ):
         assert name in line
@@ -115,7 +115,7 @@ def test_the_plain_flink_line_of_the_readme(command: CommandLine, info: StackInf
     subprocess.run(["bash", "-c", line], env=env, cwd=ROOT, check=True, timeout=120, capture_output=True)
     flink = Flink(info.flink)
     (job,) = flink.jobs(job_name("sdr"))
-    wait_for(lambda: flink.running(job.id) or None, 60, "the job did not run")
+    wait_for(lambda: flink.running(job.id) or None, 60, f"the job did not run: {flink.trouble(job.id)}")
     flink.cancel(job.id)
 
 

@@ -6,22 +6,18 @@ import logging
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from switchyard.cli.test import test as command
+from switchyard.cli.main import app as switchyard
 from switchyard.testing.cases import CaseError, load
 from tests.flink.support import copy_of, edited
 
 pytestmark = pytest.mark.flink
 
-CLI = typer.Typer()
-CLI.command()(command)
-
 
 def test_the_cases_of_sdr_pass() -> None:
     handlers = logging.getLogger().handlers[:]
-    result = CliRunner().invoke(CLI, ["sdr"])
+    result = CliRunner().invoke(switchyard, ["test", "sdr"])
     assert result.exit_code == 0, result.output
     assert "FAILED" not in result.output
     assert logging.getLogger().handlers == handlers
@@ -35,7 +31,7 @@ def test_a_wrong_expectation_fails_and_says_where(tmp_path: Path) -> None:
     cases.write_text(text.replace(right, wrong), encoding="utf-8")
     line = text[: text.index(right)].count("\n") + 1
 
-    result = CliRunner().invoke(CLI, [str(app.folder), "--case", "outreach"])
+    result = CliRunner().invoke(switchyard, ["test", str(app.folder), "--case", "outreach"])
 
     assert result.exit_code == 1
     assert (
@@ -48,7 +44,7 @@ def test_a_job_that_fails_is_told_in_a_sentence(tmp_path: Path) -> None:
     bad = "FROM dispatches;\nCREATE TEMPORARY TABLE bad (a INT) WITH ('connector' = 'blackhole');\n"
     bad += "INSERT INTO bad SELECT CAST(agent AS INT) FROM dispatches;"
     app = edited(copy_of("sdr", tmp_path / "sdr"), "dispatch.sql", ("FROM dispatches;", bad))
-    result = CliRunner().invoke(CLI, [str(app.folder), "--case", "outreach"])
+    result = CliRunner().invoke(switchyard, ["test", str(app.folder), "--case", "outreach"])
     assert result.exit_code == 1
     assert "the job failed: For input string: 'lead-ingestion'" in result.output
 
