@@ -58,11 +58,12 @@ class Target:
         )
 
     def client(self) -> tuple[list[str], dict[str, str]]:
-        """Flink's command line, and the environment to run it in."""
+        """Flink's command line, and the environment to run it in: without the key, for the client logs it whole."""
+        env = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
         if self.stack is not None:
-            return client_command(Layout.current()), {**os.environ, **self.stack.flink_env}
+            return client_command(Layout.current()), {**env, **self.stack.flink_env}
         command, folders = remote_client()
-        return command, {**os.environ, **folders}
+        return command, {**env, **folders}
 
     def connectors(self) -> list[Path]:
         """Jars to send along: none where the cluster has them on its class path."""

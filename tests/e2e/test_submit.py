@@ -97,6 +97,16 @@ def test_a_job_that_runs_is_replaced_and_nothing_is_asked_again(command: Command
         flink.cancel(job.id)
 
 
+def test_a_key_in_the_environment_is_in_no_file(command: CommandLine, info: StackInfo) -> None:
+    key = "sk-of-the-one-who-submits"
+    CommandLine(command.home, OPENAI_API_KEY=key).run("submit", "sdr", "--namespace", "keyless")
+    for job in Flink(info.flink).jobs(job_name("keyless")):
+        Flink(info.flink).cancel(job.id)
+    files = [path for path in command.home.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert any(path.name == "flink-client.log" for path in files)
+    assert not [path for path in files if key.encode() in path.read_bytes()]
+
+
 def test_the_plain_flink_line_of_the_readme(command: CommandLine, info: StackInfo) -> None:
     line = next(
         block for block in (ROOT / "README.md").read_text().split("```") if block.strip().startswith("flink run")
