@@ -24,6 +24,7 @@ from deploy.submit import Submission, prepare_topics, submit
 from deploy.target import Target
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import Observer
+from switchyard.cli.screen import program
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
@@ -77,7 +78,7 @@ def demo(
             screen.say("Stopping the stack ...")
             stack.down()
     if not stop:
-        screen.say("The stack is up. Stop it: switchyard down")
+        screen.say(f"The stack is up. Stop it: {program()} down")
     if as_json:
         typer.echo(json.dumps(screen.figures))
     if problems:

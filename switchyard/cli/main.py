@@ -62,11 +62,12 @@ class Commands(TyperGroup):
 def still_running() -> str:
     """What goes on without this command, and how to stop it."""
     from deploy.stack.stack import Stack
+    from switchyard.cli.screen import program
 
     info = Stack().info()
     if info is None:
         return "Nothing of the local stack is running."
-    return f"The local stack is still up (Kafka {info.kafka}, Flink {info.flink}); stop it: switchyard down"
+    return f"The local stack is still up (Kafka {info.kafka}, Flink {info.flink}); stop it: {program()} down"
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,14 @@ from rich.text import Text
 PIPED_WIDTH = 200
 NARROWEST = 16
 GAP = 2
+
+
+def program() -> str:
+    """How this command line is called from here: its path where the shell would not find it by name."""
+    called = Path(sys.argv[0])
+    if shutil.which("switchyard") or called.name != "switchyard":
+        return "switchyard"
+    return os.path.relpath(called)
 
 
 def iso(milliseconds: int | None) -> str | None:

@@ -32,13 +32,14 @@ def up(
     """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
     from deploy.stack.options import StackOptions
     from deploy.stack.stack import Stack
+    from switchyard.cli.screen import program
     from switchyard.core.settings import Settings
 
     options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
     info = Stack().up(apps or ["sdr"], options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
-    typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: switchyard down")
+    typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")
 
 
 def down(

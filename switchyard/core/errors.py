@@ -4,7 +4,10 @@ SwitchyardError
 ├── Rejected             one input that cannot be handled; becomes a dead letter
 │   └── ContractViolation
 ├── AppError             an app's folder is wrong; lists every problem found
-└── SettingsError        a setting is missing or wrong
+├── SettingsError        a setting is missing or wrong
+│   └── MissingKey, RemoteModelRefused     (core/model/access.py)
+├── ModelFailure         a model gave no answer that can be used (core/model/reply.py)
+└── StackError, FlinkError, KafkaUnreachable, SqlError     of the outer packages
 """
 
 from __future__ import annotations
