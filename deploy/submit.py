@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from deploy import bundle
 from deploy.flink_rest import ENDED, Flink, FlinkError, Job, wait_for
 from deploy.kafka import Cluster, topic_settings
+from deploy.stack.java import jars
 from deploy.stack.layout import Layout
 from deploy.target import Target
 from switchyard.core.app import ROOT, App, shipped
@@ -57,10 +59,17 @@ def submit(wanted: Submission, target: Target, settings: Settings, report: Repor
     running = _running(flink, wanted.namespace)
     _check_slots(flink, settings.parallelism, len(running))
     largest = prepare_topics(kafka, app, wanted.namespace, report)
+    if running:
+        report("Planning the SQL before the job that runs is stopped ...")
+        _plan(wanted, target, largest)
     restored = _replace(flink, running, wanted, report)
     report("Submitting to Flink ...")
-    job_id = _run(wanted, target, largest, restored)
-    _wait_running(flink, job_id)
+    try:
+        job_id = _run(wanted, target, largest, restored)
+        _wait_running(flink, job_id)
+    except FlinkError as error:
+        kept = f"; the state of the job that ran before is kept at {restored}" if restored else ""
+        raise FlinkError(f"{error}{kept}") from None
     return Submitted(job_id, job_name(wanted.namespace, wanted.stateless), restored)
 
 
@@ -132,6 +141,14 @@ def _replace(flink: Flink, running: list[Job], wanted: Submission, report: Repor
     return restored
 
 
+def _plan(wanted: Submission, target: Target, largest: int) -> None:
+    """Raises FlinkError where the statements do not plan."""
+    module = "jobs.stateless" if wanted.stateless else "jobs.orchestrate"
+    connectors = ";".join(jar.as_uri() for jar in jars("flink"))
+    command = [sys.executable, "-m", module, *_arguments(wanted, target, largest), "--plan", connectors]
+    _client(command, {**os.environ, "OPENAI_API_KEY": ""})
+
+
 def _run(wanted: Submission, target: Target, largest: int, restored: str | None) -> str:
     client, env = target.client()
     command = [*client, "run", "--detached", "-m", Flink(target.flink).host_port]
@@ -144,19 +161,34 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None)
         command += ["-pyfs", str(code), "-pyarch", f"{libraries}#{LIBRARIES}"]
     script = "stateless.py" if wanted.stateless else "orchestrate.py"
     command += ["-pyexec", target.python, "-pyclientexec", sys.executable, "-py", str(ROOT / "jobs" / script)]
-    command += ["--app", wanted.app if wanted.app in shipped() else str(Path(wanted.app).resolve())]
-    command += ["--namespace", wanted.namespace, "--kafka", target.kafka, "--largest-record", str(largest)]
-    command += ["--model-base-url", target.model_base_url, "--model", target.model]
-    if target.embedded_model:
-        command += ["--embedded-model"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env)
-    found = re.search(r"JobID ([0-9a-f]{32})", done.stdout)
+    said = _client([*command, *_arguments(wanted, target, largest)], env)
+    found = re.search(r"JobID ([0-9a-f]{32})", said)
+    if not found:
+        raise FlinkError(f"Flink refused the job: {_last_words(said)}")
+    return found.group(1)
+
+
+def _arguments(wanted: Submission, target: Target, largest: int) -> list[str]:
+    """What the job's own script is given."""
+    return [
+        *("--app", wanted.app if wanted.app in shipped() else str(Path(wanted.app).resolve())),
+        *("--namespace", wanted.namespace, "--kafka", target.kafka, "--largest-record", str(largest)),
+        *("--model-base-url", target.model_base_url, "--model", target.model),
+        *(["--embedded-model"] if target.embedded_model else []),
+    ]
+
+
+def _client(command: list[str], env: dict[str, str]) -> str:
+    """Run Flink's client; answers what it printed. Raises FlinkError with its last words."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env, cwd=ROOT
+    )
     log = Layout.current().log / "submit.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode != 0 or not found:
+    if done.returncode != 0:
         raise FlinkError(f"Flink refused the job: {_last_words(done.stdout + done.stderr)} (more in {log})")
-    return found.group(1)
+    return done.stdout
 
 
 def _wait_running(flink: Flink, job_id: str) -> None:

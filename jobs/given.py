@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pyflink.table import StatementSet
+
 from jobs import tables, wiring
 from jobs.tables import Loader
 from switchyard.core.app import App
@@ -24,6 +26,19 @@ class Given:
     largest_record: int
     settings: Settings
     config: JobConfig
+    plan: str | None
+
+    def run(self, statements: StatementSet) -> None:
+        """Submit, or, with `plan`, only plan."""
+        if self.plan is None:
+            statements.execute()
+        else:
+            statements.explain()
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Flink's options that follow from the command line, as `wiring.environment` takes them."""
+        return {} if self.plan is None else {"pipeline__jars": self.plan}
 
     @classmethod
     def read(cls, job: str, argv: Sequence[str] | None = None) -> Given:
@@ -44,7 +59,9 @@ class Given:
             model=model,
             embedded=given.embedded_model,
         )
-        return cls(app, namespace, settings.kafka or "127.0.0.1:9092", given.largest_record, settings, config)
+        return cls(
+            app, namespace, settings.kafka or "127.0.0.1:9092", given.largest_record, settings, config, given.plan
+        )
 
     def tables(
         self, group: str = "orchestrator", start: Mapping[str, str] = tables.FROM_EARLIEST
@@ -73,5 +90,8 @@ def _parser(job: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--largest-record", type=int, default=1 << 20, help="largest record of a source topic, in bytes"
+    )
+    parser.add_argument(
+        "--plan", metavar="JARS", help="submit nothing: plan all SQL, with these jars as URIs, ';' between"
     )
     return parser

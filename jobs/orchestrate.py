@@ -15,8 +15,9 @@ from switchyard.core.jobconfig import job_name
 def main(argv: Sequence[str] | None = None) -> None:
     """Plan and submit; returns when the job is submitted."""
     given = Given.read("orchestrate", argv)
-    environment = wiring.environment(job_name(given.namespace), given.config, given.settings.parallelism)
-    wiring.wire(given.app, environment, given.tables()).execute()
+    name, parallelism = job_name(given.namespace), given.settings.parallelism
+    environment = wiring.environment(name, given.config, parallelism, **given.options)
+    given.run(wiring.wire(given.app, environment, given.tables()))
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if problem:
         raise AppError(given.app.name, [problem])
     name, parallelism = job_name(given.namespace, stateless=True), given.settings.parallelism
-    environment = wiring.environment(name, given.config, parallelism, **options(given.config))
-    wire(given.app, environment, given.tables(GROUP, FROM_COMMITTED)).execute()
+    environment = wiring.environment(name, given.config, parallelism, **options(given.config), **given.options)
+    given.run(wire(given.app, environment, given.tables(GROUP, FROM_COMMITTED)))
 
 
 def _set(model: BaseModel) -> Iterable[str]:

@@ -21,6 +21,7 @@ from switchyard.core.app import ROOT, App
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.jobconfig import job_name
 from tests.e2e.conftest import CommandLine
+from tests.e2e.test_demo import copy_of_sdr
 
 pytestmark = pytest.mark.e2e
 
@@ -70,12 +71,20 @@ def test_a_cluster_with_only_apache_flink_gets_our_packages_with_the_job(
         Flink(info.flink).cancel(job.id)
 
 
-def test_a_job_that_runs_is_replaced_and_nothing_is_asked_again(command: CommandLine, info: StackInfo) -> None:
+def test_a_job_that_runs_is_replaced_and_nothing_is_asked_again(
+    command: CommandLine, info: StackInfo, tmp_path: Path
+) -> None:
     command.run("submit", "sdr", "--namespace", "again")
     send_leads(command, "again")
     first = wait_for_decisions(info, "again", 25)
     flink = Flink(info.flink)
     before = flink.jobs("switchyard again")
+
+    broken = copy_of_sdr(tmp_path / "broken")
+    (broken / "sql" / "dispatch.sql").write_text("INSERT INTO agent_inboxes\nSELECT nothing FROM dispatches;\n")
+    said = command.run("submit", str(broken), "--namespace", "again", code=1)
+    assert "dispatch.sql, statement 1, line 2: Column 'nothing' not found" in said
+    assert flink.jobs("switchyard again") == before
 
     said = command.run("submit", "sdr", "--namespace", "again")
     assert "Continuing from " in said
