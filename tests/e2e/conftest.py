@@ -57,6 +57,18 @@ class CommandLine:
         )
 
 
+def files_with(folder: Path, secret: str) -> list[Path]:
+    """Files that hold the secret. Flink removes old checkpoints while one looks."""
+    found = []
+    for path in folder.rglob("*"):
+        try:
+            if path.is_file() and secret.encode() in path.read_bytes():
+                found.append(path)
+        except FileNotFoundError:
+            continue
+    return found
+
+
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("e2e") / "home"

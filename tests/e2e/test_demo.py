@@ -20,7 +20,7 @@ from deploy.model_server.scripted import ScriptedServer
 from deploy.stack.info import StackInfo
 from deploy.stack.stack import Stack
 from switchyard.core.app import App
-from tests.e2e.conftest import CommandLine
+from tests.e2e.conftest import CommandLine, files_with
 
 pytestmark = pytest.mark.e2e
 
@@ -149,6 +149,5 @@ def test_a_model_that_fails_half_of_the_time_and_another_that_knows_no_schema(
     complete(figures)
     assert figures["counted_by"] == "client"
     assert asked["routing"] >= figures["decided_by_model"] >= 75
-    files = [path for path in command.home.rglob("*") if path.is_file()]
-    assert files
-    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+    assert files_with(command.home, "lead-ingestion")
+    assert not files_with(command.home, KEY)
