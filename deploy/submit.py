@@ -21,10 +21,9 @@ from switchyard.core.app import ROOT, App, shipped
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.jobconfig import job_name
 from switchyard.core.settings import Settings
-from switchyard.core.topics import Topics
+from switchyard.core.topics import LARGEST_RECORD, Topics
 from udfs import LIBRARIES
 
-LARGEST_RECORD = 1 << 20
 RESTARTS_S = 20.0
 
 Report = Callable[[str], None]

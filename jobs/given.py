@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pyflink.table import StatementSet
 
 from jobs import tables, wiring
-from jobs.tables import Loader
 from switchyard.core.app import App
 from switchyard.core.errors import SettingsError
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.settings import OPENAI_URL, Settings
+from switchyard.core.topics import LARGEST_RECORD
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,7 @@ class Given:
     ) -> wiring.CreateTables:
         """Creates the Kafka tables; `group` is the consumer group, after the namespace."""
         values = tables.kafka_values(self.app, self.namespace, self.kafka, self.largest_record, group, start)
-
-        def create(loader: Loader) -> None:
-            loader.load(tables.TABLES / "kafka.sql", values)
-            for item in self.app.registry.file.inputs:
-                names = {"table": tables.table_name(item.topic), "topic": f"{self.namespace}.{item.topic}"}
-                loader.load(tables.TABLES / "kafka_input.sql", {**values, **names})
-
-        return create
+        return lambda loader: tables.create_kafka_tables(loader, self.app, values)
 
 
 def _parser(job: str) -> argparse.ArgumentParser:
@@ -89,7 +82,7 @@ def _parser(job: str) -> argparse.ArgumentParser:
         "--embedded-model", action="store_true", help="the endpoint is the local stack's: no key needed"
     )
     parser.add_argument(
-        "--largest-record", type=int, default=1 << 20, help="largest record of a source topic, in bytes"
+        "--largest-record", type=int, default=LARGEST_RECORD, help="largest record of a source topic, in bytes"
     )
     parser.add_argument(
         "--plan", metavar="JARS", help="submit nothing: plan all SQL, with these jars as URIs, ';' between"

@@ -68,6 +68,14 @@ def _options(options: Mapping[str, str]) -> str:
     return ",\n  ".join(f"'{name}' = '{value}'" for name, value in options.items())
 
 
+def create_kafka_tables(loader: Loader, app: App, values: Mapping[str, str]) -> None:
+    """The topics of an app as tables, its inputs included. `values` are those of `kafka_values`."""
+    loader.load(TABLES / "kafka.sql", values)
+    for item in app.registry.file.inputs:
+        names = {"table": table_name(item.topic), "topic": Topics(values["namespace"]).named(item.topic)}
+        loader.load(TABLES / "kafka_input.sql", {**values, **names})
+
+
 class Loader:
     """Runs the statements of SQL files; `INSERT`s are collected, to run together as one job."""
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+LARGEST_RECORD = 1 << 20
+"""Bytes of the largest record that a topic takes unless its settings say more: Kafka's default, a little rounded up."""
+
 NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 

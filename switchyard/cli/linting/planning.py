@@ -9,15 +9,14 @@ from pathlib import Path
 from deploy.stack.java import jars
 from jobs import tables, wiring
 from jobs.sqlfile import SqlError
-from jobs.tables import Loader
 from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.settings import Settings
+from switchyard.core.topics import LARGEST_RECORD
 
 NOWHERE = "127.0.0.1:1"
-LARGEST_RECORD = 1 << 20
 _WITHIN_STATEMENT = re.compile(r"From line \d+, column \d+ to line \d+, column \d+: | at line \d+, column \d+")
 _COLUMN = re.compile(r"Column '(\w+)' not found")
 
@@ -34,18 +33,10 @@ def unplannable_sql(app: App) -> Iterator[Problem]:
         embedded=True,
     )
     values = tables.kafka_values(app, app.name, NOWHERE, LARGEST_RECORD)
-
-    def create_tables(loader: Loader) -> None:
-        loader.load(tables.TABLES / "kafka.sql", values)
-        for item in app.registry.file.inputs:
-            table = tables.table_name(item.topic)
-            topic = f"{app.name}.{item.topic}"
-            loader.load(tables.TABLES / "kafka_input.sql", {**values, "table": table, "topic": topic})
-
     connectors = ";".join(jar.as_uri() for jar in jars("flink"))
     environment = wiring.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
     try:
-        wiring.wire(app, environment, create_tables).explain()
+        wiring.wire(app, environment, lambda loader: tables.create_kafka_tables(loader, app, values)).explain()
     except SqlError as error:
         yield _placed(app, error)
     except SwitchyardError as error:
