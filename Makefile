@@ -30,7 +30,7 @@ deploy/jars/.fetched: deploy/pom.xml
 	@deploy/check-tools "$(PYTHON)"
 	@echo "Fetching the Kafka connector and the local broker with Maven (50 MB, once) ..."
 	@rm -rf deploy/jars
-	@mvn -q -B -f deploy/pom.xml process-resources
+	@mvn -q -B -Dstyle.color=never -f deploy/pom.xml process-resources >&2
 	@touch $@
 
 clean: ## Stop the local stack and remove its data
