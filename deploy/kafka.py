@@ -46,6 +46,7 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     found[topics.agent_messages] = dict(kept)
     found[topics.routing_decisions] = {"retention.ms": str(2 * WEEK_MS)}
     found.update({topics.inbox(name): dict(kept) for name in app.registry.agents})
+    found[topics.control] = {"retention.ms": str(2 * WEEK_MS)}
     found[topics.workflow_status] = {"cleanup.policy": "compact"}
     found[topics.dead_letters] = {
         "retention.ms": str(4 * WEEK_MS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
@@ -71,10 +72,48 @@ class DeadLetter:
     def json(self) -> str:
         return strictjson.dumps(asdict(self))
 
+    @property
+    def position(self) -> Position:
+        return Position(self.topic, self.partition, self.offset)
+
     @classmethod
     def parse(cls, raw: bytes | str) -> DeadLetter:
         """Raises ValueError where this is not a dead letter."""
+        value = strictjson.loads(raw)
+        if not isinstance(value, dict):
+            raise ValueError("not a dead letter")
         try:
-            return cls(**strictjson.loads(raw))
+            return cls(**value)
         except TypeError as error:
             raise ValueError(f"not a dead letter: {error}") from None
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a person did about a dead letter; it stands in the same topic. `time` is milliseconds since 1970."""
+
+    action: Literal["retried", "discarded"]
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    by: str
+    kind: Literal["note"] = "note"
+
+    @property
+    def position(self) -> Position:
+        return Position(self.topic, self.partition, self.offset)
+
+    def json(self) -> str:
+        return strictjson.dumps(asdict(self))
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> Note:
+        """Raises ValueError where this is not a note."""
+        value = strictjson.loads(raw)
+        if not isinstance(value, dict) or value.get("kind") != "note":
+            raise ValueError("not a note")
+        try:
+            return cls(**value)
+        except TypeError as error:
+            raise ValueError(f"not a note: {error}") from None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from switchyard.core.decision import Decision
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id, effect_key
+from switchyard.core.ids import dispatch_id
 
 
 def addressed(event: Event, agent: str, identity: str, attempt: int, hops: int) -> Event:
     """The event as it goes into an agent's inbox. `hops` counts the dispatches before it."""
     return event.with_attributes(
         dispatchid=identity,
-        effectkey=effect_key(event.source, event.id, agent),
+        effectkey=event.effect_key(agent),
         attempt=attempt,
         hops=hops,
     )

@@ -12,9 +12,11 @@ from cloudevents.core.v1.event import CloudEvent
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
-from switchyard.core.ids import event_key
+from switchyard.core.ids import effect_key, event_key
 
 MAX_ID_LENGTH = 256
+
+_OF_DISPATCH = frozenset(("causationid", "hops", "answerindex", "answercount", "dispatchid", "effectkey", "attempt"))
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,23 @@ class Event:
         return int(self.attributes.get("answercount", 1))
 
     @property
+    def retry(self) -> int:
+        """How often this event was taken out of the dead letters and sent again."""
+        return int(self.attributes.get("retry", 0))
+
+    @property
     def key(self) -> str:
-        return event_key(self.source, self.id)
+        return event_key(self.source, self.id, self.retry)
+
+    def effect_key(self, agent: str) -> str:
+        """The same for every attempt at giving this event to this agent; another where a retry changed the data."""
+        return effect_key(self.source, self.id, agent, self.retry if self.attributes.get("edited") is True else 0)
+
+    def again(self, dead_letter: str, data: Any, *, edited: bool) -> Event:
+        """This event's next retry, a branch of its own. `dead_letter` says where: `topic/partition/offset`."""
+        kept = {name: value for name, value in self.attributes.items() if name not in _OF_DISPATCH}
+        changed = {"edited": True} if edited or self.attributes.get("edited") is True else {}
+        return Event({**kept, "retry": self.retry + 1, "deadletter": dead_letter, **changed}, data)
 
     @classmethod
     def new(cls, *, id: str, source: str, type: str, workflow_id: str, data: Any, **attributes: Any) -> Event:
@@ -145,7 +162,7 @@ def _check(attributes: dict[str, Any]) -> None:
 def _check_answer(attributes: dict[str, Any]) -> None:
     if not isinstance(attributes.get("causationid", ""), str):
         raise _broken("causationid", "expected a string")
-    for name, low in (("hops", 0), ("answerindex", 0), ("answercount", 1)):
+    for name, low in (("hops", 0), ("answerindex", 0), ("answercount", 1), ("retry", 0)):
         value = attributes.get(name, low)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
             raise _broken(name, f"expected an integer from {low}")

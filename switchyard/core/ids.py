@@ -15,14 +15,14 @@ def stable_hash(*parts: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def event_key(source: str, event_id: str) -> str:
-    """Identity of an event: CloudEvents makes (source, id) unique."""
-    return stable_hash("event", source, event_id)
+def event_key(source: str, event_id: str, retry: int = 0) -> str:
+    """Identity of an event: CloudEvents makes (source, id) unique; `retry` tells the retries of one from each other."""
+    return stable_hash("event", source, event_id, *_number(retry))
 
 
-def effect_key(source: str, event_id: str, agent: str) -> str:
+def effect_key(source: str, event_id: str, agent: str, retry: int = 0) -> str:
     """The same for every attempt at giving this event to this agent."""
-    return stable_hash("effect", source, event_id, agent)
+    return stable_hash("effect", source, event_id, agent, *_number(retry))
 
 
 def dispatch_id(settles: str, agent: str, attempt: int) -> str:
@@ -33,3 +33,7 @@ def dispatch_id(settles: str, agent: str, attempt: int) -> str:
 def answer_id(effect: str, position: int) -> str:
     """The event id of the answer at `position` (from 0) among those of one effect."""
     return stable_hash("answer", effect, str(position))
+
+
+def _number(retry: int) -> tuple[str, ...]:
+    return (str(retry),) if retry else ()

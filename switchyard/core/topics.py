@@ -37,6 +37,10 @@ class Topics:
     def dead_letters(self) -> str:
         return self.named("dead-letters")
 
+    @property
+    def control(self) -> str:
+        return self.named("control")
+
     def inbox(self, agent: str) -> str:
         return self.named(f"agent.{agent}")
 
