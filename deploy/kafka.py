@@ -98,6 +98,10 @@ class Cluster:
             for name, values in named.items()
         }
 
+    def partitions(self, topic: str) -> int:
+        with self._consumer() as consumer:
+            return len(consumer.partitions_for_topic(topic) or ())
+
     def read(self, topic: str) -> Iterator[Message]:
         """Everything that is in a topic now, partition by partition as it comes.
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from deploy.stack.info import StackInfo
 from switchyard.cli.observe import Observed
+from switchyard.cli.reading import has_ended
 from switchyard.core.decision import Decision
 
 ROWS = 15
@@ -50,7 +51,7 @@ class Screen:
     def show(self, observed: Observed, new: list[Decision]) -> None:
         """What there is now; `new` decisions enter the table."""
         self._rows.extend(new)
-        ended = sum(item["status"] != "running" for item in observed.workflows.values())
+        ended = sum(has_ended(item) for item in observed.workflows.values())
         line = f"{ended} of {len(observed.workflows)} workflows ended, {len(observed.decisions)} decisions"
         line += f", {len(observed.dead_letters)} dead letters{self._note}"
         if self._live is not None:

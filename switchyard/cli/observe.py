@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from deploy.kafka import Cluster, Follower, Message
+from switchyard.cli.reading import has_ended
 from switchyard.core import strictjson
 from switchyard.core.app import App
-from switchyard.core.deadletter import DeadLetter
+from switchyard.core.deadletter import DeadLetter, parse_entry
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.topics import Topics
 
@@ -30,8 +31,9 @@ class Observed:
             summary = strictjson.loads(message.value)["data"]
             self.workflows[summary["workflow_id"]] = summary
         elif message.topic == topics.dead_letters:
-            letter = DeadLetter.parse(message.value)
-            self.dead_letters[(letter.topic, letter.partition, letter.offset)] = letter
+            letter = parse_entry(message.value)
+            if isinstance(letter, DeadLetter):
+                self.dead_letters[(letter.topic, letter.partition, letter.offset)] = letter
         else:
             record = parse_record(message.value)
             if isinstance(record, Decision):
@@ -54,7 +56,7 @@ class Observed:
 
     @property
     def all_ended(self) -> bool:
-        return bool(self.workflows) and all(item["status"] != "running" for item in self.workflows.values())
+        return bool(self.workflows) and all(has_ended(item) for item in self.workflows.values())
 
 
 class Observer:

@@ -73,10 +73,11 @@ class AppOnKafka:
             if name not in there:
                 raise SwitchyardError(
                     f"topic {name} does not exist on {self.cluster.bootstrap}; "
-                    f"`switchyard submit {self.argument}{self._elsewhere}` creates it and starts the job"
+                    f"`switchyard submit {self.again}` creates it and starts the job"
                 )
 
     @property
-    def _elsewhere(self) -> str:
-        """The option that a namespace of its own needs."""
-        return "" if self.topics.namespace == self.app.name else f" --namespace {self.topics.namespace}"
+    def again(self) -> str:
+        """The app as it was named, and the option that a namespace of its own needs."""
+        same = self.topics.namespace == self.app.name
+        return self.argument if same else f"{self.argument} --namespace {self.topics.namespace}"

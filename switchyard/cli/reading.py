@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from switchyard.core import strictjson
-from switchyard.core.deadletter import DeadLetter
-from switchyard.core.decision import Decision, parse_record
+from switchyard.core.deadletter import DeadLetter, Note, Position, parse_entry
+from switchyard.core.decision import Decision, Record, parse_record
 
 if TYPE_CHECKING:
     from deploy.kafka import Message
@@ -33,49 +33,105 @@ class Effective:
         return cls(list(first.values()), count - len(first))
 
 
-def decisions(target: AppOnKafka, workflow_id: str | None = None) -> list[Decision]:
-    """All decisions in the ledger, or one workflow's, in ledger order; what is no record is left out."""
+def ledger(target: AppOnKafka) -> Iterator[tuple[Message, Record]]:
+    """Every record in ledger order with the message it stands in; what is no record is left out."""
     topic = target.topics.routing_decisions
     target.require(topic)
-    found = []
     for message in _in_order(target.cluster.read(topic)):
         try:
-            record = parse_record(message.value)
+            yield message, parse_record(message.value)
         except ValueError:
             continue
-        if isinstance(record, Decision) and workflow_id in (None, record.workflow_id):
-            found.append(record)
-    return found
+
+
+def decisions(target: AppOnKafka, workflow_id: str | None = None) -> list[Decision]:
+    """All decisions in the ledger, or one workflow's, in ledger order."""
+    return [
+        record
+        for _, record in ledger(target)
+        if isinstance(record, Decision) and workflow_id in (None, record.workflow_id)
+    ]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a workflow stands, as `Workflow.summary` has it, and the offset of the status that tells so."""
+
+    summary: dict[str, Any]
+    offset: int
+
+
+def summary_of(raw: bytes) -> dict[str, Any] | None:
+    """The summary that a status event holds; None where this is none."""
+    try:
+        event = strictjson.loads(raw)
+    except ValueError:
+        return None
+    data = event.get("data") if isinstance(event, dict) else None
+    return data if isinstance(data, dict) else None
+
+
+def standings(target: AppOnKafka) -> dict[str, Standing]:
+    """The newest status of each workflow, by workflow id."""
+    topic = target.topics.workflow_status
+    target.require(topic)
+    latest: dict[str, Standing] = {}
+    for message in _in_order(target.cluster.read(topic)):
+        summary = summary_of(message.value)
+        if summary is not None:
+            latest[message.key.decode(errors="replace")] = Standing(summary, message.offset)
+    return latest
 
 
 def summaries(target: AppOnKafka) -> list[dict[str, Any]]:
     """How each workflow stands, as `Workflow.summary` has it."""
-    topic = target.topics.workflow_status
-    target.require(topic)
-    latest: dict[bytes, Any] = {}
-    for message in _in_order(target.cluster.read(topic)):
-        try:
-            event = strictjson.loads(message.value)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and isinstance(event.get("data"), dict):
-            latest[message.key] = event["data"]
-    return list(latest.values())
+    return [item.summary for item in standings(target).values()]
 
 
-def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[DeadLetter]:
+def has_ended(summary: Mapping[str, Any]) -> bool:
+    """Whether a workflow has come to its end; one that is queued has not begun."""
+    return summary["status"] not in ("running", "queued")
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter as a person works on it.
+
+    `number` is short and never changes: it comes from where the letter stands in its topic, so numbers have gaps.
+    `note` is what was done about it last, None while it is open.
+    """
+
+    number: int
+    dead: DeadLetter
+    note: Note | None
+
+    @property
+    def state(self) -> str:
+        return self.note.action if self.note else "open"
+
+
+def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Letter]:
     """Each source record's first dead letter, by time."""
     topic = target.topics.dead_letters
     target.require(topic)
-    found: dict[tuple[str, int, int], DeadLetter] = {}
+    partitions = target.cluster.partitions(topic)
+    first: dict[Position, tuple[int, DeadLetter]] = {}
+    notes: dict[Position, Note] = {}
     for message in _in_order(target.cluster.read(topic)):
         try:
-            letter = DeadLetter.parse(message.value)
+            entry = parse_entry(message.value)
         except ValueError:
             continue
-        if workflow_id in (None, letter.workflow_id):
-            found.setdefault((letter.topic, letter.partition, letter.offset), letter)
-    return sorted(found.values(), key=lambda item: (item.time, item.topic, item.partition, item.offset))
+        if isinstance(entry, DeadLetter):
+            first.setdefault(entry.position, (message.offset * partitions + message.partition + 1, entry))
+        elif entry.position not in notes or entry.time >= notes[entry.position].time:
+            notes[entry.position] = entry
+    found = [
+        Letter(number, letter, notes.get(position))
+        for position, (number, letter) in first.items()
+        if workflow_id in (None, letter.workflow_id)
+    ]
+    return sorted(found, key=lambda item: (item.dead.time, item.number))
 
 
 def _in_order(messages: Iterable[Message]) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
+
+from switchyard.core.errors import SwitchyardError
 
 PIPED_WIDTH = 200
 NARROWEST = 16
@@ -47,8 +50,9 @@ def clock(milliseconds: int | None) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    """`1 call`, `2 calls`, `2 dispatches`."""
+    plural = "es" if thing.endswith(("ch", "s")) else "s"
+    return f"{number} {thing}{'' if number == 1 else plural}"
 
 
 def lasted(milliseconds: float) -> str:
@@ -79,6 +83,47 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         shown.add_row(*(Text(cell) for cell in row))
     Console(width=max(console.width, sum(widths) + GAP * len(widths))).print(shown)
+
+
+def readable(raw: bytes) -> str:
+    """As text where it is UTF-8 (cut or not), else as a hex dump."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            return _hex_dump(raw)
+        text = raw[: error.start].decode()
+    return text if all(sign.isprintable() or sign in "\r\n\t" for sign in text) else _hex_dump(raw)
+
+
+def _hex_dump(raw: bytes) -> str:
+    rows = []
+    for start in range(0, len(raw), 16):
+        part = raw[start : start + 16]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        rows.append(f"{start:08x}  {part.hex(' '):<47}  {text}")
+    return "\n".join(rows)
+
+
+def login() -> str:
+    """The name of the person at the keyboard, as the system knows it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+def on_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()
+
+
+def agreed(question: str) -> None:
+    """Ask before much is done at once. Raises SwitchyardError where nobody agrees."""
+    if not on_terminal():
+        raise SwitchyardError(f"{question} Nobody can be asked here; give --yes")
+    if not typer.confirm(question):
+        raise SwitchyardError("nothing was done")
 
 
 def here(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from agent_endpoints.background import Context
 from deploy.stack.info import StackInfo
 from switchyard.cli.observe import Observed
+from switchyard.cli.reading import has_ended
 from switchyard.core.app import App
 
 
@@ -98,7 +99,7 @@ def lost(lines: int, figures: Mapping[str, Any], observed: Observed) -> list[str
     accounted = figures["workflows"] + len(observed.dead_letters) + figures["duplicates"]
     if accounted < lines:
         problems.append(f"{lines - accounted} of {lines} lines led to nothing")
-    open_ones = [name for name, item in observed.workflows.items() if item["status"] == "running"]
+    open_ones = [name for name, item in observed.workflows.items() if not has_ended(item)]
     if open_ones:
         problems.append(f"{len(open_ones)} workflows have not ended, such as {open_ones[0]}")
     return problems

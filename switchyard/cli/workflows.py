@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
 
 FIELDS = (
-    *("workflow_id", "app", "status", "hops", "model_calls", "started_at", "ended_at", "reason"),
-    *("dispatches", "duplicates", "dead_letters", "tokens", "cost"),
+    *("workflow_id", "app", "status", "code", "hops", "model_calls", "started_at", "ended_at", "reason"),
+    *("dispatches", "duplicates", "dead_letters", "tokens", "cost", "approvals"),
 )
 
 
@@ -46,6 +46,8 @@ def workflows(
         typer.echo(
             f"There are no workflows in {target.topics.namespace} yet. Start one: switchyard send FILE --app {app}"
         )
+    if not as_json:
+        _say_paused(target)
 
 
 def known(target: AppOnKafka) -> list[dict[str, Any]]:
@@ -65,6 +67,23 @@ def line(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {name: times.get(name, summary.get(name)) for name in FIELDS}
 
 
+def status_of(summary: Mapping[str, Any]) -> str:
+    """How it stands, in words: with the code of what stopped it, and how many approvals it waits for."""
+    waiting = len(summary.get("approvals") or ())
+    if waiting:
+        return f"{summary['status']} ({screen.counted(waiting, 'approval')})"
+    return f"{summary['status']} ({summary['code']})" if summary.get("code") else str(summary["status"])
+
+
+def _say_paused(target: AppOnKafka) -> None:
+    from switchyard.cli import operating
+
+    found = operating.paused(target)
+    if found is not None:
+        since = f"since {screen.clock(found.since)} by {found.by}"
+        typer.echo(f"{target.topics.namespace} is paused {since}. Go on: switchyard resume {target.again}")
+
+
 def _show(found: Sequence[Mapping[str, Any]]) -> None:
     with_cost = any(item.get("cost") is not None for item in found)
     headings = ["workflow", "status", "hops>", "model>", "tokens>", *(["cost>"] if with_cost else [])]
@@ -75,7 +94,10 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
         cost = [None if item.get("cost") is None else f"{item['cost']:.4f}"] if with_cost else []
         counted = [item.get(name) for name in ("hops", "model_calls", "tokens")]
         after = [item.get("duplicates"), item.get("dead_letters"), screen.clock(item["started_at"]), took]
-        rows.append([item["workflow_id"], item["status"], *counted, *cost, *after, item.get("reason") or ""])
+        rows.append([item["workflow_id"], status_of(item), *counted, *cost, *after, item.get("reason") or ""])
     screen.table(headings, rows)
-    ended = sum(item["status"] != "running" for item in found)
-    typer.echo(f"{len(found)} workflows, {len(found) - ended} running. One in detail: switchyard trace WORKFLOW")
+    counts = {name: sum(item["status"] == name for item in found) for name in ("running", "queued")}
+    queued = f", {counts['queued']} queued" if counts["queued"] else ""
+    typer.echo(f"{len(found)} workflows, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")
+    if any(item.get("approvals") for item in found):
+        typer.echo("What waits for approval: switchyard approvals list")

@@ -67,16 +67,21 @@ class Control:
 
         Raises Rejected: `not-json`, `not-a-cloudevent`, `not-a-control-event`, `wrong-shard`.
         """
-        event = Event.parse(raw)
+        control = cls.of(Event.parse(raw))
+        expected = shard_keys(shards) if control.of_app else (shard_of(control.event.workflow_id, shards),)
+        if shard not in expected:
+            raise Rejected("wrong-shard", f"it stands on shard {shard}; its workflow is on {expected[0]}")
+        return control
+
+    @classmethod
+    def of(cls, event: Event) -> Control:
+        """What an event asks for. Raises Rejected: `not-a-control-event`."""
         kind = event.type.removeprefix(_PREFIX)
         if not event.type.startswith(_PREFIX) or kind not in get_args(Kind):
             known = ", ".join(_PREFIX + name for name in get_args(Kind))
             raise Rejected("not-a-control-event", f"type {event.type[:80]!r} is not one of {known}", "type")
         control = cls(kind, event)  # type: ignore[arg-type]
         _check(control)
-        expected = shard_keys(shards) if control.of_app else (shard_of(event.workflow_id, shards),)
-        if shard not in expected:
-            raise Rejected("wrong-shard", f"it stands on shard {shard}; its workflow is on {expected[0]}")
         return control
 
 

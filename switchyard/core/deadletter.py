@@ -76,6 +76,11 @@ class DeadLetter:
     def position(self) -> Position:
         return Position(self.topic, self.partition, self.offset)
 
+    @property
+    def identity(self) -> str:
+        """`topic/partition/offset` of what could not be handled, the same however often that is read."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
     @classmethod
     def parse(cls, raw: bytes | str) -> DeadLetter:
         """Raises ValueError where this is not a dead letter."""
@@ -117,3 +122,11 @@ class Note:
             return cls(**value)
         except TypeError as error:
             raise ValueError(f"not a note: {error}") from None
+
+
+def parse_entry(raw: bytes | str) -> DeadLetter | Note:
+    """What one record of the topic is. Raises ValueError where it is neither."""
+    try:
+        return Note.parse(raw)
+    except ValueError:
+        return DeadLetter.parse(raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from switchyard.core.deadletter import DeadLetter
+from switchyard.core.deadletter import DeadLetter, parse_entry
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
@@ -58,7 +58,8 @@ class Collected:
                     outcome.summary = dict(event.data)
                 return outcome
             case _:
-                return self._dead_letter(output)
+                letter = parse_entry(output.value)
+                return self._dead_letter(letter) if isinstance(letter, DeadLetter) else None
 
     def _message(self, output: Output) -> Outcome | None:
         event = parsed(output.value)
@@ -93,8 +94,7 @@ class Collected:
         self.onward += [Onward(outcome, answer, answer.json().encode(), key) for answer in answers]
         return outcome
 
-    def _dead_letter(self, output: Output) -> Outcome | None:
-        letter = DeadLetter.parse(output.value)
+    def _dead_letter(self, letter: DeadLetter) -> Outcome | None:
         outcome = self._origins.get((letter.topic, letter.offset)) or self.outcomes.get(letter.workflow_id or "")
         if outcome is None:
             self.strays.append(f"a dead letter of no case: {letter.reason} from {letter.topic} ({letter.message})")

@@ -29,14 +29,39 @@ class FakeCluster:
     def read(self, topic: str) -> Iterator[Message]:
         yield from self.content[topic]
 
+    def partitions(self, topic: str) -> int:
+        return 1
+
+    def follow(self, topics: list[str]) -> FakeFollower:
+        return FakeFollower(self, topics)
+
     def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
         for key, value in messages:
             self.add(topic, key or b"", value)
 
     @classmethod
-    def add(cls, topic: str, key: bytes, value: bytes) -> None:
+    def add(cls, topic: str, key: bytes, value: bytes, time: int = 0) -> None:
         kept = cls.content.setdefault(topic, [])
-        kept.append(Message(topic, 0, len(kept), 0, key, value))
+        kept.append(Message(topic, 0, len(kept), time, key, value))
+
+
+class FakeFollower:
+    """What the commands use of `deploy.kafka.Follower`."""
+
+    def __init__(self, cluster: FakeCluster, topics: list[str]) -> None:
+        self._cluster = cluster
+        self._given = dict.fromkeys(topics, 0)
+
+    def poll(self, timeout_s: float) -> list[Message]:
+        found = []
+        for topic, given in self._given.items():
+            new = self._cluster.content[topic][given:]
+            self._given[topic] += len(new)
+            found += new
+        return found
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture(autouse=True)

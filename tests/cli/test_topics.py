@@ -1,4 +1,4 @@
-"""The commands that read and write topics: send, workflows, trace, dead-letters."""
+"""The commands that read and write topics: send, workflows, trace."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 from rich.console import Console
 
 from switchyard.cli.rendering import render_trace
-from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.deciding import Choice
 from switchyard.core.decision import Decision, parse_record
-from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.orchestration import Question
 from switchyard.testing.memory import InMemory
@@ -148,21 +146,3 @@ def test_send_keys_events_by_workflow(run: Run, kafka: type[FakeCluster]) -> Non
     kafka.content["sdr.agent-messages"] = []
     run("send", "-", "--topic", "agent-messages", input=opened(7).json().encode() + b"\nno event\n")
     assert [item.key for item in kafka.content["sdr.agent-messages"]] == [b"w7", b""]
-
-
-def test_dead_letters_are_listed_once_and_shown_whole(run: Run, kafka: type[FakeCluster]) -> None:
-    raws = [b"\x00\x01broken", "ä".encode() * 3000]
-    for offset, raw in [(0, raws[0]), (1, raws[1]), (1, raws[1])]:
-        letter = DeadLetter.of(Rejected("not-json", "no JSON"), raw, Position("sdr.incoming-leads", 2, offset), offset)
-        kafka.add("sdr.dead-letters", b"", letter.json().encode())
-    found = [json.loads(line) for line in run("dead-letters", "list", "--json").stdout.splitlines()]
-    assert [(item["number"], item["reason"], item["offset"]) for item in found] == [
-        (1, "not-json", 0),
-        (2, "not-json", 1),
-    ]
-    assert "sdr.incoming-leads[2]@1" in run("dead-letters", "list").stdout
-    assert "00000000  00 01 62 72" in run("dead-letters", "show", "1").stdout
-    clipped = run("dead-letters", "show", "2").stdout
-    assert "... 1904 bytes more; --full shows all" in clipped
-    assert "ä" * 3000 in run("dead-letters", "show", "2", "--full").stdout
-    assert "there are 2" in run("dead-letters", "show", "3").stderr

@@ -1,0 +1,194 @@
+"""The commands `approvals list`, `show`, `approve` and `reject`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from switchyard.cli import screen
+from switchyard.cli.options import AppName, Json, Kafka, Namespace
+from switchyard.core.errors import SwitchyardError
+
+if TYPE_CHECKING:
+    from switchyard.cli.options import AppOnKafka
+    from switchyard.cli.reading import Standing
+    from switchyard.core.decision import Decision
+
+SHOWN = 8
+
+Identity = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it; as much of it as is needed.")]
+
+approvals = typer.Typer(help="What waits for a person's approval: list, show, approve, reject.", no_args_is_help=True)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A dispatch of `type` to `agent` that waits. Times are milliseconds since 1970; `until` may be None, for ever.
+
+    `standing` is the status that tells of it.
+    """
+
+    id: str
+    workflow_id: str
+    agent: str
+    type: str
+    since: int
+    until: int | None
+    standing: Standing
+
+
+@approvals.command("list")
+def list_all(app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False) -> None:
+    """List what waits for approval, the oldest first."""
+    found = waiting(_find(app, namespace, kafka))
+    if as_json:
+        screen.json_lines(_line(item) for item in found)
+    elif not found:
+        typer.echo("Nothing waits for approval.")
+    else:
+        short = _shortest([item.id for item in found])
+        rows = [
+            [item.id[:short], item.agent, item.type, screen.clock(item.since), _until(item), item.workflow_id]
+            for item in found
+        ]
+        screen.table(["id", "agent", "event", "since", "until", "workflow"], rows)
+        typer.echo(
+            "See one: switchyard approvals show ID. Then: switchyard approvals approve ID, "
+            "or switchyard approvals reject ID --reason TEXT"
+        )
+
+
+@approvals.command()
+def show(
+    identity: Identity, app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False
+) -> None:
+    """Show one: the event that the agent would get, and why it was chosen."""
+    target = _find(app, namespace, kafka)
+    item = one(waiting(target), identity)
+    record = _record(target, item)
+    event = None if record is None else record.parsed_event().object()
+    why = None if record is None else {"decided_by": record.decided_by, "reason": record.reason}
+    if as_json:
+        screen.json_lines([{**_line(item), **(why or {}), "event": event}])
+        return
+    told = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": screen.clock(item.since)}
+    for name, value in {**told, "until": _until(item), **(why or {})}.items():
+        typer.echo(f"{name.replace('_', ' '):<11} {value}")
+    if event is None:
+        typer.echo("The ledger no longer has the decision, so the event cannot be shown.")
+    else:
+        typer.echo(json.dumps(event, indent=2, ensure_ascii=False))
+
+
+@approvals.command()
+def approve(
+    identity: Identity,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")] = "",
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """Let the agent have the event."""
+    _decide("approve", _find(app, namespace, kafka), identity, reason)
+
+
+@approvals.command()
+def reject(
+    identity: Identity,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger and in the status.")],
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """Refuse: the workflow is stopped."""
+    if not reason.strip():
+        raise SwitchyardError("say why with --reason TEXT; whoever began the workflow will read it")
+    _decide("reject", _find(app, namespace, kafka), identity, reason)
+
+
+def waiting(target: AppOnKafka) -> list[Approval]:
+    """What waits by the newest statuses, the oldest first."""
+    from switchyard.cli import reading
+
+    found = [
+        Approval(item["id"], workflow, item["agent"], item["type"], item["since"], item["until"], standing)
+        for workflow, standing in reading.standings(target).items()
+        if not reading.has_ended(standing.summary)
+        for item in standing.summary.get("approvals") or ()
+    ]
+    return sorted(found, key=lambda item: (item.since, item.id))
+
+
+def one(known: list[Approval], identity: str) -> Approval:
+    """The one whose id begins so. Raises SwitchyardError where there is none, or more."""
+    found = [item for item in known if item.id.startswith(identity)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        length = _shortest([item.id for item in found])
+        raise SwitchyardError(f"{identity!r} begins several: {', '.join(item.id[:length] for item in found)}")
+    raise SwitchyardError(
+        f"nothing that waits for approval has an id that begins with {identity!r}; see `approvals list`"
+    )
+
+
+def _decide(kind: Literal["approve", "reject"], target: AppOnKafka, identity: str, reason: str) -> None:
+    from switchyard.cli import operating, reading
+
+    item = one(waiting(target), identity)
+    control = operating.new(target, kind, reason, item.workflow_id, item.id)
+    operating.send(target, control)
+
+    def gone(summary: operating.Summary) -> bool:
+        return reading.has_ended(summary) or item.id not in [other["id"] for other in summary.get("approvals") or ()]
+
+    after = operating.wait_for(target, control, item.standing, gone)
+    if kind == "approve" and after["status"] in ("stopped", "failed", "cancelled"):
+        why = f": {after['reason']}" if after.get("reason") else ""
+        raise SwitchyardError(f"workflow {item.workflow_id} is {after['status']}{why}")
+    gets = "gets" if kind == "approve" else "does not get"
+    typer.echo(f"{item.agent} {gets} {item.type} of workflow {item.workflow_id}, which is {after['status']}.")
+
+
+def _record(target: AppOnKafka, item: Approval) -> Decision | None:
+    """The decision that waits; None where the ledger no longer has it."""
+    from switchyard.cli import reading
+    from switchyard.core.ids import dispatch_id
+
+    for record in reading.decisions(target, item.workflow_id):
+        if item.agent in record.agents and dispatch_id(record.settles, item.agent, record.attempt) == item.id:
+            return record
+    return None
+
+
+def _until(item: Approval) -> str:
+    return "-" if item.until is None else screen.clock(item.until)
+
+
+def _line(item: Approval) -> dict[str, Any]:
+    """One as an object of `--json`."""
+    return {
+        "id": item.id,
+        "agent": item.agent,
+        "type": item.type,
+        "workflow_id": item.workflow_id,
+        "since": screen.iso(item.since),
+        "until": screen.iso(item.until),
+    }
+
+
+def _shortest(identities: list[str]) -> int:
+    """How many characters tell them apart, at least `SHOWN`."""
+    length = SHOWN
+    while len({identity[:length] for identity in identities}) < len(identities):
+        length += 1
+    return length
+
+
+def _find(app: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+    from switchyard.cli.options import AppOnKafka
+
+    return AppOnKafka.find(app, namespace, kafka)

@@ -1,0 +1,73 @@
+"""The commands `cancel`, `pause` and `resume`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from switchyard.cli import screen
+from switchyard.cli.options import AppName, Kafka, Namespace
+from switchyard.core.errors import SwitchyardError
+
+Argument = Annotated[str, typer.Argument(metavar="APP", help="Name or folder of the app.")]
+
+
+def cancel(
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id, as `switchyard workflows` lists it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")] = "",
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """End a workflow: no agent gets anything more of it, and what agents still answer counts no more.
+
+    Which shard it is on follows from the ledger, and from SWITCHYARD_SHARDS where nothing stands there yet.
+    """
+    from switchyard.cli import operating, reading
+    from switchyard.cli.options import AppOnKafka
+
+    target = AppOnKafka.find(app, namespace, kafka)
+    standing = reading.standings(target).get(workflow)
+    if standing is None:
+        raise SwitchyardError(
+            f"no status of workflow {workflow!r} stands in {target.topics.workflow_status}; "
+            f"list the workflows: switchyard workflows --app {app}"
+        )
+    status = standing.summary
+    if reading.has_ended(status):
+        raise SwitchyardError(
+            f"workflow {workflow} ended already: {status['status']} at {screen.clock(status['ended_at'])}"
+        )
+    control = operating.new(target, "cancel", reason, workflow)
+    operating.send(target, control)
+    ended = operating.wait_for(target, control, standing, reading.has_ended)
+    if ended["status"] != "cancelled":
+        raise SwitchyardError(f"workflow {workflow} came to its end before: it is {ended['status']}")
+    typer.echo(f"Workflow {workflow} is cancelled.")
+
+
+def pause(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> None:
+    """Hold an app: nothing is decided and no agent gets anything until `resume`. Nothing is lost.
+
+    How many shards there are follows from the ledger, and from SWITCHYARD_SHARDS where nothing stands there yet.
+    """
+    from switchyard.cli import operating
+    from switchyard.cli.options import AppOnKafka
+
+    target = AppOnKafka.find(app, namespace, kafka)
+    told = operating.send(target, operating.new(target, "pause"))
+    typer.echo(
+        f"Told {screen.counted(told, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
+        f"Go on: switchyard resume {target.again}"
+    )
+
+
+def resume(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> None:
+    """Let an app that is paused go on with all that has come meanwhile."""
+    from switchyard.cli import operating
+    from switchyard.cli.options import AppOnKafka
+
+    target = AppOnKafka.find(app, namespace, kafka)
+    told = operating.send(target, operating.new(target, "resume"))
+    typer.echo(f"Told {screen.counted(told, 'shard')} of {target.topics.namespace} to go on.")

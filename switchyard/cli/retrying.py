@@ -1,0 +1,172 @@
+"""What is sent when a dead letter is retried: the event again, or the bytes again to the topic they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+import typer
+
+from switchyard.cli import screen
+from switchyard.core import strictjson
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.errors import Rejected, SwitchyardError
+from switchyard.core.event import Event
+from switchyard.core.reading import Door
+from switchyard.core.registry import FAILED_TYPE
+
+if TYPE_CHECKING:
+    from switchyard.cli.options import AppOnKafka
+    from switchyard.cli.reading import Letter
+
+
+@dataclass(frozen=True)
+class Sending:
+    """One record to write."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+
+
+class NotRetried(SwitchyardError):
+    """This dead letter cannot be sent again as it is; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """`text` is what a person edits; `made` makes the record of an edited text, or of None, which is as it was.
+
+    `made` raises Rejected where the job would refuse it again.
+    """
+
+    text: str
+    made: Callable[[str | None], Sending]
+
+
+class Retries:
+    """Prepares the retries of one app's dead letters. The app's contracts are those of its folder here."""
+
+    def __init__(self, target: AppOnKafka) -> None:
+        from switchyard.cli.dryrun import configuration
+        from switchyard.core.settings import Settings
+
+        self._topics = target.topics
+        self._door = Door(configuration(target.app, Settings.read()))
+        self._inputs = {target.topics.named(item.topic): item.type for item in target.app.registry.file.inputs}
+
+    def prepare(self, letter: Letter, edit: bool) -> Sending:
+        """What to send, checked as the job will check it, after a person's edit if wanted.
+
+        Raises NotRetried with what to do instead.
+        """
+        dead = letter.dead
+        try:
+            retry = self._retry(dead)
+            if not edit:
+                return retry.made(None)
+            if dead.topic == self._topics.agent_messages and letter.state == "retried":
+                raise NotRetried(
+                    "it was retried already, and a second retry is the same event, whatever its data; if the first "
+                    "one failed, it has a dead letter of its own: edit that"
+                )
+            return edited(retry, letter.number)
+        except Rejected as error:
+            mend = "" if edit else "; mend it with --edit"
+            raise NotRetried(f"it would be refused again, {error}{mend}") from None
+
+    def _retry(self, dead: DeadLetter) -> Retry:
+        topics = self._topics
+        if dead.offset < 0:
+            raise NotRetried("the record it is about is not known; the log of the TaskManager says what happened")
+        if dead.topic == topics.agent_messages:
+            return self._event(dead)
+        if dead.topic in self._inputs:
+            return self._input(dead, self._inputs[dead.topic])
+        if dead.topic == topics.routing_decisions:
+            raise NotRetried("only the job writes to the ledger; nothing waits for this record, so discard it")
+        if dead.topic == topics.control:
+            raise NotRetried("a control event is given anew (cancel, approvals, pause, resume); discard this one")
+        if dead.topic.startswith(topics.inbox("")):
+            raise NotRetried(
+                "only the job writes to an inbox; if it holds an event that should be handled, "
+                f"send that to {topics.agent_messages} with `switchyard send`, and discard this one"
+            )
+        raise NotRetried(f"{dead.topic} is no topic that this app reads")
+
+    def _event(self, dead: DeadLetter) -> Retry:
+        try:
+            event = Event.parse(dead.raw)
+        except Rejected as broken:
+            problem = broken
+            return Retry(as_text(dead.raw), lambda text: self._mended(dead, text, problem))
+        if event.type == FAILED_TYPE:
+            raise NotRetried("it tells that an agent failed, which cannot happen again; retry the event it failed on")
+
+        def made(text: str | None) -> Sending:
+            data = event.data if text is None else _json(text)
+            return self._again(event.again(dead.identity, data, edited=data != event.data))
+
+        return Retry(json.dumps(event.data, indent=2, ensure_ascii=False), made)
+
+    def _mended(self, dead: DeadLetter, text: str | None, problem: Rejected) -> Sending:
+        """Of bytes that are no event until they are edited."""
+        if text is None:
+            raise problem
+        event = Event.parse(text)
+        return self._again(event.again(dead.identity, event.data, edited=True))
+
+    def _again(self, event: Event) -> Sending:
+        value = event.json().encode()
+        self._door.event(value)
+        return Sending(self._topics.agent_messages, event.workflow_id.encode(), value)
+
+    def _input(self, dead: DeadLetter, event_type: str) -> Retry:
+        def made(text: str | None) -> Sending:
+            value = dead.raw if text is None else text.encode()
+            self._door.data(event_type, value)
+            return Sending(dead.topic, None, value)
+
+        return Retry(as_text(dead.raw), made)
+
+
+def edited(retry: Retry, number: int) -> Sending:
+    """Let a person edit until it would be accepted. Raises Rejected where they give up."""
+    before = retry.text
+    while True:
+        text = _in_editor(before)
+        try:
+            return retry.made(None if text == retry.text else text)
+        except Rejected as error:
+            if text == before or not screen.on_terminal():
+                raise
+            typer.echo(f"Dead letter {number} would be refused again, {error}", err=True)
+            if not typer.confirm("Edit it again?", default=True):
+                raise
+            before = text
+
+
+def as_text(raw: bytes) -> str:
+    """For an editor: what is no UTF-8 is marked, for a person to mend."""
+    return raw.decode("utf-8", errors="replace")
+
+
+def _in_editor(text: str) -> str:
+    """What the text is after $VISUAL or $EDITOR; an editor's newline at the end is not part of it."""
+    try:
+        found = click.edit(text, extension=".json", require_save=False)
+    except (click.ClickException, ValueError) as error:
+        raise SwitchyardError(f"the editor did not work ({error}); set EDITOR to one that does") from None
+    found = text if found is None else found
+    return found if text.endswith("\n") else found.rstrip("\n")
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = strictjson.loads(text)
+    except ValueError as error:
+        raise Rejected("not-json", f"the data is not JSON ({error})") from None
+    return value
