@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from switchyard.core.breaker import Breaker
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.model import ModelClient, ModelFailure, Prices, cost
 from switchyard.core.prompt import SCHEMA_NAME
@@ -15,6 +16,10 @@ from switchyard.core.question import Question
 from switchyard.core.shard import Answered, Ask
 
 log = logging.getLogger(__name__)
+
+POLL_MS = 5
+PROBE_POLL_MS = 100
+LONGEST_POLL_MS = 1000
 
 RETRY = ("unreachable", "rate-limited", "deadline", "refused")
 
@@ -54,10 +59,15 @@ async def answer(client: ModelClient, question: Question, model: str, prices: Pr
 
 
 class Asker:
-    """At most `limit` questions in flight; answers are collected per shard, from the operator's thread."""
+    """At most `limit` questions in flight; answers are collected per shard, from the operator's thread.
 
-    def __init__(self, client: ModelClient, model: str, prices: Prices | None, limit: int) -> None:
+    `client` tells `breaker` of its calls: while that is open, one question at a time finds out whether the endpoint
+    is back.
+    """
+
+    def __init__(self, client: ModelClient, breaker: Breaker, model: str, prices: Prices | None, limit: int) -> None:
         self._client = client
+        self.breaker = breaker
         self._model = model
         self._prices = prices
         self._limit = limit
@@ -68,12 +78,22 @@ class Asker:
         self._thread.start()
 
     @property
-    def free(self) -> int:
-        return self._limit - self.in_flight
+    def ready(self) -> bool:
+        """Whether a question may be submitted: there is room, and the endpoint is not known to be down."""
+        return self.in_flight < self._limit and self.breaker.wait_s == 0.0
+
+    @property
+    def look_again_ms(self) -> int:
+        """How long to wait before `ready` is worth another look."""
+        if not self.breaker.open:
+            return POLL_MS
+        wait_s = self.breaker.wait_s
+        return PROBE_POLL_MS if wait_s is None else max(POLL_MS, min(int(wait_s * 1000), LONGEST_POLL_MS))
 
     def submit(self, shard: int, ask: Ask, question: Question) -> None:
         self.in_flight += 1
-        asyncio.run_coroutine_threadsafe(self._run(shard, ask, question), self._loop)
+        probe = self.breaker.begin()
+        asyncio.run_coroutine_threadsafe(self._run(shard, ask, question, probe), self._loop)
 
     def collect(self, shard: int) -> list[Answered]:
         """The answers that have come for a shard."""
@@ -90,8 +110,10 @@ class Asker:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
 
-    async def _run(self, shard: int, ask: Ask, question: Question) -> None:
+    async def _run(self, shard: int, ask: Ask, question: Question, probe: bool) -> None:
         outcome = await answer(self._client, question, self._model, self._prices)
+        if probe:
+            self.breaker.probed()
         # A deque is safe between one appending and one popping thread.
         self._answers.setdefault(shard, deque()).append(Answered(ask.workflow_id, ask.settles, ask.attempt, outcome))
 

@@ -18,12 +18,13 @@ from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 
+from switchyard.core.breaker import Breaker
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.errors import Rejected, SettingsError
 from switchyard.core.event import Event
 from switchyard.core.jobconfig import JobConfig
-from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
+from switchyard.core.model import Observer, OpenAIModel, Prices, api_key_from_environment
 from switchyard.core.orchestration import Shard
 from switchyard.core.reading import Door
 from switchyard.core.shard import (
@@ -43,13 +44,12 @@ from switchyard.core.shard import (
     Unreadable,
 )
 from switchyard.core.topics import Topics
-from udfs.asking import Asker
+from udfs.asking import POLL_MS, Asker
 from udfs.config import job_config
 
 log = logging.getLogger(__name__)
 
 UID = "switchyard-orchestrator"
-POLL_MS = 5
 TOMBSTONE_DAYS = 7
 
 _STRING, _BYTES, _STRINGS = Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.OBJECT_ARRAY(Types.STRING())
@@ -105,12 +105,15 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._queues: dict[int, deque[tuple[int, Ask]]] = {}
         self._asking: dict[int, int] = {}
         self._armed: dict[int, int] = {}
-        prices = prices_of(self._config)
-        self._asker = Asker(model_client(self._config), self._config.model, prices, self._config.model_concurrency)
+        breaker, prices = Breaker(time.monotonic), prices_of(self._config)
+        client = model_client(self._config, breaker)
+        self._asker = Asker(client, breaker, self._config.model, prices, self._config.model_concurrency)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
         metrics.gauge("oldest_waiting_ask_ms", self._oldest)
         metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
+        metrics.gauge("model_circuit_open", lambda: int(breaker.open))
+        metrics.gauge("model_failures", lambda: breaker.failures)
 
     def close(self) -> None:
         if hasattr(self, "_asker"):
@@ -171,22 +174,22 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                 yield self._row(effect, number)
 
     def _after(self, number: int, ctx: Any, now: int) -> None:
-        """Start asks while there is room, and see to the next timer."""
+        """Start asks while they may, and see to the next timer."""
         queue = self._queues.get(number)
         shard = self._shard(number)
-        while queue and self._asker.free > 0:
+        while queue and self._asker.ready:
             _, ask = queue.popleft()
             question = shard.question(ask)
             if question is not None:
                 self._asker.submit(number, ask, question)
                 self._asking[number] = self._asking.get(number, 0) + 1
         due = shard.next_due()
-        if queue or self._asking.get(number):
-            wake = now - now % POLL_MS + POLL_MS
-        elif due is not None and due < IN_FLIGHT:
-            wake = max(due, now + 1)
-        else:
-            return
+        wake = IN_FLIGHT if due is None else max(due, now + 1)
+        if self._asking.get(number):
+            wake = min(wake, now - now % POLL_MS + POLL_MS)
+        if queue:
+            later = now + self._asker.look_again_ms
+            wake = min(wake, later - later % POLL_MS)
         if wake < self._armed.get(number, IN_FLIGHT):
             self._armed[number] = wake
             ctx.timer_service().register_processing_time_timer(wake)
@@ -244,11 +247,16 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         return KeyedMap(context.get_map_state(descriptor))
 
 
-def model_client(config: JobConfig) -> OpenAIModel:
+def model_client(config: JobConfig, observer: Observer | None = None) -> OpenAIModel:
     """The model of a job; its key comes from this process's own environment. Raises MissingKey."""
     key = api_key_from_environment(os.environ, config.model_base_url, embedded=config.embedded_model)
     return OpenAIModel(
-        config.model_base_url, key, config.model, deadline_s=config.model_deadline_s, namespace=config.namespace
+        config.model_base_url,
+        key,
+        config.model,
+        deadline_s=config.model_deadline_s,
+        namespace=config.namespace,
+        observer=observer,
     )
 
 

@@ -186,6 +186,62 @@ def test_a_server_that_never_recovers() -> None:
     assert failed.calls == len(server.calls) > 1
 
 
+class Counted:
+    """An observer that is open after so many failures."""
+
+    def __init__(self, most: int = 1000) -> None:
+        self.most = most
+        self.told: list[str] = []
+
+    @property
+    def open(self) -> bool:
+        return self.told.count("failed") >= self.most
+
+    def answered(self) -> None:
+        self.told.append("answered")
+
+    def failed(self) -> None:
+        self.told.append("failed")
+
+
+def test_an_observer_is_told_of_each_call() -> None:
+    observer = Counted()
+    actions = [
+        Action(status=500),
+        Action(status=429),
+        Action(hang=True),
+        Action(status=400),
+        Action(answer="no JSON"),
+        GOOD_ANSWER,
+    ]
+    with ScriptedServer(actions) as server:
+        (reply,) = ask(model_at(server, attempt_s=0.3, observer=observer))
+    assert reply.calls == len(actions)
+    assert observer.told == ["failed", "answered", "failed", "answered", "answered", "answered"]
+
+
+@pytest.mark.parametrize("status", [401, 404, 501])
+def test_a_refusal_is_an_answer(status: int) -> None:
+    observer = Counted()
+    failed, _ = failure(lambda call: Action(status=status), observer=observer)
+    assert set(observer.told) == {"answered"}
+    assert failed.reason == "refused"
+
+
+def test_an_ask_gives_up_once_its_observer_is_open() -> None:
+    observer = Counted(most=3)
+    failed, server = failure(lambda call: Action(status=500), observer=observer)
+    assert failed.reason == "unreachable"
+    assert failed.calls == len(server.calls) == len(observer.told) == 3
+
+
+def test_a_call_that_the_deadline_cuts_off_has_failed() -> None:
+    observer = Counted()
+    failed, _ = failure(lambda call: Action(hang=True), deadline_s=0.3, attempt_s=5.0, observer=observer)
+    assert failed.reason == "deadline"
+    assert observer.told == ["failed"]
+
+
 def test_a_hang_ends_at_the_deadline() -> None:
     failed, _ = failure(lambda call: Action(hang=True), deadline_s=0.3)
     assert failed.reason == "deadline"

@@ -3,7 +3,7 @@
 from switchyard.core.model.access import MissingKey, RemoteModelRefused, api_key_from_environment
 from switchyard.core.model.blocking import BlockingModel
 from switchyard.core.model.client import OpenAIModel
-from switchyard.core.model.reply import Check, ModelClient, ModelFailure, Prices, Reply, Usage, cost
+from switchyard.core.model.reply import Check, ModelClient, ModelFailure, Observer, Prices, Reply, Usage, cost
 
 __all__ = [
     "BlockingModel",
@@ -11,6 +11,7 @@ __all__ = [
     "MissingKey",
     "ModelClient",
     "ModelFailure",
+    "Observer",
     "OpenAIModel",
     "Prices",
     "RemoteModelRefused",

@@ -1,5 +1,6 @@
 """One ask under way: tries, corrections, and what all of it has spent."""
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from switchyard.core.model.answer import UnusableText, correction, parse, violation, with_schema_in_prompt
 from switchyard.core.model.attempt import Answered, NotTaken, Transient, send
-from switchyard.core.model.reply import Check, ModelFailure, Usage
+from switchyard.core.model.reply import Check, ModelFailure, Observer, Usage
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Refusals:
 
 @dataclass
 class Asking:
-    """Asks for JSON that meets `schema` until it has it or `deadline` (monotonic) is near."""
+    """Asks for JSON that meets `schema` until it has it, `deadline` (monotonic) is near, or `observer` is open."""
 
     client: openai.AsyncOpenAI
     model: str
@@ -43,6 +44,7 @@ class Asking:
     patience: Patience
     refusals: Refusals
     deadline: float
+    observer: Observer | None = None
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     _trouble: Transient | None = None
@@ -112,7 +114,7 @@ class Asking:
     async def _patient(self, body: dict[str, Any]) -> Answered:
         """Retry what is worth it, as long as the next try can still begin before the deadline."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Transient), wait=self._pause, stop=self._too_late, reraise=True
+            retry=retry_if_exception_type(Transient), wait=self._pause, stop=self._in_vain, reraise=True
         )
         try:
             return await retrying(self._once, body)
@@ -126,10 +128,18 @@ class Asking:
         timeout_s = min(self.patience.attempt_s, left_s)
         try:
             answered = await send(self.client, body, self.headers, timeout_s)
+        except asyncio.CancelledError:
+            self._observe(failed=True)
+            raise
         except Transient as trouble:
+            self._observe(failed=trouble.reason != "rate-limited")
             if trouble.reason != "deadline":
                 self._trouble = trouble
             raise
+        except (NotTaken, ModelFailure):
+            self._observe(failed=False)
+            raise
+        self._observe(failed=False)
         self._trouble = None
         self.usage += answered.usage
         return answered
@@ -140,5 +150,12 @@ class Asking:
         wait_s: float = getattr(asked, "retry_after_s", 0.0)
         return wait_s + longest * random.uniform(0.5, 1.0)
 
-    def _too_late(self, state: RetryCallState) -> bool:
-        return time.monotonic() + state.upcoming_sleep >= self.deadline
+    def _in_vain(self, state: RetryCallState) -> bool:
+        """Whether no other try is worth while: time will be up, or the endpoint counts as down."""
+        down = self.observer is not None and self.observer.open
+        return down or time.monotonic() + state.upcoming_sleep >= self.deadline
+
+    def _observe(self, failed: bool) -> None:
+        """Tell how a call went. One that the deadline cut off has failed like one that had no answer in time."""
+        if self.observer is not None:
+            (self.observer.failed if failed else self.observer.answered)()

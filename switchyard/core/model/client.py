@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from switchyard.core.model.access import MissingKey, check_reachable, endpoint, sendable
-from switchyard.core.model.reply import Check, ModelFailure, Reply
+from switchyard.core.model.reply import Check, ModelFailure, Observer, Reply
 
 if TYPE_CHECKING:
     import openai
@@ -32,6 +32,7 @@ class OpenAIModel:
         attempt_s: float | None = None,
         backoff_s: float = 0.1,
         backoff_max_s: float = 2.0,
+        observer: Observer | None = None,
     ) -> None:
         check_reachable(base_url, allow_remote=allow_remote)
         if not sendable(api_key):
@@ -43,6 +44,7 @@ class OpenAIModel:
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s or deadline_s / 2
         self._backoff = (backoff_s, backoff_max_s)
+        self._observer = observer
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._refusals: Refusals | None = None
@@ -76,6 +78,7 @@ class OpenAIModel:
             Patience(self._deadline_s, self._attempt_s, *self._backoff),
             self._refusals,
             started + self._deadline_s,
+            self._observer,
         )
         try:
             async with asyncio.timeout(self._deadline_s):

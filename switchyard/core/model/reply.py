@@ -63,6 +63,19 @@ class ModelFailure(SwitchyardError):
         return f"{self.reason}: {self.message}"
 
 
+class Observer(Protocol):
+    """Is told how each HTTP call went. While it is `open`, an ask whose call has failed does not try again."""
+
+    @property
+    def open(self) -> bool: ...
+
+    def answered(self) -> None:
+        """The endpoint has answered, were it with a refusal."""
+
+    def failed(self) -> None:
+        """No connection, no answer in time, or an error of the server."""
+
+
 class ModelClient(Protocol):
     """The seam between a decision and a model; a fake is one method."""
 

@@ -1,0 +1,75 @@
+"""The operator while the model endpoint is down: rules go on, decisions of the model wait, nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pyflink.common import Row
+
+from deploy.model_server.behaviour import Action
+from deploy.model_server.scripted import ScriptedServer
+from switchyard.core.breaker import FAILURES
+from switchyard.core.decision import Decision, parse_record
+from tests.flink.support import created
+from tests.flink.test_restore import Harness
+
+pytestmark = pytest.mark.flink
+
+CONCURRENCY = 3
+LEADS = 20
+
+
+class Measured(Harness):
+    """The operator with its gauges, and a count of its timers."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(base_url)
+        self.gauges: dict[str, Callable[[], int]] = {}
+        self.fired = 0
+
+    def due_timer(self) -> bool:
+        fired = super().due_timer()
+        self.fired += fired
+        return fired
+
+    def gauge(self, name: str, value: Callable[[], int]) -> None:
+        self.gauges[name] = value
+
+    def ruled(self, raw: bytes) -> None:
+        """An event whose agent a rule names."""
+        self._offset += 1
+        row = Row("event", raw, "agent-messages", 0, self._offset, ["lead-ingestion"], None, None, None)
+        self._take(self._operator.process_element(row, self))
+
+
+def test_while_the_endpoint_is_down_rules_go_on_and_asks_wait(
+    scripted_model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_MODEL_CONCURRENCY", str(CONCURRENCY))
+    scripted_model.script(lambda call: Action(status=503))
+    operator = Measured(scripted_model.base_url)
+    operator.open()
+    for number in range(LEADS):
+        operator.event(created(number))
+    operator.run(lambda: operator.gauges["model_circuit_open"]() == 1 and operator.gauges["asks_in_flight"]() == 0)
+    assert operator.gauges["model_failures"]() >= FAILURES
+    assert operator.gauges["waiting_asks"]() >= LEADS - CONCURRENCY
+    assert len(scripted_model.calls) < FAILURES + CONCURRENCY
+
+    operator.ruled(created(LEADS))
+    assert operator.dispatched == [f"lead-{LEADS}"]
+    asked, fired = len(scripted_model.calls), operator.fired
+    operator.run(lambda: len(scripted_model.calls) > asked and operator.gauges["asks_in_flight"]() == 0)
+    assert len(scripted_model.calls) == asked + 1, "a probe is one call"
+    assert operator.fired - fired < 60, "a poll each 5 ms would be some 200 timers until the first probe"
+    assert operator.gauges["model_circuit_open"]() == 1
+    assert len(operator.dispatched) == 1
+
+    scripted_model.script([])
+    operator.run(lambda: len(operator.dispatched) == LEADS + 1)
+    assert operator.gauges["model_circuit_open"]() == operator.gauges["model_failures"]() == 0
+    assert operator.gauges["waiting_asks"]() == 0
+    operator.crash()
+    decisions = [record for line in operator.ledger if isinstance(record := parse_record(line), Decision)]
+    assert sorted(record.workflow_id for record in decisions) == sorted(f"lead-{number}" for number in range(LEADS + 1))
