@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Callable
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
 
-import psutil
 import pytest
 
 from deploy.model_server import behaviour
@@ -50,7 +47,7 @@ def test_every_lead_is_handled_and_every_command_tells_of_it(command: CommandLin
     figures = command.demo("sdr")
     complete(figures)
     assert (figures["dead_letters"], figures["duplicates"]) == (4, 1)
-    assert figures["model_calls"] == figures["decided_by_model"] >= 75
+    assert figures["model_calls"] == figures["decided_by_model"] == 94
     assert all(figures["outcomes"][name] > 0 for name in ("outreach", "nurture", "disqualified"))
     info = stack.info()
     assert info is not None
@@ -74,17 +71,6 @@ def test_every_lead_is_handled_and_every_command_tells_of_it(command: CommandLin
     assert {item["health"] for item in command.objects("status")} == {"healthy"}
 
 
-def test_an_active_rule_saves_one_model_decision_a_lead(command: CommandLine, tmp_path: Path) -> None:
-    folder = copy_of_sdr(tmp_path / "mine")
-    requests = folder / "sql" / "requests.sql"
-    text = requests.read_text()
-    assert "    -- WHEN type = 'lead.created'" in text
-    requests.write_text(text.replace("    -- WHEN type = 'lead.created'", "    WHEN type = 'lead.created'"))
-    figures = command.demo(str(folder))
-    complete(figures)
-    assert figures["decided_by_model"] == figures["model_calls"] == 69
-
-
 def test_other_leads_and_no_state(command: CommandLine, tmp_path: Path) -> None:
     leads = tmp_path / "others.jsonl"
     with leads.open("w") as file:
@@ -106,34 +92,15 @@ def test_other_leads_and_no_state(command: CommandLine, tmp_path: Path) -> None:
     assert figures["dead_letters"] == 0
 
 
-def test_a_killed_taskmanager_comes_back_and_no_mail_is_sent_twice(command: CommandLine, stack: Stack) -> None:
-    demo = command.start("demo", "sdr", "--json")
-    try:
-        info = stack.info()
-        assert info is not None
-        before = set(info.mail_folder.glob("*.eml"))
-        deadline = time.monotonic() + 120
-        while set(info.mail_folder.glob("*.eml")) == before and time.monotonic() < deadline:
-            time.sleep(0.05)
-        killed = next(item.pid for item in stack.status() if item.process == "flink-taskmanager")
-        assert killed is not None
-        psutil.Process(killed).send_signal(signal.SIGKILL)
-        output, said = demo.communicate(timeout=300)
-    finally:
-        demo.kill()
-        demo.wait()
-    assert demo.returncode == 0, said.decode()[-4000:]
-    complete(json.loads(output.splitlines()[-1]))
-    ids = message_ids(info)
-    assert len(ids) == len(set(ids))
-    taskmanager = next(item for item in stack.status() if item.process == "flink-taskmanager")
-    assert taskmanager.restarts >= 1
-
-
-def test_a_model_that_fails_half_of_the_time_and_another_that_knows_no_schema(
+def test_an_active_rule_saves_one_decision_a_lead_of_a_model_that_fails_half_of_the_time_and_knows_no_schema(
     command_line: Callable[..., CommandLine], info: StackInfo, tmp_path: Path
 ) -> None:
     """On Kafka and Flink that are there already; the endpoint is the user's, and its key stays out of every file."""
+    folder = copy_of_sdr(tmp_path / "mine")
+    requests = folder / "sql" / "requests.sql"
+    text = requests.read_text()
+    assert "    -- WHEN type = 'lead.created'" in text
+    requests.write_text(text.replace("    -- WHEN type = 'lead.created'", "    WHEN type = 'lead.created'"))
     behave = behaviour.failing(0.5, 7, behaviour.without_response_format(None))
     with ScriptedServer(behave) as server:
         command = command_line(
@@ -144,10 +111,10 @@ def test_a_model_that_fails_half_of_the_time_and_another_that_knows_no_schema(
             SWITCHYARD_FLINK=info.flink,
             SWITCHYARD_FLINK_PYTHON=sys.executable,
         )
-        figures = command.demo("sdr", "--exit")
+        figures = command.demo(str(folder), "--exit")
         asked = server.counts.by_purpose()
     complete(figures)
     assert figures["counted_by"] == "client"
-    assert asked["routing"] >= figures["decided_by_model"] >= 75
+    assert asked["routing"] >= figures["decided_by_model"] == 69
     assert files_with(command.home, "lead-ingestion")
     assert not files_with(command.home, KEY)
