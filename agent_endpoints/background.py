@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from agent_endpoints.database import unavailable
 from switchyard.core.settings import Settings
 
 log = logging.getLogger("switchyard.worker")
@@ -43,6 +44,7 @@ class BackgroundThread(threading.Thread):
             try:
                 self._function(self._context, self._stop_event)
                 return
-            except Exception:  # one failure of user code must not end what it does for all later events
-                log.exception("%s failed and is started again", self.name)
+            except Exception as error:  # one failure of user code must not end what it does for all later events
+                if not unavailable(error):
+                    log.exception("%s failed and is started again", self.name)
                 self._stop_event.wait(PAUSE_S)

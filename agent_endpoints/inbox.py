@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import SQLAlchemyError
 
+from agent_endpoints.database import unavailable
 from agent_endpoints.offsets import Offsets
 from agent_endpoints.processor import Processor
 from agent_endpoints.publisher import Publisher, Stopped
@@ -170,7 +171,8 @@ class Inbox:
                 self._publisher.write(self._topics.dead_letters, [_dead_letter(error, record)])
                 return
             except SQLAlchemyError as error:
-                log.warning("%s: the store does not answer (%s), trying again", self.agent, type(error).__name__)
+                if not unavailable(error):
+                    log.warning("%s: the store does not answer (%s), trying again", self.agent, type(error).__name__)
                 if self._stop.wait(PAUSE_S):
                     raise Stopped from None
             else:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 
 from agent_endpoints.answers import Failed, checked, failure
+from agent_endpoints.database import unwritable
 from agent_endpoints.handler import Answer, Handler, Model, Task
 from agent_endpoints.store import Effect, Effects
 from switchyard.core.errors import Rejected
@@ -42,7 +43,8 @@ class Processor:
         """The answer events for one inbox message: the stored ones, or those of the handler, stored first.
 
         A failure is stored for its dispatch alone, so that the next attempt runs the handler again.
-        Raises Rejected where the message is no dispatch.
+        Raises Rejected where the message is no dispatch, SQLAlchemyError where the database cannot do its work, also
+        when it was the handler that wrote to it: such a message is to be handled again.
         """
         event = Event.parse(raw)
         effect_key, dispatch_id = _dispatch(event)
@@ -55,7 +57,9 @@ class Processor:
                 return self._events(event, dispatch_id, failed)
             try:
                 answers, key = self._run(event, effect_key), effect_key
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever user code raises is its failure
+            except (Exception, SystemExit) as error:  # whatever user code raises is its failure
+                if unwritable(error):
+                    raise
                 _tell(self.agent, event, error)
                 answers, key = [failure(self.agent, error)], dispatch_id
             return self._events(event, key, self.effects.put(key, self.agent.name, answers))

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from agent_endpoints.app_code import AppCode
 from agent_endpoints.background import BackgroundThread, Context
-from agent_endpoints.database import database_url, open_database
+from agent_endpoints.database import Condition, database_url, open_database
 from agent_endpoints.handler import Model
 from agent_endpoints.inbox import Inbox
 from agent_endpoints.processor import Processor
@@ -75,6 +75,7 @@ class Worker:
         self._model = model
         self._stop = threading.Event()
         self._database = open_database(database_url(job.settings, job.namespace))
+        self._condition = Condition(self._database)
         code = AppCode(job.app.folder)
         self._publisher = Publisher(bootstrap, self._stop)
         self._inboxes = [
@@ -105,9 +106,12 @@ class Worker:
         self._database.dispose()
 
     def report(self) -> dict[str, Any]:
-        """What `GET /health` says."""
+        """What `GET /health` says; `problem` is a sentence where it is not healthy."""
+        dead = [inbox.agent for inbox in self._inboxes if not inbox.alive]
+        problem = f"the inbox of {dead[0]} is no longer read; the log says why" if dead else self._condition.problem
         return {
-            "healthy": all(inbox.alive for inbox in self._inboxes),
+            "healthy": problem is None,
+            "problem": problem,
             "app": self._job.app.name,
             "namespace": self._job.namespace,
             "agents": [

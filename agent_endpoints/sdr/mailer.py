@@ -13,9 +13,10 @@ from email.policy import SMTP
 from typing import Any
 
 from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent_endpoints.background import Context
-from agent_endpoints.database import create
+from agent_endpoints.database import create, unavailable
 
 from . import mails
 
@@ -60,7 +61,7 @@ def send_due(context: Context, now: float, stop: threading.Event) -> int:
             if stop.is_set():
                 break
             if mails.claim(context.database, mail.message_id, now):
-                sent += _send(context, server, mail)
+                sent += _send(context, server, mail, stop)
     return sent
 
 
@@ -79,7 +80,7 @@ def message(mail: Row[Any], namespace: str) -> EmailMessage:
     return composed
 
 
-def _send(context: Context, server: smtplib.SMTP, mail: Row[Any]) -> int:
+def _send(context: Context, server: smtplib.SMTP, mail: Row[Any], stop: threading.Event) -> int:
     try:
         composed = message(mail, context.namespace)
         server.send_message(composed, SENDER.addr_spec, [mail.recipient])
@@ -91,8 +92,19 @@ def _send(context: Context, server: smtplib.SMTP, mail: Row[Any]) -> int:
         log.warning("%s cannot be delivered (%s)", mail.message_id, type(error).__name__)
         mails.mark(context.database, mail.message_id, refused=type(error).__name__)
         return 0
-    mails.mark(context.database, mail.message_id, sent_at=time.time())
+    _mark_sent(context, mail, stop)
     return 1
+
+
+def _mark_sent(context: Context, mail: Row[Any], stop: threading.Event) -> None:
+    """Until it is written: a mail that went out and is not marked would go out again."""
+    while True:
+        try:
+            mails.mark(context.database, mail.message_id, sent_at=time.time())
+            return
+        except SQLAlchemyError as error:
+            if not unavailable(error) or stop.wait(RETRY_S):
+                raise
 
 
 def _for_good(error: Exception) -> bool:

@@ -62,8 +62,20 @@ def _taskmanager(address: str, timeout_s: float) -> str | None:
 
 
 def _http(address: str, timeout_s: float) -> str | None:
-    with _open(address, timeout_s) as response:
-        return None if response.status == 200 else f"{address} answers {response.status}"
+    """A server that says with status 503 what its `problem` is, is quoted."""
+    try:
+        with _open(address, timeout_s) as response:
+            return None if response.status == 200 else f"{address} answers {response.status}"
+    except urllib.error.HTTPError as answer:
+        with answer:
+            return _told(answer.read()) or f"{address} answers {answer.code}"
+
+
+def _told(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["problem"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _smtp(address: str, timeout_s: float) -> str | None:

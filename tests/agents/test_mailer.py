@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import itertools
 import smtplib
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.background import Context
 from agent_endpoints.database import create
@@ -205,3 +207,29 @@ def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: Conte
         connection.execute(mails.MAILS.update().values(message_id=message_id))
     send(context)
     assert server[0].mails[0]["Message-ID"] == message_id
+
+
+def test_a_mail_that_went_out_is_marked_when_the_disk_has_room_again(
+    server: tuple[Kept, str], context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(context)
+    marks = iter([sqlite_full(), sqlite_full(), None])
+    plain = mails.mark
+
+    def mark(*arguments: Any, **values: Any) -> None:
+        error = next(marks)
+        if error is not None:
+            raise error
+        plain(*arguments, **values)
+
+    monkeypatch.setattr(mails, "mark", mark)
+    monkeypatch.setattr(mailer, "RETRY_S", 0.0)
+    assert send(context) == 1
+    assert mails.waiting(context.database, context.namespace) == 0
+    assert len(server[0].mails) == 1
+
+
+def sqlite_full() -> OperationalError:
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return OperationalError("UPDATE mails", {}, error)

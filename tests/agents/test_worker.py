@@ -15,6 +15,7 @@ from agent_endpoints.background import BackgroundThread, Context
 from agent_endpoints.health import HealthServer
 from agent_endpoints.run import main
 from agent_endpoints.worker import Job, processors
+from deploy.stack.health import Health
 from switchyard.core.app import App
 from switchyard.core.errors import AppError
 from switchyard.core.settings import Settings
@@ -93,9 +94,10 @@ def test_health_reports_and_fails_when_an_inbox_is_gone() -> None:
     url = f"http://127.0.0.1:{server.port}/health"
     with opener.open(url, timeout=5) as response:
         assert json.load(response) == said
-    said["healthy"] = False
+    said |= {"healthy": False, "problem": "its disk is full"}
     with pytest.raises(urllib.error.HTTPError, match="503"):
         opener.open(url, timeout=5)
+    assert Health("http", url).problem() == "its disk is full"
     server.close()
 
 
