@@ -13,10 +13,12 @@ from sqlalchemy import Engine
 from agent_endpoints.answers import Failed, checked, failure
 from agent_endpoints.database import unwritable
 from agent_endpoints.handler import Answer, Handler, Model, Task
+from agent_endpoints.metering import Metered
 from agent_endpoints.store import Effect, Effects
 from switchyard.core.errors import Rejected
-from switchyard.core.event import Event
+from switchyard.core.event import LARGEST_INTEGER, Event
 from switchyard.core.ids import answer_id
+from switchyard.core.model import Usage
 from switchyard.core.registry import Agent, Registry
 from switchyard.core.settings import Settings
 
@@ -55,16 +57,18 @@ class Processor:
             failed = self.effects.get(dispatch_id)
             if failed is not None:
                 return self._events(event, dispatch_id, failed)
+            metered = None if self.model is None else Metered(self.model)
             try:
-                answers, key = self._run(event, effect_key), effect_key
+                answers, key = self._run(event, effect_key, metered), effect_key
             except (Exception, SystemExit) as error:  # whatever user code raises is its failure
                 if unwritable(error):
                     raise
                 _tell(self.agent, event, error)
                 answers, key = [failure(self.agent, error)], dispatch_id
-            return self._events(event, key, self.effects.put(key, self.agent.name, answers))
+            usage = Usage() if metered is None else metered.usage
+            return self._events(event, key, self.effects.put(key, self.agent.name, answers, usage))
 
-    def _run(self, event: Event, effect_key: str) -> list[Answer]:
+    def _run(self, event: Event, effect_key: str, model: Model | None) -> list[Answer]:
         if event.type not in self.agent.accepts:
             raise Failed("not-accepted", f"{self.agent.name} does not accept this type of event.")
         try:
@@ -81,7 +85,7 @@ class Processor:
             self.settings,
             self.database,
             self.registry.contracts,
-            self.model,
+            model,
         )
         largest = self.settings.max_event_bytes - ENVELOPE_BYTES if self.settings.max_event_bytes > 8192 else 4096
         return checked(self.agent, self.registry, self.handler(task), largest)
@@ -91,8 +95,13 @@ class Processor:
 
 
 def answer_events(event: Event, source: str, key: str, effect: Effect) -> list[Event]:
-    """The events that carry an effect's answers; the same bytes for the same dispatch, whenever they are made."""
+    """The events that carry an effect's answers; the same bytes for the same dispatch, whenever they are made.
+
+    The first of them tells what the effect spent on the model.
+    """
     answers: Sequence[Answer] = effect.answers
+    spent = {"prompttokens": effect.usage.prompt_tokens, "completiontokens": effect.usage.completion_tokens}
+    told = {name: min(tokens, LARGEST_INTEGER) for name, tokens in spent.items() if tokens}
     return [
         Event.new(
             id=answer_id(key, position),
@@ -105,6 +114,7 @@ def answer_events(event: Event, source: str, key: str, effect: Effect) -> list[E
             hops=event.hops + 1,
             answerindex=position,
             answercount=len(answers),
+            **(told if position == 0 else {}),
         )
         for position, answer in enumerate(answers)
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Column, Engine, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from agent_endpoints.database import create
 from agent_endpoints.handler import Answer
 from switchyard.core import strictjson
+from switchyard.core.model import Usage
 
 EFFECTS = Table(
     "effects",
@@ -26,10 +28,11 @@ EFFECTS = Table(
 
 @dataclass(frozen=True)
 class Effect:
-    """The answers to one event by one agent, and when they were made."""
+    """The answers to one event by one agent, when they were made, and what the handler spent on the model."""
 
     answers: tuple[Answer, ...]
     created_at: str
+    usage: Usage = field(default_factory=Usage)
 
 
 class Effects:
@@ -48,16 +51,16 @@ class Effects:
             row = connection.execute(query).one_or_none()
         if row is None:
             return None
-        return Effect(tuple(Answer(**item) for item in strictjson.loads(row.answers)), row.created_at)
+        return _effect(strictjson.loads(row.answers), row.created_at)
 
-    def put(self, key: str, agent: str, answers: Sequence[Answer]) -> Effect:
+    def put(self, key: str, agent: str, answers: Sequence[Answer], usage: Usage) -> Effect:
         """Keep the answers; return what is in the store, which another worker may have put there first."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         row = {
             "namespace": self._namespace,
             "effect_key": key,
             "agent": agent,
-            "answers": strictjson.dumps([asdict(answer) for answer in answers]),
+            "answers": strictjson.dumps({"answers": [asdict(answer) for answer in answers], "usage": asdict(usage)}),
             "created_at": now,
         }
         try:
@@ -68,4 +71,10 @@ class Effects:
             if kept is None:
                 raise
             return kept
-        return Effect(tuple(answers), now)
+        return Effect(tuple(answers), now, usage)
+
+
+def _effect(kept: Any, created_at: str) -> Effect:
+    """What `put` wrote: an object; a release without usage wrote the list of answers alone."""
+    found: dict[str, Any] = {"answers": kept, "usage": {}} if isinstance(kept, list) else kept
+    return Effect(tuple(Answer(**item) for item in found["answers"]), created_at, Usage(**found["usage"]))

@@ -15,8 +15,13 @@ from switchyard.core.errors import Rejected
 from switchyard.core.ids import effect_key, event_key
 
 MAX_ID_LENGTH = 256
+LARGEST_INTEGER = 2**31 - 1
+"""Of CloudEvents attributes."""
 
-_OF_DISPATCH = frozenset(("causationid", "hops", "answerindex", "answercount", "dispatchid", "effectkey", "attempt"))
+_OF_ANSWER = ("causationid", "hops", "answerindex", "answercount", "prompttokens", "completiontokens")
+_OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt"))
+_INTEGERS = {"hops": 0, "answerindex": 0, "answercount": 1, "retry": 0, "prompttokens": 0, "completiontokens": 0}
+"""Attributes that are integers, and the least of each."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +167,9 @@ def _check(attributes: dict[str, Any]) -> None:
 def _check_answer(attributes: dict[str, Any]) -> None:
     if not isinstance(attributes.get("causationid", ""), str):
         raise _broken("causationid", "expected a string")
-    for name, low in (("hops", 0), ("answerindex", 0), ("answercount", 1), ("retry", 0)):
+    for name, low in _INTEGERS.items():
         value = attributes.get(name, low)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value < 2**31:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= LARGEST_INTEGER:
             raise _broken(name, f"expected an integer from {low}")
     if attributes.get("answerindex", 0) >= attributes.get("answercount", 1):
         raise _broken("answerindex", "expected less than answercount")

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.handler import Answer, Task
+from agent_endpoints.store import EFFECTS
+from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
 from switchyard.core.ids import answer_id, effect_key
-from switchyard.core.model import ModelFailure
+from switchyard.core.model import ModelFailure, Reply, Usage
 from tests.agents.support import SCORED, inbox_event, leads
 
 LEAD = next(leads())
@@ -160,3 +165,68 @@ def test_what_is_no_dispatch_is_rejected(processor: Any, message: bytes, reason:
     with pytest.raises(Rejected) as caught:
         processor("lead-scoring").handle(message)
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+class Spending:
+    """A model that takes ten tokens for each question and, where it fails, three for nothing."""
+
+    def __init__(self, *outcomes: bool) -> None:
+        self.outcomes = list(outcomes)
+
+    def ask(self, *asked: Any, **how: Any) -> Reply:
+        if self.outcomes.pop(0):
+            return Reply({}, Usage(10, 2), 0.0, 1, "m")
+        raise ModelFailure("unusable-answer", "Unusable.", usage=Usage(3, 1))
+
+
+def asking(then: Any) -> Any:
+    """A handler that asks twice, whatever comes of the first question."""
+
+    def handler(task: Task) -> Any:
+        assert task.model is not None
+        with contextlib.suppress(ModelFailure):
+            task.model.ask([], {}, name="n", purpose="p")
+        task.model.ask([], {}, name="n", purpose="p")
+        return then
+
+    return handler
+
+
+def spent(events: list[Event]) -> list[tuple[Any, Any]]:
+    return [(event.attributes.get("prompttokens"), event.attributes.get("completiontokens")) for event in events]
+
+
+def test_the_first_answer_tells_what_the_handler_spent_on_the_model(processor: Any) -> None:
+    answers = [Answer("lead.scored", {**SCORED_LEAD, "score": score}) for score in (1, 2)]
+    scoring = processor("lead-scoring", asking(answers))
+    scoring.model = Spending(False, True)
+    events = scoring.handle(raw())
+    assert spent(events) == [(13, 3), (None, None)]
+    assert [event.json() for event in scoring.handle(raw())] == [event.json() for event in events]
+    assert all(Event.parse(event.json()) == event for event in events)
+
+    scoring.model = Spending(True, True)
+    assert spent(scoring.handle(raw(inbox_event("lead-scoring", "lead.profiled", PROFILED, id="e2")))) == [
+        (20, 4),
+        (None, None),
+    ], "each run counts for itself"
+
+
+def test_a_failure_tells_what_it_cost(processor: Any) -> None:
+    scoring = processor("lead-scoring", asking(SCORED_LEAD))
+    scoring.model = Spending(True, False)
+    events = scoring.handle(raw())
+    assert events[0].data["reason"] == "model-unusable-answer"
+    assert spent(events) == [(13, 3)]
+    assert scoring.handle(raw())[0].json() == events[0].json()
+
+
+def test_effects_of_a_release_that_did_not_count(processor: Any, database: Engine) -> None:
+    scoring = processor("lead-scoring", raising(AssertionError()))
+    row = {"namespace": "test", "effect_key": MESSAGE.attributes["effectkey"], "agent": "lead-scoring"}
+    answers = strictjson.dumps([{"type": "lead.scored", "data": SCORED_LEAD}])
+    with database.begin() as connection:
+        connection.execute(EFFECTS.insert().values(row | {"answers": answers, "created_at": "2026-01-31T12:00:00Z"}))
+    events = scoring.handle(raw())
+    assert [event.data for event in events] == [SCORED_LEAD]
+    assert spent(events) == [(None, None)]

@@ -76,6 +76,15 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.parametrize("name", ["prompttokens", "completiontokens"])
+def test_tokens_are_integers_from_zero(name: str) -> None:
+    assert Event.parse(json.dumps({**GOOD, name: 0})).attributes[name] == 0
+    for wrong in (-1, "7", True, 2**31, 1.5):
+        with pytest.raises(Rejected) as caught:
+            Event.parse(json.dumps({**GOOD, name: wrong}))
+        assert (caught.value.reason, caught.value.field) == ("not-a-cloudevent", name)
+
+
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
 def test_no_other_exception_leaves_the_parser(raw: bytes) -> None:
     try:
@@ -84,7 +93,7 @@ def test_no_other_exception_leaves_the_parser(raw: bytes) -> None:
         assert error.reason in ("not-json", "not-a-cloudevent")
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "hops", "extra"]), JSON))
+@given(st.dictionaries(st.sampled_from([*GOOD, "hops", "prompttokens", "extra"]), JSON))
 def test_nor_by_odd_values_of_known_attributes(change: dict[str, Any]) -> None:
     try:
         event = Event.parse(json.dumps({**GOOD, **change}))

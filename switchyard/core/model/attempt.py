@@ -79,7 +79,7 @@ async def send(
 def _answered(completion: Any) -> Answered:
     try:
         counted = completion.usage
-        usage = Usage(counted.prompt_tokens or 0, counted.completion_tokens or 0) if counted else Usage()
+        usage = Usage(_tokens(counted.prompt_tokens), _tokens(counted.completion_tokens)) if counted else Usage()
         choice = completion.choices[0]
         text = choice.message.content or ""
         problem = None
@@ -92,6 +92,11 @@ def _answered(completion: Any) -> Answered:
         return Answered(text, problem, usage, str(completion.model or ""))
     except (AttributeError, IndexError, TypeError):
         return Answered("", "the endpoint did not answer with a chat completion", Usage(), "")
+
+
+def _tokens(counted: Any) -> int:
+    """A count as the server gave it; 0 where it is none."""
+    return counted if isinstance(counted, int) and counted > 0 else 0
 
 
 def _meaning(error: openai.APIStatusError) -> Exception:
