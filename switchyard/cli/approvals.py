@@ -21,7 +21,11 @@ SHOWN = 8
 
 Identity = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it; as much of it as is needed.")]
 
-approvals = typer.Typer(help="What waits for a person's approval: list, show, approve, reject.", no_args_is_help=True)
+approvals = typer.Typer(
+    help="What waits for a person's approval: list it, show one, approve or reject it.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,11 @@ def show(
         return
     told = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": screen.clock(item.since)}
     for name, value in {**told, "until": _until(item), **(why or {})}.items():
-        typer.echo(f"{name.replace('_', ' '):<11} {value}")
+        typer.echo(f"{name.replace('_', ' '):<11} {screen.plain(value)}")
     if event is None:
         typer.echo("The ledger no longer has the decision, so the event cannot be shown.")
     else:
-        typer.echo(json.dumps(event, indent=2, ensure_ascii=False))
+        typer.echo(screen.readable(json.dumps(event, indent=2, ensure_ascii=False).encode()))
 
 
 @approvals.command()

@@ -26,6 +26,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before acting on al
 dead_letters = typer.Typer(
     help="What could not be handled: list it, show one with its original bytes, send it again, discard it.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 
@@ -77,7 +78,7 @@ def show(
         if place:
             typer.echo()
         for name, value in screen_line(item).items():
-            typer.echo(f"{name:<12} {'-' if value in (None, '') else value}")
+            typer.echo(f"{name:<12} {'-' if value in (None, '') else screen.plain(value)}")
         raw = item.dead.raw
         shown = raw if full else raw[:SHOWN_BYTES]
         typer.echo(f"original     {len(raw)} bytes:\n{screen.readable(shown)}")
@@ -104,8 +105,9 @@ def retry(
 ) -> None:
     """Send dead letters again, checked by the app's contracts first.
 
-    An event goes to agent-messages as its own next retry, which is handled once however often it is sent; a line of an
-    input topic goes to that topic again.
+    An event goes to agent-messages as its next retry, which is handled once however often it is sent.
+
+    A line of an input topic goes to that topic again.
     """
     from switchyard.cli.retrying import NotRetried, Retries
 

@@ -69,7 +69,7 @@ def json_lines(items: Iterable[Mapping[str, Any]]) -> None:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows, one line each; headings that end in `>` are of right-aligned columns. The last column gives way."""
-    cells = [["-" if cell is None else " ".join(str(cell).split()) for cell in row] for row in rows]
+    cells = [["-" if cell is None else plain(cell) for cell in row] for row in rows]
     widths = [
         max(map(cell_len, column)) for column in zip((name.rstrip(">") for name in headings), *cells, strict=True)
     ]
@@ -83,6 +83,11 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         shown.add_row(*(Text(cell) for cell in row))
     Console(width=max(console.width, sum(widths) + GAP * len(widths))).print(shown)
+
+
+def plain(value: object) -> str:
+    """On one line, without what a terminal would act on: texts come from events that anybody may have sent."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(str(value).split()))
 
 
 def readable(raw: bytes) -> str:

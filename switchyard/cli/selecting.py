@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Which = Annotated[
     list[str] | None,
-    typer.Argument(metavar="N...", help="Numbers of the list; or TOPIC/PARTITION/OFFSET, their `identity` in `show`."),
+    typer.Argument(metavar="N", help="Numbers of the list; or TOPIC/PARTITION/OFFSET, their `identity` in `show`."),
 ]
 Reason = Annotated[str | None, typer.Option("--reason", metavar="CODE", help="Only those with this reason.")]
 Since = Annotated[

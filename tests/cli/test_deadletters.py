@@ -297,6 +297,13 @@ def test_which_ones_must_be_said(run: Run, letters: type[FakeCluster]) -> None:
         assert "say which: numbers from the list, or else --reason, --since or --until" in result.stderr
 
 
+def test_what_a_terminal_would_act_on_is_not_shown(run: Run, letters: type[FakeCluster]) -> None:
+    letter = DeadLetter.of(Rejected("contract-violation", "x", "data.\x1b[2J"), b"\x1b[2J", Position(LEADS, 0, 0), 0)
+    letters.add(LETTERS, b"", letter.json().encode())
+    for command in (["list"], ["show", "1"]):
+        assert "\x1b" not in run("dead-letters", *command).stdout
+
+
 def test_a_demo_that_goes_on_does_not_count_notes(run: Run, letters: type[FakeCluster]) -> None:
     run("dead-letters", "discard", str(add(letters, b"x")))
     observed = Observed()

@@ -24,7 +24,9 @@ def choose(event: Event, question: Question) -> Choice:
 
 
 def split(event: Event) -> list[tuple[str, object]]:
-    return [("ticket.done", {"note": "mended"})] if event.type == "ticket.part" else [("ticket.part", {"part": 1})] * 2
+    if event.type == "ticket.part":
+        return [("ticket.done", {"note": "mended"})]
+    return [("ticket.part", {"part": 1}), ("ticket.part", {"part": 2})]
 
 
 @pytest.fixture
