@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,7 +41,8 @@ class Flink:
         return self.address.partition("://")[2]
 
     def overview(self) -> dict[str, Any]:
-        return self._call("/overview")
+        overview: dict[str, Any] = self._call("/overview")
+        return overview
 
     def jobs(self, name: str | None = None) -> list[Job]:
         """Jobs that have not ended, those called `name` or all."""
@@ -60,6 +62,29 @@ class Flink:
         """The newest failure of a job, its innermost cause on one line; None where there was none."""
         entries = self._call(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
         return _cause(entries[0]["stacktrace"]) if entries else None
+
+    def running_since(self, job_id: str) -> int | None:
+        """When the job began to run, in milliseconds since 1970; None where it does not."""
+        job = self._call(f"/jobs/{job_id}")
+        return int(job["timestamps"]["RUNNING"]) if job["state"] == "RUNNING" else None
+
+    def restarts(self, job_id: str) -> int:
+        """How often Flink has started the job anew since it was submitted."""
+        found = self._call(f"/jobs/{job_id}/metrics?get=numRestarts")
+        return sum(int(item["value"]) for item in found)
+
+    def gauges(self, job_id: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Gauges by name, `OPERATOR.GAUGE`: of each the `min`, `max`, `sum` over all subtasks.
+
+        What no subtask has reported yet is left out. Flink gathers metrics only when it is asked for some, and answers
+        at once with what it had: what is wanted new is to be asked for twice.
+        """
+        query = urllib.parse.urlencode({"get": ",".join(names)})
+        found = {}
+        for vertex in self._call(f"/jobs/{job_id}")["vertices"]:
+            for item in self._call(f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics?{query}"):
+                found[item["id"]] = {kind: int(item[kind]) for kind in ("min", "max", "sum")}
+        return found
 
     def stop(self, job_id: str) -> str:
         """Stop with a savepoint; answers its path."""
@@ -89,14 +114,14 @@ class Flink:
         newest = max(found, key=lambda item: item["latest_ack_timestamp"], default=None)
         return None if newest is None else str(newest["external_path"])
 
-    def _call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
+    def _call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310 - the address is the user's own setting
             self.address + path, data, {"Content-Type": "application/json"}, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-                value: dict[str, Any] = json.loads(answer.read() or b"{}")
+                return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
             raise FlinkError(f"Flink answered {error.code} to {path}") from None
         except (OSError, ValueError):
@@ -104,7 +129,6 @@ class Flink:
                 f"no Flink answers at {self.address}; start the local stack with `switchyard up`, "
                 "or say where Flink is with --flink http://HOST:PORT"
             ) from None
-        return value
 
 
 def wait_for(look: Callable[[], Found | None], timeout_s: float, failed: str, pause_s: float = 0.2) -> Found:

@@ -140,6 +140,7 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
         "state.backend.rocksdb.log.dir": str(layout.flink_tmp),
+        "metrics.fetcher.update-interval": "1 s",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
     }
 

@@ -56,10 +56,13 @@ def down(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
-    """Show each process, its port, health and restarts. Exit 1 unless all are healthy."""
+    """Show each process, its health and restarts, and each job on Flink. Exit 1 unless all processes are healthy."""
     from deploy.stack.stack import Stack
+    from switchyard.cli.jobs import show_jobs
+    from switchyard.core.settings import Settings
 
-    found = Stack().status()
+    stack = Stack()
+    found, info = stack.status(), stack.info()
     if as_json:
         for item in found:
             typer.echo(json.dumps(asdict(item)))
@@ -67,6 +70,9 @@ def status(
         Console().print(_table(found))
     else:
         typer.echo("The stack is not up. Start it: switchyard up")
+    flink = Settings.read().flink or (info.flink if info else None)
+    if flink is not None:
+        show_jobs(flink, as_json)
     if not found or not all(item.healthy for item in found):
         raise typer.Exit(1)
 

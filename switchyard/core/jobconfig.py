@@ -17,6 +17,12 @@ def job_name(namespace: str, stateless: bool = False) -> str:
     return f"switchyard {namespace}{' (stateless)' if stateless else ''}"
 
 
+def namespace_of(name: str) -> str | None:
+    """The namespace of a job by its name; None for a job that is not ours."""
+    namespace = name.removeprefix("switchyard ").removesuffix(" (stateless)")
+    return namespace if name in (job_name(namespace), job_name(namespace, stateless=True)) else None
+
+
 @dataclass(frozen=True)
 class JobConfig:
     """`registry` is the registry's JSON; `model_base_url` None stands for the local stack's embedded model."""

@@ -1,0 +1,65 @@
+"""How `status` shows the Switchyard jobs on the cluster."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from switchyard.cli.screen import clock, lasted, table
+
+if TYPE_CHECKING:
+    from deploy.job_status import JobStatus
+
+
+def show_jobs(flink: str, as_json: bool) -> None:
+    """The jobs of a cluster below the processes; where it does not answer, that is said on standard error."""
+    from deploy.flink_rest import Flink, FlinkError
+    from deploy.job_status import job_statuses
+
+    try:
+        found = job_statuses(Flink(flink))
+    except FlinkError as error:
+        typer.echo(f"The jobs are not known: {error}", err=True)
+        return
+    if as_json:
+        for item in found:
+            typer.echo(json.dumps(_line(item)))
+    elif found:
+        typer.echo()
+        _table(found)
+
+
+def _line(item: JobStatus) -> dict[str, object]:
+    """An object with everything that the line of a process has, and what only a job has."""
+    running = item.running_since
+    return {
+        "process": item.name.replace("switchyard", "job", 1),
+        "pid": None,
+        "port": None,
+        "health": "healthy" if item.state == "RUNNING" else item.state.lower(),
+        "restarts": item.restarts,
+        "uptime": None if running is None else round(time.time() - running / 1000, 3),
+        **asdict(item),
+        "model_circuit": item.circuit,
+    }
+
+
+def _table(found: Sequence[JobStatus]) -> None:
+    rows = [
+        (
+            item.namespace,
+            item.state,
+            clock(item.running_since),
+            item.waiting_asks,
+            None if item.oldest_waiting_ask_ms is None else lasted(item.oldest_waiting_ask_ms),
+            item.asks_in_flight,
+            item.circuit,
+        )
+        for item in found
+    ]
+    table(("job", "state", "running since", "waiting asks>", "oldest>", "in flight>", "model circuit"), rows)
