@@ -87,8 +87,9 @@ class Processor:
             self.registry.contracts,
             model,
         )
-        largest = self.settings.max_event_bytes - ENVELOPE_BYTES if self.settings.max_event_bytes > 8192 else 4096
-        return checked(self.agent, self.registry, self.handler(task), largest)
+        largest = self.registry.file.limits.event_bytes
+        room = largest - ENVELOPE_BYTES if largest > 2 * ENVELOPE_BYTES else ENVELOPE_BYTES
+        return checked(self.agent, self.registry, self.handler(task), room)
 
     def _events(self, event: Event, key: str, effect: Effect) -> list[Event]:
         return answer_events(event, f"switchyard/{self.namespace}/{self.agent.name}", key, effect)

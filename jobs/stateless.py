@@ -22,8 +22,8 @@ from switchyard.core.registry import Registry
 STATELESS = ROOT / "sql" / "stateless"
 
 HONOURED = frozenset(
-    ("app", "description", "starts", "ends", "complete", "fallback", "hop_limit", "inputs", "background", "agents")
-) | frozenset(("name", "description", "accepts", "emits", "handler"))
+    ("app", "description", "starts", "ends", "complete", "fallback", "inputs", "background", "agents", "limits")
+) | frozenset(("name", "description", "accepts", "emits", "handler", "hops", "event_bytes"))
 """Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
 
 GROUP = "stateless"
@@ -49,7 +49,8 @@ def options(config: JobConfig) -> dict[str, str]:
 def needs_state(registry: Registry) -> str | None:
     """Why this app's job cannot do without state, as a sentence; None where it can."""
     file = registry.file
-    keys = [*_set(file), *(f"{agent.name}: {key}" for agent in file.agents for key in _set(agent))]
+    keys = [*_set(file), *(f"limits: {key}" for key in _set(file.limits))]
+    keys += [f"{agent.name}: {key}" for agent in file.agents for key in _set(agent)]
     if not keys:
         return None
     return f"agents.yaml sets {', '.join(keys)}, which needs state; submit it without --stateless"

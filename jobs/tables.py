@@ -54,6 +54,7 @@ def kafka_values(
         "namespace": namespace,
         "agent_messages": topics.agent_messages,
         "routing_decisions": topics.routing_decisions,
+        "control": topics.control,
         "workflow_status": topics.workflow_status,
         "dead_letters": topics.dead_letters,
         # With one topic in the list the connector ignores the column; naming it twice keeps the check.

@@ -81,6 +81,7 @@ def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[s
 
 
 def _orchestrate(loader: Loader, rejected: list[str]) -> None:
+    loader.fix_source("control")
     template = (TABLES / "rejected.sql").read_text(encoding="utf-8")
     unions = "".join(sqlfile.fill(template, {"view": view}, "rejected.sql") for view in rejected)
     loader.load(TABLES / "orchestrator_input.sql", {"rejected": unions})

@@ -19,18 +19,21 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 
 from switchyard.core.breaker import Breaker
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.decision import Decision, parse_record
+from switchyard.core.decision import Decision, Fence, parse_record
 from switchyard.core.errors import Rejected, SettingsError
 from switchyard.core.event import Event
 from switchyard.core.jobconfig import JobConfig
-from switchyard.core.model import Observer, OpenAIModel, Prices, api_key_from_environment
+from switchyard.core.limits import Share
+from switchyard.core.model import Observer, OpenAIModel, Prices, Usage, api_key_from_environment, cost
 from switchyard.core.orchestration import Shard
 from switchyard.core.reading import Door
 from switchyard.core.shard import (
     IN_FLIGHT,
     Answered,
     Ask,
+    ControlRead,
     Dead,
     Dispatch,
     Effect,
@@ -41,8 +44,8 @@ from switchyard.core.shard import (
     ShardState,
     Status,
     Tick,
-    Unreadable,
 )
+from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
 from udfs.asking import POLL_MS, Asker
 from udfs.config import job_config
@@ -58,7 +61,7 @@ INPUT_TYPE = Types.ROW_NAMED(
     ["kind", "value", "topic", "partition", "offset", "rule_agents", "error", "error_field", "error_message"],
     [_STRING, _BYTES, _STRING, Types.INT(), Types.LONG(), _STRINGS, _STRING, _STRING, _STRING],
 )
-"""Columns of the operator's input, after the shard: `kind` is event, rejected or record."""
+"""Columns of the operator's input, after the shard: `kind` is event, rejected, record or control."""
 INPUT = tuple(INPUT_TYPE.get_field_names())
 
 OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
@@ -99,21 +102,27 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._config = job_config(runtime_context)
         self._registry = Door(self._config).registry
         self._topics = Topics(self._config.namespace)
-        self._state = ShardState(*(self._map(runtime_context, name) for name in ("workflows", "ended", "due", "held")))
+        maps = ("workflows", "ended", "due", "queue", "tally")
+        self._state = ShardState(*(self._map(runtime_context, name) for name in maps))
         self._settings = self._map(runtime_context, "settings")
         self._shards: dict[int, Shard] = {}
         self._queues: dict[int, deque[tuple[int, Ask]]] = {}
         self._asking: dict[int, int] = {}
         self._armed: dict[int, int] = {}
-        breaker, prices = Breaker(time.monotonic), prices_of(self._config)
+        self._keys = shard_keys(self._config.shards)
+        self._prices = prices_of(self._config)
+        breaker = Breaker(time.monotonic)
         client = model_client(self._config, breaker)
-        self._asker = Asker(client, breaker, self._config.model, prices, self._config.model_concurrency)
+        self._asker = Asker(client, breaker, self._config.model, self._prices, self._config.model_concurrency)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
         metrics.gauge("oldest_waiting_ask_ms", self._oldest)
         metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
         metrics.gauge("model_circuit_open", lambda: int(breaker.open))
         metrics.gauge("model_failures", lambda: breaker.failures)
+        metrics.gauge("open_workflows", lambda: sum(shard.desk.tally.workflows for shard in self._shards.values()))
+        metrics.gauge("queued", lambda: sum(shard.desk.queues.total for shard in self._shards.values()))
+        metrics.gauge("paused_shards", lambda: sum(shard.desk.tally.paused for shard in self._shards.values()))
 
     def close(self) -> None:
         if hasattr(self, "_asker"):
@@ -126,10 +135,10 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         raw = bytes(row["value"]) if row["value"] is not None else b""
         position = Position(row["topic"], row["partition"], row["offset"])
         try:
-            item = self._input(row, raw, position)
-        except (Rejected, ValueError) as error:
-            reason = error if isinstance(error, Rejected) else Rejected("not-json", f"not a ledger record: {error}")
-            item = Unreadable(reason, raw, position)
+            item = self._input(row, raw, position, number)
+        except Rejected as error:
+            yield self._row(Dead(DeadLetter.of(error, raw, position, now)), number)
+            return
         yield from self._advance(number, item, now, raw, position)
         self._after(number, ctx, now)
 
@@ -147,13 +156,28 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             yield from self._advance(number, Tick(), now)
         self._after(number, ctx, now)
 
-    def _input(self, row: dict[str, Any], raw: bytes, position: Position) -> Input:
-        if row["kind"] == "record":
-            return RecordRead(parse_record(raw))
+    def _input(self, row: dict[str, Any], raw: bytes, position: Position, number: int) -> Input:
+        """What a row holds. Raises Rejected where the shard must not see it."""
         if row["kind"] == "rejected":
-            return Unreadable(Rejected(row["error"], row["error_message"], row["error_field"]), raw, position)
+            raise Rejected(row["error"], row["error_message"], row["error_field"])
+        if number not in self._keys:
+            raise Rejected("wrong-shard", "its key is no shard of this job")
+        if row["kind"] == "control":
+            return ControlRead(Control.parse(raw, number, self._config.shards), raw.decode(), position)
+        if row["kind"] == "record":
+            return RecordRead(self._record(raw, number))
         rule = row["rule_agents"]
         return EventRead(Event.parse(raw), raw.decode(), position, None if rule is None else tuple(rule))
+
+    def _record(self, raw: bytes, number: int) -> Decision | Fence:
+        try:
+            record = parse_record(raw)
+        except ValueError as error:
+            raise Rejected("not-json", f"not a ledger record: {error}") from None
+        owner = record.shard if isinstance(record, Fence) else shard_of(record.workflow_id, self._config.shards)
+        if owner != number:
+            raise Rejected("wrong-shard", f"it stands on shard {number}; it belongs to {owner}")
+        return record
 
     def _advance(
         self, number: int, item: Input, now: int, raw: bytes = b"", position: Position | None = None
@@ -198,7 +222,15 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         shard = self._shards.get(number)
         if shard is None:
             self._check_shards()
-            shard = Shard(self._registry, self._state, number, uuid.uuid4().hex, self._config.sql_version)
+            shard = Shard(
+                self._registry,
+                self._state,
+                number,
+                uuid.uuid4().hex,
+                self._config.sql_version,
+                Share(self._keys.index(number), len(self._keys)),
+                lambda prompt, completion: cost(Usage(prompt, completion), self._prices),
+            )
             self._shards[number] = shard
         return shard
 

@@ -24,6 +24,18 @@ CREATE TEMPORARY TABLE routing_decisions (
   $watched
 );
 
+CREATE TEMPORARY TABLE control (
+  `key` BYTES,
+  `value` BYTES,
+  `file` STRING NOT NULL METADATA FROM 'file.name' VIRTUAL,
+  `topic` AS CAST('$control' AS STRING),
+  `partition` AS 0,
+  `offset` AS CAST(SPLIT_INDEX(`file`, '.', 0) AS BIGINT)
+) WITH (
+  'path' = '$folder/control',
+  $watched
+);
+
 CREATE TEMPORARY TABLE agent_inboxes (
   `key` BYTES,
   `value` BYTES,

@@ -23,6 +23,19 @@ CREATE TEMPORARY TABLE routing_decisions (
   $kafka
 );
 
+-- What operators ask for: cancel, approve, pause and the like.
+CREATE TEMPORARY TABLE control (
+  `key` BYTES,
+  `value` BYTES,
+  `topic` STRING NOT NULL METADATA VIRTUAL,
+  `partition` INT NOT NULL METADATA VIRTUAL,
+  `offset` BIGINT NOT NULL METADATA VIRTUAL
+) WITH (
+  'topic' = '$control',
+  $start,
+  $kafka
+);
+
 -- One table for all inboxes: the column `topic` says which, and may only be one of these.
 CREATE TEMPORARY TABLE agent_inboxes (
   `key` BYTES,

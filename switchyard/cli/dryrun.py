@@ -77,7 +77,7 @@ def dry_run(app: App, settings: Settings, raw: bytes, with_rules: bool) -> DryRu
         rule = rule_agents(app, config, event)
     started = time.perf_counter()
     outcome: Choice | NoChoice | None = None
-    verdict = deciding.without_model(app.registry, event, event.hops, rule, ())
+    verdict = deciding.without_model(app.registry, event, deciding.Situation(event.hops, rule))
     if verdict is None:
         with routing_model(settings) as model:
             started = time.perf_counter()

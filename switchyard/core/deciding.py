@@ -1,16 +1,18 @@
-"""Deciding about one event: rules first, then guards, then the model's answer, then the fallback.
+"""Deciding about one event: rules first, then strict order and guards, then the model's answer, then the fallback.
 
 Plain functions from what is known to a `Verdict`; none of them waits, and none of them asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from switchyard.core.decision import Action, DecidedBy
+from switchyard.core import strictjson
+from switchyard.core.decision import OUT_OF_ORDER, Action, DecidedBy
 from switchyard.core.event import Event
+from switchyard.core.ids import stable_hash
 from switchyard.core.prompt import COMPLETE, MAX_REASON, NONE
 from switchyard.core.registry import Agent, Registry
 
@@ -25,6 +27,30 @@ class Verdict:
     agents: tuple[str, ...] = ()
     code: str | None = None
     confidence: float | None = None
+    delay_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known of the workflow when one of its events is decided about.
+
+    hop      dispatches before the event, in its causal chain
+    rule     what SQL decided, None where it did not
+    failed   agents that failed on this event
+    tokens, cost   what the workflow has used
+    place    how many steps of the sequence are done
+    given    `parcel` of all that was dispatched in this workflow
+    redo     whether a person has sent the event again, see `begins_again`
+    """
+
+    hop: int = 0
+    rule: Sequence[str] | None = None
+    failed: Sequence[str] = ()
+    tokens: int = 0
+    cost: float | None = None
+    place: int = 0
+    given: Collection[str] = ()
+    redo: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,19 +88,50 @@ def candidates(registry: Registry, event: Event, failed: Sequence[str]) -> list[
     return [agent for agent in registry.accepting(event.type) if agent.name not in failed]
 
 
-def without_model(
-    registry: Registry, event: Event, hop: int, rule: Sequence[str] | None, failed: Sequence[str]
-) -> Verdict | None:
-    """The verdict that needs no model; None where one must be asked. `hop` counts the dispatches before the event."""
-    if rule is not None and not failed:
-        return _by_rule(registry, event, hop, rule)
+def without_model(registry: Registry, event: Event, known: Situation) -> Verdict | None:
+    """The verdict that needs no model; None where one must be asked."""
+    verdict = _without_model(registry, event, known)
+    return None if verdict is None else guarded(registry, event, known, verdict)
+
+
+def _without_model(registry: Registry, event: Event, known: Situation) -> Verdict | None:
+    if known.rule is not None and not known.failed:
+        return _by_rule(registry, event, known)
     if registry.ends(event.type):
         return Verdict("complete", "rule", f"{event.type} ends its branch")
-    if not candidates(registry, event, failed):
-        if failed:
-            return fallback(registry, event, failed, "agent-failed", f"{', '.join(failed)} failed")
+    if any(event.type in registry.agents[name].accepts for name in registry.file.sequence):
+        if known.failed:
+            return fallback(registry, event, known.failed, "agent-failed", f"{', '.join(known.failed)} failed")
+        return _by_sequence(registry, event, known)
+    if not candidates(registry, event, known.failed):
+        if known.failed:
+            return fallback(registry, event, known.failed, "agent-failed", f"{', '.join(known.failed)} failed")
         return Verdict("dead-letter", "guard", f"no agent accepts {event.type}", code="no-agent-accepts")
-    return _over_limit(registry, hop)
+    return _over_limit(registry, known)
+
+
+def guarded(registry: Registry, event: Event, known: Situation, verdict: Verdict) -> Verdict:
+    """The verdict, or the end of the workflow where its dispatches would pass a limit or repeat what was done."""
+    if verdict.action != "dispatch":
+        return verdict
+    most = registry.file.limits.dispatches
+    if len(known.given) + len(verdict.agents) > most:
+        return stop("dispatch-limit", f"limit of {most} dispatches reached")
+    again = [name for name in verdict.agents if parcel(name, event) in known.given]
+    if again and not known.failed:  # an agent that has an event may take over for one that failed
+        return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
+    return _over_limit(registry, known) or verdict
+
+
+def stop(code: str, reason: str) -> Verdict:
+    """The end of a workflow, by a guard."""
+    return Verdict("stop", "guard", reason, code=code)
+
+
+def parcel(agent: str, event: Event) -> str:
+    """What an agent is given, as a short hash: the same type and data make the same, but for a retry by a person."""
+    data = strictjson.canonical(event.data).decode()
+    return stable_hash("parcel", agent, event.type, data, str(event.retry))[:16]
 
 
 def by_choice(registry: Registry, event: Event, failed: Sequence[str], choice: Choice) -> Verdict:
@@ -134,18 +191,52 @@ def objection(registry: Registry, event: Event, action: str, agents: Sequence[st
     return None
 
 
-def _by_rule(registry: Registry, event: Event, hop: int, rule: Sequence[str]) -> Verdict:
+def begins_again(event: Event, settles: str) -> bool:
+    """Whether this is the retry of a dead letter: a new beginning, which may do again what was done."""
+    return event.retry > 0 and settles.startswith("event/")
+
+
+def out_of_order(registry: Registry, agents: Sequence[str], place: int, *, redo: bool = False) -> str | None:
+    """Why these agents may not act now, by the app's strict order; None where they may. `redo` allows earlier steps."""
+    order = registry.file.sequence
+    steps = {name: order.index(name) for name in agents if name in order}
+    wrong = [name for name, step in steps.items() if step > place or (step < place and not redo)]
+    if not wrong:
+        return None
+    step = f"step {place + 1} of the sequence is {order[place]}" if place < len(order) else "the sequence is done"
+    return f"out of order: it is for {', '.join(wrong)}, but {step}"
+
+
+def _by_sequence(registry: Registry, event: Event, known: Situation) -> Verdict:
+    order = registry.file.sequence
+    takers = [name for name in order if event.type in registry.agents[name].accepts]
+    allowed = [name for name in takers if out_of_order(registry, [name], known.place, redo=known.redo) is None]
+    if allowed:
+        step = order.index(allowed[-1]) + 1
+        return Verdict("dispatch", "sequence", f"step {step} of {len(order)} of the sequence", (allowed[-1],))
+    return Verdict("dead-letter", "guard", out_of_order(registry, takers, known.place) or "", code=OUT_OF_ORDER)
+
+
+def _by_rule(registry: Registry, event: Event, known: Situation) -> Verdict:
+    rule = known.rule
     if not rule:
         return Verdict("complete", "rule", "the rule names no agent: the branch ends")
     problem = objection(registry, event, "dispatch", rule)
     if problem:
         code = "no-agent-accepts" if registry.agents.keys() >= set(rule) else "unknown-agent"
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {problem}", code=code)
-    over = _over_limit(registry, hop)
-    return over or Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
+    disorder = out_of_order(registry, rule, known.place, redo=known.redo)
+    if disorder:
+        return Verdict("dead-letter", "rule", f"the rule in requests.sql: {disorder}", code=OUT_OF_ORDER)
+    return Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
 
 
-def _over_limit(registry: Registry, hop: int) -> Verdict | None:
-    if hop < registry.hop_limit:
-        return None
-    return Verdict("stop", "guard", f"hop limit of {registry.hop_limit} reached", code="hop-limit")
+def _over_limit(registry: Registry, known: Situation) -> Verdict | None:
+    limits = registry.file.limits
+    if known.hop >= registry.hop_limit:
+        return stop("hop-limit", f"hop limit of {registry.hop_limit} reached")
+    if known.tokens >= limits.tokens:
+        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {known.tokens} used")
+    if limits.cost is not None and known.cost is not None and known.cost >= limits.cost:
+        return stop("cost-limit", f"limit of {limits.cost:g} reached: {known.cost:.4f} spent")
+    return None

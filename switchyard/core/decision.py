@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -11,25 +12,28 @@ from switchyard.core.event import Event
 
 VERSION = 1
 
-Action = Literal["dispatch", "complete", "stop", "dead-letter"]
-DecidedBy = Literal["rule", "model", "guard", "fallback"]
+OUT_OF_ORDER = "out-of-order"
+
+Action = Literal["dispatch", "complete", "stop", "dead-letter", "cancel", "late"]
+DecidedBy = Literal["rule", "sequence", "model", "guard", "fallback", "retry", "operator"]
 
 
 @dataclass(frozen=True)
 class Decision:
     """What is done about one thing that must be settled. Times are milliseconds since 1970.
 
-    settles     `event/<event key>`, or `dispatch/<dispatch id>/<answer index>`; later also `timeout/…`, `approval/…`,
-                `gather/…`, `workflow/…`
+    settles     `event/<event key>`, `dispatch/<dispatch id>/<answer index>`, `timeout/<dispatch id>`,
+                `approval/<dispatch id>`, `workflow/cancel` or `workflow/deadline`
     attempt     from 0; rises when a record was refused at read-back. The first record for (settles, attempt) wins
     event       the event that is decided about, its JSON text as it was read, so that a record can be acted on alone
     code        reason code of a `stop` or a `dead-letter`
-    failed      agents left out because they failed on this event
+    failed      agents that failed on this event; they are left out, but by a `retry`
+    delay_ms    how long the dispatch waits before it is sent
     answer_count  how many answers the dispatch that is settled has
     inputs      ids of the inputs applied to the workflow since the record before
     elapsed_ms  age of the workflow
     cost        in the currency of the prices in the settings; None where they are not set
-    gather, approval, deadline  reserved for fan-in, approvals and deadlines
+    gather      reserved for fan-in
     """
 
     settles: str
@@ -61,9 +65,8 @@ class Decision:
     registry_version: str = ""
     prompt_version: str = ""
     sql_version: str = ""
+    delay_ms: int = 0
     gather: str | None = None
-    approval: str | None = None
-    deadline: int | None = None
     version: int = VERSION
     kind: Literal["decision"] = "decision"
 
@@ -110,8 +113,25 @@ _REQUIRED: dict[str, type | tuple[type, ...]] = {
     "agents": list,
     "answer_count": int,
 }
+_NUMBER = (int, float)
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "candidates": list,
+    "code": (str, type(None)),
+    "failed": list,
+    "inputs": list,
+    "elapsed_ms": int,
+    "model": (str, type(None)),
+    "model_calls": int,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+    "cost": (*_NUMBER, type(None)),
+    "latency_ms": _NUMBER,
+    "delay_ms": int,
+}
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ACTIONS = frozenset(get_args(Action))
 _DECIDERS = frozenset(get_args(DecidedBy))
 
@@ -139,10 +159,16 @@ def decision_from(value: dict[str, Any]) -> Decision:
     for name, expected in _REQUIRED.items():
         if not isinstance(value.get(name), expected) or isinstance(value.get(name), bool):
             raise ValueError(f"field {name!r} is missing or has the wrong type")
+    for name, expected in _OPTIONAL.items():
+        if name in value and (not isinstance(value[name], expected) or isinstance(value[name], bool)):
+            raise ValueError(f"field {name!r} has the wrong type")
+    if _CONTROL.search(value["settles"] + value["workflow_id"]):
+        raise ValueError("settles and workflow_id hold a control character")
     if value["action"] not in _ACTIONS or value["decided_by"] not in _DECIDERS:
         raise ValueError("action or decided_by has an unknown value")
-    if not all(isinstance(name, str) for name in value["agents"]):
-        raise ValueError("agents must be a list of names")
+    for name in ("agents", "failed"):
+        if not all(isinstance(item, str) for item in value.get(name, ())):
+            raise ValueError(f"{name} must be a list of names")
     known = {item.name for item in fields(Decision)}
     arguments: dict[str, Any] = {
         name: tuple(item) if name in _TUPLES and isinstance(item, list) else item

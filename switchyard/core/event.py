@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ MAX_ID_LENGTH = 256
 LARGEST_INTEGER = 2**31 - 1
 """Of CloudEvents attributes."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OF_ANSWER = ("causationid", "hops", "answerindex", "answercount", "prompttokens", "completiontokens")
 _OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt"))
 _INTEGERS = {"hops": 0, "answerindex": 0, "answercount": 1, "retry": 0, "prompttokens": 0, "completiontokens": 0}
@@ -161,6 +163,8 @@ def _check(attributes: dict[str, Any]) -> None:
     for name in ("id", "source", "workflowid"):
         if len(attributes[name]) > MAX_ID_LENGTH:
             raise _broken(name, f"longer than {MAX_ID_LENGTH} characters")
+        if _CONTROL.search(attributes[name]):
+            raise _broken(name, "holds a control character, which CloudEvents does not allow")
     _check_answer(attributes)
 
 

@@ -6,6 +6,7 @@ import base64
 from dataclasses import asdict, dataclass
 
 from switchyard.core import strictjson
+from switchyard.core.limits import check_shares
 from switchyard.core.registry import Registry
 from switchyard.core.settings import Settings
 
@@ -31,7 +32,6 @@ class JobConfig:
     registry: str
     sql_version: str
     shards: int
-    max_event_bytes: int
     model_base_url: str
     model: str
     embedded_model: bool
@@ -52,12 +52,13 @@ class JobConfig:
         model: str,
         embedded: bool,
     ) -> JobConfig:
+        """Raises SettingsError where a limit of the app cannot be shared out between the shards."""
+        check_shares(registry, settings.shards)
         return cls(
             namespace=namespace,
             registry=registry.json(),
             sql_version=sql_version,
             shards=settings.shards,
-            max_event_bytes=settings.max_event_bytes,
             model_base_url=model_base_url,
             model=model,
             embedded_model=embedded,

@@ -1,7 +1,8 @@
 """Workflows as the ledger alone tells them.
 
 A stateless job writes no status; whatever wants to know how its workflows stand derives it from here. The same
-records of an orchestrator give the same summaries as its own.
+records of an orchestrator give the same summaries as its own, as long as nothing in them needs state: no further
+attempts, approvals, retries or requests of an operator.
 """
 
 from __future__ import annotations
@@ -62,11 +63,7 @@ class _Derived:
         hop = self._settle(record)
         self.last_at = max(self.last_at, record.at)
         workflow.started_at = min(workflow.started_at, record.at - record.elapsed_ms)
-        workflow.step += 1
-        workflow.model_calls += record.model_calls
-        workflow.tokens += record.prompt_tokens + record.completion_tokens
-        if record.cost is not None:
-            workflow.cost = (workflow.cost or 0.0) + record.cost
+        workflow.account(record, _type(record))
         if record.action == "dispatch":
             for agent in record.agents:
                 identity = dispatch_id(record.settles, agent, record.attempt)
@@ -76,17 +73,16 @@ class _Derived:
                 if identity not in self.closed:
                     self.open.add(identity)
         elif record.action == "stop":
-            workflow.status, workflow.reason = "stopped", record.reason
+            workflow.status, workflow.reason, workflow.code = "stopped", record.reason, record.code
         elif record.action == "dead-letter":
-            workflow.dead_letters += 1
-            workflow.reason = record.reason
+            workflow.lose(record)
         elif not self.open:
             workflow.reason = record.reason
 
     def summary(self, app: str) -> dict[str, Any]:
         workflow = self.workflow
         if workflow.status == "running" and not self.open:
-            workflow.status = "failed" if workflow.dead_letters else "completed"
+            workflow.status = "failed" if workflow.failed else "completed"
         workflow.ended_at = None if workflow.status == "running" else self.last_at
         return workflow.summary(app)
 
@@ -109,6 +105,13 @@ class _Derived:
 
 def _begun(record: Decision) -> Workflow:
     return Workflow(record.workflow_id, record.at - record.elapsed_ms)
+
+
+def _type(record: Decision) -> str:
+    try:
+        return record.parsed_event().type
+    except Rejected:
+        return ""
 
 
 def _told(record: Decision) -> int:

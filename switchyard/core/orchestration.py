@@ -11,20 +11,27 @@ before is not asked again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
-from switchyard.core import deciding, strictjson
+from switchyard.core import recording, strictjson
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.deciding import NoChoice
+from switchyard.core.deciding import NoChoice, begins_again
 from switchyard.core.decision import Decision, Fence, decision_from
+from switchyard.core.desk import Desk, Price, dead, no_price, told
+from switchyard.core.dispatches import agent_of
+from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.question import Question, question
+from switchyard.core.limits import Share
+from switchyard.core.question import Question
 from switchyard.core.registry import Registry
 from switchyard.core.shard import (
     Answered,
     Ask,
+    ControlRead,
     Dead,
-    Deadlines,
     Effect,
     EventRead,
     Input,
@@ -34,10 +41,11 @@ from switchyard.core.shard import (
     Tick,
     Unreadable,
 )
-from switchyard.core.turn import LOG_AGAIN_MS, Desk, Turn, dead, told
+from switchyard.core.turn import LOG_AGAIN_MS, Turn
 from switchyard.core.workflow import Ended, Workflow
 
 ASK_AGAIN_MS = 2_000
+HELD, START = "held", "start"
 
 
 def settles_of(event: Event) -> str:
@@ -50,14 +58,22 @@ def settles_of(event: Event) -> str:
 class Shard:
     """The workflows of one shard. `nonce` must be new at each start of the process."""
 
-    def __init__(self, registry: Registry, state: ShardState, number: int, nonce: str, sql_version: str = "") -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        state: ShardState,
+        number: int,
+        nonce: str,
+        sql_version: str = "",
+        share: Share | None = None,
+        price: Price = no_price,
+    ) -> None:
         self.registry = registry
         self.state = state
         self.number = number
         self.nonce = nonce
-        self.desk = Desk(registry, state, Deadlines(state.due), sql_version)
+        self.desk = Desk(registry, state, sql_version, share or Share(), price)
         self._fence_due: int | None = None
-        self._held = max((int(key) for key in state.held), default=-1) + 1
 
     @property
     def fenced(self) -> bool:
@@ -74,22 +90,30 @@ class Shard:
             case Unreadable():
                 effects.append(Dead(DeadLetter.of(item.error, item.raw, item.position, now)))
             case RecordRead(record=Fence() as fence):
-                effects += self._pass(fence, now)
+                if not self.fenced and fence.nonce == self.nonce:
+                    self.desk.fenced = True
+                    effects += self._open(now)
             case RecordRead(record=Decision() as decision):
                 effects += self._read_back(decision, now)
-            case EventRead() if not self.fenced:
-                self._hold(item)
-            case EventRead():
+            case ControlRead() if self.fenced:
+                effects += self._control(item, now)
+            case EventRead() if self.desk.open:
                 effects += self._event(item, now)
+            case EventRead() | ControlRead():
+                self._hold(item)
             case Answered():
                 effects += self._answer(item, now)
-            case Tick() if self.fenced:
+            case Tick() if self.desk.open:
                 effects += self._tick(now)
+        effects += self._make_use_of_room(now)
+        self.desk.tally.save()
         return effects
 
     def next_due(self) -> int | None:
         """When `Tick` must come next; None where nothing is due. At once, where the fence is not yet written."""
-        return self.desk.due.first() if self.fenced else self._fence_due or 0
+        if not self.fenced:
+            return self._fence_due or 0
+        return self.desk.due.first() if self.desk.open else None
 
     def question(self, ask: Ask) -> Question | None:
         """What to ask a model now; None where the matter was settled meanwhile."""
@@ -97,26 +121,51 @@ class Shard:
         waiting = workflow.waiting.get(ask.settles) if workflow else None
         if workflow is None or waiting is None or waiting.stage != "asked" or waiting.attempt != ask.attempt:
             return None
-        event = Event.parse(waiting.event)
-        return question(self.registry, event, tuple(waiting.failed), workflow.history)
+        return Turn(self.desk, workflow, 0).question(waiting)
 
-    def _hold(self, item: EventRead) -> None:
-        held = {"text": item.text, "position": asdict(item.position), "rule": item.rule}
-        self.state.held[f"{self._held:020d}"] = strictjson.dumps(held).encode()
-        self._held += 1
+    def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
+        held: dict[str, Any] = {"text": item.text, "position": asdict(item.position)}
+        if isinstance(item, EventRead):
+            held["rule"] = item.rule
+        self.desk.queues.push(queue, strictjson.dumps(held).encode())
 
-    def _pass(self, fence: Fence, now: int) -> list[Effect]:
-        """The fence is read back: everything logged before is known. Take up what was held, asked, or not yet sent."""
-        if self.fenced or fence.nonce != self.nonce:
-            return []
-        self.desk.fenced = True
+    def _open(self, now: int) -> list[Effect]:
+        """All that was logged before is known, and the app is not paused: take up what was held, asked, or not sent."""
         effects: list[Effect] = []
-        for key in sorted(self.state.held):
-            held = strictjson.loads(self.state.held.pop(key))
-            rule = None if held["rule"] is None else tuple(held["rule"])
-            text = held["text"]
-            effects += self._event(EventRead(Event.parse(text), text, Position(**held["position"]), rule), now)
-        return effects + self._tick(now)
+        for _ in range(self.desk.queues.size(HELD)):
+            item = _held(self.desk.queues.pop(HELD) or b"")
+            if isinstance(item, ControlRead):
+                effects += self._control(item, now)
+            elif self.desk.open:
+                effects += self._event(item, now)
+            else:
+                self._hold(item)
+        return effects + (self._tick(now) if self.desk.open else [])
+
+    def _make_use_of_room(self, now: int) -> list[Effect]:
+        """Begin what waited for room, as far as there is some."""
+        effects: list[Effect] = []
+        if not self.desk.open:
+            return effects
+        queues = self.desk.queues
+        for name in queues.names():
+            agent = agent_of(name)
+            if agent is not None:
+                while self.desk.room_for(agent) and (entry := queues.pop(name)) is not None:
+                    workflow_id, identity = strictjson.loads(entry)
+                    effects += self._send(workflow_id, identity, now)
+            while name == START and self.desk.room_for_workflow() and (entry := queues.pop(name)) is not None:
+                item = _held(entry)
+                assert isinstance(item, EventRead)
+                effects += self._event(item, now)
+        return effects
+
+    def _send(self, workflow_id: str, identity: str, now: int) -> Iterator[Effect]:
+        workflow = self._load(workflow_id)
+        if workflow is not None:
+            turn = Turn(self.desk, workflow, now)
+            turn.effects += turn.dispatches.send(identity)
+            yield from turn.finish()
 
     def _tick(self, now: int) -> list[Effect]:
         effects: list[Effect] = []
@@ -127,7 +176,13 @@ class Shard:
             waiting = workflow.waiting.get(settles)
             turn = Turn(self.desk, workflow, now)
             if kind == "send":
-                turn.send_open()
+                turn.effects += turn.dispatches.send(settles)
+            elif kind == "answer":
+                turn.overdue(settles)
+            elif kind == "approval":
+                turn.not_approved(settles)
+            elif kind == "deadline":
+                turn.out_of_time()
             elif waiting is None:
                 pass
             elif kind == "log" and waiting.record is not None:
@@ -140,32 +195,64 @@ class Shard:
             effects += turn.finish()
         return effects
 
+    def _control(self, item: ControlRead, now: int) -> list[Effect]:
+        """Do, or log, what an operator asks for."""
+        control = item.control
+        if control.of_app:
+            was_open = self.desk.open
+            self.desk.tally.paused = control.kind == "pause"
+            return self._open(now) if self.desk.open and not was_open else []
+        workflow_id = control.event.workflow_id
+        workflow, ended = self._load(workflow_id), self._ended(workflow_id)
+        try:
+            if workflow is None:
+                status = f"the workflow is {ended.summary['status']}" if ended else "no such workflow is known"
+                raise Rejected("workflow-ended" if ended else "unknown-workflow", status, "workflowid")
+            turn = Turn(self.desk, workflow, now)
+            turn.control(item)
+        except Rejected as error:
+            return [dead(error, item.text, item.position, now, workflow_id, control.event)]
+        return turn.finish()
+
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event
         settles = settles_of(event)
-        ended = self._ended(event.workflow_id)
-        if ended is not None:
+        workflow, ended = self._load(event.workflow_id), self._ended(event.workflow_id)
+        if ended is not None and not (begins_again(event, settles) and settles not in ended.seen):
             return self._after_end(ended, item, settles, now)
-        workflow = self._load(event.workflow_id)
         if workflow is None:
             if event.causation_id is not None:
-                return [dead(item, "unknown-dispatch", "no such dispatch is known", "causationid", now)]
-            workflow = Workflow(event.workflow_id, now)
+                error = Rejected("unknown-dispatch", "no such dispatch is known", "causationid")
+                return [dead(error, item.text, item.position, now, event.workflow_id, event)]
+            if not self.desk.room_for_workflow():
+                self._hold(item, START)
+                return [told(self.registry.app, Workflow(event.workflow_id, now, "queued").summary(self.registry.app))]
+            workflow = self._begin(event.workflow_id, ended, now)
         turn = Turn(self.desk, workflow, now)
         turn.event(item, settles)
         return turn.finish()
 
+    def _begin(self, workflow_id: str, ended: Ended | None, now: int) -> Workflow:
+        """A workflow that is new, or that a person begins again."""
+        if ended is None:
+            return Workflow(workflow_id, now)
+        del self.state.ended[workflow_id]
+        return ended.again(workflow_id, now)
+
     def _after_end(self, ended: Ended, item: EventRead, settles: str, now: int) -> list[Effect]:
-        event = item.event
+        event, status = item.event, ended.summary["status"]
+        effects: list[Effect] = []
         if settles in ended.seen:
             ended.summary["duplicates"] += 1
-            effects: list[Effect] = [told(self.registry.app, ended.summary)]
+            effects.append(told(self.registry.app, ended.summary))
         elif settles in ended.settled:
             ended.seen.append(settles)
-            effects = []
+        elif event.causation_id in ended.sent:
+            ended.seen.append(settles)
+            effects.append(Log(recording.late(self.desk, event, item.text, item.position, settles, status, now)))
         else:
-            status = ended.summary["status"]
-            return [dead(item, "workflow-ended", f"the workflow is {status}", "workflowid", now)]
+            error = Rejected("workflow-ended", f"the workflow is {status}", "workflowid")
+            return [dead(error, item.text, item.position, now, event.workflow_id, event)]
         self.state.ended[event.workflow_id] = ended.dump()
         return effects
 
@@ -178,16 +265,16 @@ class Shard:
         if isinstance(outcome, NoChoice) and outcome.retry:
             self.desk.due.set("ask", item.workflow_id, item.settles, now + ASK_AGAIN_MS)
             return []
-        event = Event.parse(waiting.event)
-        verdict = deciding.by_outcome(self.registry, event, waiting.failed, outcome)
         turn = Turn(self.desk, workflow, now)
-        turn.log(item.settles, verdict, outcome)
+        turn.answer(item.settles, outcome)
         return turn.finish()
 
     def _read_back(self, record: Decision, now: int) -> list[Effect]:
-        if self._ended(record.workflow_id) is not None:
+        workflow, ended = self._load(record.workflow_id), self._ended(record.workflow_id)
+        if ended is not None and not _begins_again(record, ended):
             return []
-        workflow = self._load(record.workflow_id) or Workflow(record.workflow_id, record.at - record.elapsed_ms)
+        if workflow is None:
+            workflow = self._begin(record.workflow_id, ended, record.at - record.elapsed_ms)
         if record.settles in workflow.settled or record.attempt < workflow.refused.get(record.settles, 0):
             return []
         turn = Turn(self.desk, workflow, now)
@@ -201,3 +288,22 @@ class Shard:
     def _ended(self, workflow_id: str) -> Ended | None:
         raw = self.state.ended.get(workflow_id)
         return None if raw is None else Ended.parse(raw)
+
+
+def _held(raw: bytes) -> EventRead | ControlRead:
+    held = strictjson.loads(raw)
+    text, position = held["text"], Position(**held["position"])
+    event = Event.parse(text)
+    if "rule" not in held:
+        return ControlRead(Control.of(event), text, position)
+    return EventRead(event, text, position, None if held["rule"] is None else tuple(held["rule"]))
+
+
+def _begins_again(record: Decision, ended: Ended) -> bool:
+    """Whether a record begins a workflow again that has ended."""
+    if not record.settles.startswith("event/") or record.settles in ended.settled:
+        return False
+    try:
+        return begins_again(record.parsed_event(), record.settles)
+    except Rejected:
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,8 @@ from switchyard.core import deciding
 from switchyard.core.event import Event
 from switchyard.core.prompt import choice_problem, choice_schema, routing_messages
 from switchyard.core.registry import Registry
+
+ANSWER_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -20,21 +22,26 @@ class Question:
     schema: dict[str, Any]
     check: Callable[[Any], str | None]
 
+    @property
+    def most_tokens(self) -> int:
+        """More than one answer takes: a token is at least a byte of what is sent; the answer is short."""
+        return sum(len(message["content"].encode()) for message in self.messages) + ANSWER_TOKENS
+
 
 def question(
     registry: Registry,
     event: Event,
-    failed: tuple[str, ...] = (),
+    failures: Sequence[Mapping[str, str]] = (),
     answered: list[dict[str, Any]] | None = None,
 ) -> Question:
-    """What to ask a model about an event that neither a rule nor a guard decides."""
-    choices = deciding.candidates(registry, event, failed)
+    """What to ask. `failures` are those of agents at this event, each `{agent, reason, message}`; they are left out."""
+    choices = deciding.candidates(registry, event, [failure["agent"] for failure in failures])
     names = [agent.name for agent in choices]
     messages = routing_messages(
         registry,
         {"type": event.type, "data": event.data},
         choices,
         answered or (),
-        [{"agent": name} for name in failed],
+        failures,
     )
     return Question(messages, choice_schema(choices), lambda answer: choice_problem(answer, names))

@@ -44,6 +44,7 @@ class Door:
     def _sized(self, raw: bytes | None) -> bytes:
         if raw is None:
             raise Rejected("not-json", "the record has no value")
-        if len(raw) > self.config.max_event_bytes:
-            raise Rejected("too-large", f"{len(raw)} bytes; the limit is {self.config.max_event_bytes}")
+        largest = self.registry.file.limits.event_bytes
+        if len(raw) > largest:
+            raise Rejected("too-large", f"{len(raw)} bytes; the limit is {largest}")
         return raw

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -47,6 +48,12 @@ class Agent(_Strict):
     accepts: tuple[str, ...] = Field(min_length=1)
     emits: tuple[str, ...] = Field(min_length=1)
     handler: str | None = None
+    deadline: float = Field(default=300.0, gt=0, description="seconds for an answer")
+    attempts: int = Field(default=3, ge=1, le=20, description="attempts at one event, before another is asked")
+    backoff: float = Field(default=1.0, ge=0, description="seconds before the second attempt, doubled for each further")
+    approval: Literal["required"] | None = Field(default=None, description="a person must approve each event for it")
+    approval_timeout: float | None = Field(default=None, gt=0, description="seconds to approve")
+    open_dispatches: int | None = Field(default=None, ge=1, description="most events it has at once")
 
     @field_validator("name")
     @classmethod
@@ -59,6 +66,21 @@ class Agent(_Strict):
     def function(self) -> str:
         """`module:function` of the handler, in the app's folder."""
         return self.handler or f"handlers:{self.name.replace('-', '_')}"
+
+
+class Limits(_Strict):
+    """What an app may use before it is stopped, or made to wait (ADR 5). None is no limit."""
+
+    hops: int | None = Field(default=None, ge=1, description="longest causal chain; the number of agents + 1")
+    dispatches: int = Field(default=100, ge=1, description="of one workflow, further attempts not counted")
+    tokens: int = Field(default=1_000_000, ge=1, description="of one workflow")
+    cost: float | None = Field(default=None, gt=0, description="of one workflow, in the currency of the prices")
+    deadline: float = Field(default=86_400.0, gt=0, description="seconds a workflow may take")
+    tokens_per_hour: int | None = Field(default=None, ge=1, description="of the app")
+    cost_per_hour: float | None = Field(default=None, gt=0, description="of the app")
+    open_workflows: int = Field(default=10_000, ge=1, description="of the app; more wait")
+    open_dispatches: int = Field(default=1_000, ge=1, description="of each agent; more wait")
+    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted")
 
 
 class Input(_Strict):
@@ -77,7 +99,8 @@ class AgentsFile(_Strict):
     ends: tuple[str, ...] = ()
     complete: str | None = None
     fallback: str | None = None
-    hop_limit: int | None = Field(default=None, ge=1)
+    limits: Limits = Limits()
+    sequence: tuple[str, ...] = ()
     inputs: tuple[Input, ...] = ()
     background: tuple[str, ...] = ()
     agents: tuple[Agent, ...] = Field(min_length=1)
@@ -111,7 +134,12 @@ class Registry:
     @property
     def hop_limit(self) -> int:
         """The longest causal chain a workflow may have; by default the number of agents + 1."""
-        return self.file.hop_limit or len(self.agents) + 1
+        return self.file.limits.hops or len(self.agents) + 1
+
+    def open_dispatches(self, agent: str) -> int:
+        """The most events an agent has at once."""
+        known = self.agents.get(agent)
+        return (known.open_dispatches if known else None) or self.file.limits.open_dispatches
 
     def ends(self, event_type: str) -> bool:
         """Whether an event of this type ends its branch without a decision."""
@@ -193,7 +221,24 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
         for item in file.inputs
         if item.type not in file.starts
     ]
-    return problems + _unreachable(file) + _endless(file) + _alike(file)
+    return problems + _sequence(file) + _unreachable(file) + _endless(file) + _alike(file)
+
+
+def _sequence(file: AgentsFile) -> list[str]:
+    """What keeps a strict order from working."""
+    order = file.sequence
+    agents = {agent.name: agent for agent in file.agents}
+    problems = [f"sequence names {name!r}, which is no agent" for name in order if name not in agents]
+    problems += [f"sequence names {name!r} twice" for name in sorted({n for n in order if order.count(n) > 1})]
+    if file.fallback in order:
+        problems.append(f"fallback {file.fallback!r} stands in the sequence, whose order it could break")
+    if problems:
+        return problems
+    return [
+        f"in the sequence {after!r} follows {before!r}, but accepts nothing that it emits"
+        for before, after in pairwise(order)
+        if not set(agents[before].emits) & set(agents[after].accepts)
+    ]
 
 
 def _next(file: AgentsFile) -> dict[str, set[str]]:

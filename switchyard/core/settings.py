@@ -35,7 +35,6 @@ class Settings(BaseSettings):
 
     shards: int = Field(16, ge=1, le=128, description="units an app's workflows are spread over; fixed for life")
     parallelism: int = Field(1, ge=1, description="parallelism of the Flink job, at most the shards")
-    max_event_bytes: int = Field(256 * 1024, ge=1024, description="largest event that is accepted")
     day_seconds: float = Field(86_400.0, gt=0, description="what counts as a day between a campaign's mails")
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.decision import Decision, Fence
@@ -40,6 +41,15 @@ class RecordRead:
 
 
 @dataclass(frozen=True)
+class ControlRead:
+    """What an operator asks for; `text` is the event as it was read."""
+
+    control: Control
+    text: str
+    position: Position
+
+
+@dataclass(frozen=True)
 class Answered:
     """What came of an ask."""
 
@@ -54,7 +64,7 @@ class Tick:
     """Time has passed."""
 
 
-Input = EventRead | Unreadable | RecordRead | Answered | Tick
+Input = EventRead | ControlRead | Unreadable | RecordRead | Answered | Tick
 
 
 @dataclass(frozen=True)
@@ -103,18 +113,22 @@ Effect = Ask | Log | Dispatch | Status | Dead
 
 @dataclass
 class ShardState:
-    """What survives a crash: four maps from text to bytes, in Flink's keyed state or in memory.
+    """What survives a crash: five maps from text to bytes, in Flink's keyed state or in memory.
 
     workflows  workflow id → running workflow
     ended      workflow id → tombstone
-    due        what must be done later, and when; the only map that is ever iterated over as a whole
-    held       events that came before the fence, in order
+    due        what must be done later, and when
+    queue      what waits for the fence, for room, or for the end of a pause
+    tally      what is open and spent
+
+    Only `due` and `queue` are ever iterated over as a whole, at the start.
     """
 
     workflows: MutableMapping[str, bytes] = field(default_factory=dict)
     ended: MutableMapping[str, bytes] = field(default_factory=dict)
     due: MutableMapping[str, bytes] = field(default_factory=dict)
-    held: MutableMapping[str, bytes] = field(default_factory=dict)
+    queue: MutableMapping[str, bytes] = field(default_factory=dict)
+    tally: MutableMapping[str, bytes] = field(default_factory=dict)
 
 
 IN_FLIGHT = 2**62
@@ -132,22 +146,24 @@ class Deadlines:
         self._due = {key: int(value) % IN_FLIGHT for key, value in stored.items()}
         self._heap = [(due, key) for key, due in self._due.items()]
         heapq.heapify(self._heap)
+        self._of: dict[str, set[str]] = {}
+        for key in self._due:
+            self._of.setdefault(_workflow(key), set()).add(key)
 
     def set(self, kind: str, workflow_id: str, settles: str, due: int) -> None:
         key = _SEPARATOR.join((kind, workflow_id, settles))
         self._due[key] = due
+        self._of.setdefault(workflow_id, set()).add(key)
         self._stored[key] = str(due).encode()
         heapq.heappush(self._heap, (due, key))
 
     def clear(self, kind: str, workflow_id: str, settles: str) -> None:
-        key = _SEPARATOR.join((kind, workflow_id, settles))
-        if self._due.pop(key, None) is not None:
-            del self._stored[key]
+        self._clear(_SEPARATOR.join((kind, workflow_id, settles)))
 
-    def clear_workflow(self, kinds: tuple[str, ...], workflow_id: str, settles: list[str]) -> None:
-        for name in settles:
-            for kind in kinds:
-                self.clear(kind, workflow_id, name)
+    def clear_workflow(self, workflow_id: str) -> None:
+        """Nothing of this workflow is due any more."""
+        for key in list(self._of.get(workflow_id, ())):
+            self._clear(key)
 
     def first(self) -> int | None:
         """When the next one is due."""
@@ -158,6 +174,20 @@ class Deadlines:
     def pop_due(self, now: int) -> Iterator[tuple[str, str, str]]:
         """Each (kind, workflow id, settles) that is due; it is cleared."""
         while (first := self.first()) is not None and first <= now:
-            kind, workflow_id, settles = heapq.heappop(self._heap)[1].split(_SEPARATOR)
-            self.clear(kind, workflow_id, settles)
+            key = heapq.heappop(self._heap)[1]
+            self._clear(key)
+            kind, workflow_id, settles = key.split(_SEPARATOR)
             yield kind, workflow_id, settles
+
+    def _clear(self, key: str) -> None:
+        if self._due.pop(key, None) is None:
+            return
+        del self._stored[key]
+        workflow_id = _workflow(key)
+        self._of[workflow_id].discard(key)
+        if not self._of[workflow_id]:
+            del self._of[workflow_id]
+
+
+def _workflow(key: str) -> str:
+    return key.split(_SEPARATOR)[1]

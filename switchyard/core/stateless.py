@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from switchyard.core import deciding
 from switchyard.core.deadletter import Position
-from switchyard.core.deciding import Choice, NoChoice, Verdict
+from switchyard.core.deciding import Choice, NoChoice, Situation, Verdict
 from switchyard.core.decision import Decision
 from switchyard.core.dispatching import hops_before
 from switchyard.core.errors import Rejected
@@ -39,7 +39,7 @@ def without_model(registry: Registry, message: Message) -> Verdict | None:
     if event.type == FAILED_TYPE:
         reason = f"{event.data['agent']} failed: {event.data['message']}"
         return Verdict("dead-letter", "guard", reason, code="agent-failed")
-    return deciding.without_model(registry, event, hops_before(event), message.rule, ())
+    return deciding.without_model(registry, event, Situation(hops_before(event), message.rule))
 
 
 def record(

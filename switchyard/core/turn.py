@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
-from switchyard.core import deciding
+from switchyard.core import deciding, recording
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.deciding import Choice, NoChoice, Verdict
+from switchyard.core.deciding import Choice, NoChoice, Situation, Verdict
 from switchyard.core.decision import Decision
-from switchyard.core.dispatching import addressed
+from switchyard.core.desk import Desk, dead, told
+from switchyard.core.dispatches import Dispatches, backoff_ms
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id
-from switchyard.core.registry import FAILED_TYPE, Registry
-from switchyard.core.shard import (
-    IN_FLIGHT,
-    Ask,
-    Dead,
-    Deadlines,
-    Dispatch,
-    Effect,
-    EventRead,
-    Log,
-    ShardState,
-    Status,
-)
+from switchyard.core.question import Question, question
+from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.shard import IN_FLIGHT, Ask, ControlRead, Dead, Effect, EventRead, Log
 from switchyard.core.workflow import Ended, Open, Waiting, Workflow, status_event
 
 LOG_AGAIN_MS = 10_000
 UNSEEN_MS = 30_000
-
-
-@dataclass
-class Desk:
-    """What all turns of a shard share. `fenced` tells that the shard has read back its fence."""
-
-    registry: Registry
-    state: ShardState
-    due: Deadlines
-    sql_version: str
-    fenced: bool = False
+CANCEL, DEADLINE = "workflow/cancel", "workflow/deadline"
 
 
 class Turn:
@@ -53,6 +33,8 @@ class Turn:
         self.workflow = workflow
         self.now = now
         self.effects: list[Effect] = []
+        self.dispatches = Dispatches(desk, workflow, now)
+        self._reserved = _reserved(workflow)
 
     def event(self, item: EventRead, settles: str) -> None:
         """Admit an event that was read, and decide about it."""
@@ -60,15 +42,20 @@ class Turn:
         if settles in workflow.seen:
             self._duplicate()
             return
-        if event.causation_id is not None and not self._knows(event.causation_id):
-            self.effects.append(dead(item, "unknown-dispatch", "no such dispatch is known", "causationid", self.now))
+        dispatch = event.causation_id
+        if dispatch is not None and not self._knows(dispatch):
+            error = Rejected("unknown-dispatch", "no such dispatch is known", "causationid")
+            self.effects.append(dead(error, item.text, item.position, self.now, workflow.id, event))
             return
-        first = not workflow.seen
+        first = workflow.id not in self.desk.state.workflows
         workflow.seen.append(settles)
         workflow.inputs.append(event.id)
         if settles in workflow.settled:
             return
         waiting = workflow.waiting.get(settles)
+        if waiting is None and dispatch is not None and self._is_late(dispatch):
+            self._late(settles, item.text, item.position)
+            return
         if waiting is None and not self._admit(settles, event, item.text, item.position):
             self._duplicate()
             return
@@ -80,55 +67,92 @@ class Turn:
         if first:
             self._status()
 
+    def control(self, item: ControlRead) -> None:
+        """Log what an operator asks of this workflow. Raises Rejected where there is nothing it could be about."""
+        control = item.control
+        if control.kind == "cancel":
+            if CANCEL not in self.workflow.waiting:
+                self._wait(CANCEL, item.text, item.position)
+                self.log(CANCEL, Verdict("cancel", "operator", _said(f"cancelled by {control.by}", control)))
+            return
+        opened = self.workflow.open.get(control.approval)
+        settles = f"approval/{control.approval}"
+        if opened is None or opened.stage != "approval" or settles in self.workflow.waiting:
+            raise Rejected("unknown-approval", "nothing waits for this approval", "data.approval")
+        if control.kind == "approve":
+            reason = _said(f"approved by {control.by}", control)
+            verdict = Verdict("dispatch", "operator", reason, (opened.agent,))
+        else:
+            reason = _said(f"{opened.agent} was not approved by {control.by}", control)
+            verdict = Verdict("stop", "operator", reason, code="rejected")
+        self._settle_open(settles, opened)
+        self.log(settles, verdict)
+
+    def overdue(self, identity: str) -> None:
+        """A dispatch has had no answer by its deadline."""
+        opened = self.workflow.open.get(identity)
+        if opened is None or opened.stage != "sent":
+            return
+        agent = self.registry.agents.get(opened.agent)
+        message = f"no answer within {agent.deadline:g} s" if agent else "it is no agent of the app any more"
+        waiting = self._settle_open(f"timeout/{identity}", opened)
+        self._failed(waiting, opened, {"agent": opened.agent, "reason": "no-answer", "message": message})
+        self.decide(f"timeout/{identity}")
+
+    def not_approved(self, identity: str) -> None:
+        """Nobody has approved a dispatch in time."""
+        opened = self.workflow.open.get(identity)
+        settles = f"approval/{identity}"
+        if opened is None or opened.stage != "approval" or settles in self.workflow.waiting:
+            return
+        self._settle_open(settles, opened)
+        reason = f"{opened.agent} was not approved in time"
+        self.log(settles, deciding.stop("approval-timeout", reason))
+
+    def out_of_time(self) -> None:
+        """The workflow has reached its wall-clock deadline."""
+        about = status_event(self.registry.app, self.workflow.summary(self.registry.app))
+        self._wait(DEADLINE, about.json(), Position("", -1, -1))
+        limit = self.registry.file.limits.deadline
+        self.log(DEADLINE, deciding.stop("deadline", f"deadline of {limit:g} s reached"))
+
     def decide(self, settles: str) -> None:
-        """Log the verdict of a rule or guard, or ask a model."""
+        """Log the verdict of a rule or guard, try again what failed, or ask a model."""
         waiting = self.workflow.waiting[settles]
         event = Event.parse(waiting.event)
-        verdict = deciding.without_model(self.registry, event, waiting.hop, waiting.rule, waiting.failed)
+        verdict = self._again(waiting)
+        if verdict is None:
+            verdict = deciding.without_model(self.registry, event, self._situation(settles, event))
+        if verdict is None and self.desk.hourly:
+            verdict = self._reserve(waiting)
         if verdict is None:
             self.ask(settles)
         else:
             self.log(settles, verdict)
 
     def ask(self, settles: str) -> None:
-        """Ask now, or when the fence is passed. Its deadline stands for the ask until it is answered."""
+        """Ask now, or when the shard is open. Its deadline stands for the ask until it is answered."""
         waiting = self.workflow.waiting[settles]
         waiting.stage = "asked"
-        if self.desk.fenced:
+        if self.desk.open:
             self.effects.append(Ask(self.workflow.id, settles, waiting.attempt))
-        self.due.set("ask", self.workflow.id, settles, IN_FLIGHT if self.desk.fenced else 0)
+        self.due.set("ask", self.workflow.id, settles, IN_FLIGHT if self.desk.open else 0)
+
+    def question(self, waiting: Waiting) -> Question:
+        """What to ask a model about something that waits."""
+        return question(self.registry, Event.parse(waiting.event), waiting.failures, self.workflow.history)
+
+    def answer(self, settles: str, outcome: Choice | NoChoice) -> None:
+        """Log what a model's answer stands for."""
+        waiting = self.workflow.waiting[settles]
+        event = Event.parse(waiting.event)
+        verdict = deciding.by_outcome(self.registry, event, waiting.failed_agents, outcome)
+        self.log(settles, deciding.guarded(self.registry, event, self._situation(settles, event), verdict), outcome)
 
     def log(self, settles: str, verdict: Verdict, outcome: Choice | NoChoice | None = None) -> None:
         """Write a decision ahead of acting on it; it is kept, to be written again unchanged, until it is read back."""
         workflow, waiting = self.workflow, self.workflow.waiting[settles]
-        logged = sum(item.stage == "logged" for item in workflow.waiting.values())
-        event = Event.parse(waiting.event)
-        record = Decision(
-            settles=settles,
-            workflow_id=workflow.id,
-            event=waiting.event,
-            topic=waiting.topic,
-            partition=waiting.partition,
-            offset=waiting.offset,
-            action=verdict.action,
-            decided_by=verdict.decided_by,
-            reason=verdict.reason,
-            at=self.now,
-            attempt=waiting.attempt,
-            step=workflow.step + logged,
-            agents=verdict.agents,
-            candidates=tuple(agent.name for agent in deciding.candidates(self.registry, event, waiting.failed)),
-            code=verdict.code,
-            confidence=verdict.confidence,
-            failed=tuple(waiting.failed),
-            answer_count=waiting.answer_count,
-            inputs=tuple(workflow.inputs),
-            elapsed_ms=self.now - workflow.started_at,
-            registry_version=self.registry.version,
-            prompt_version=self.registry.prompt_version,
-            sql_version=self.desk.sql_version,
-            **deciding.spent(outcome),
-        )
+        record = recording.decided(self.desk, workflow, settles, verdict, outcome, self.now)
         workflow.inputs = []
         waiting.stage, waiting.record = "logged", asdict(record)
         self.due.clear("ask", workflow.id, settles)
@@ -143,150 +167,247 @@ class Turn:
         except Rejected as error:
             self.effects.append(Dead(DeadLetter.of(error, record.event.encode(), record.position, self.now)))
             return
-        seen = settles in workflow.waiting
-        if not seen:
-            self._admit(settles, event, record.event, record.position, record)
+        if record.action == "late" or self._counts_no_more(record):
+            self._settled(settles)
+            return
+        known = settles in workflow.waiting
+        if not known:
+            self._admit_record(record, event)
         waiting = workflow.waiting[settles]
-        objection = deciding.objection(self.registry, event, record.action, record.agents)
+        objection = self._objection(record, event)
         if objection is None:
             self._act(record, event, waiting)
             return
         waiting.attempt = workflow.refused[settles] = record.attempt + 1
         waiting.record = None
         self.due.clear("log", workflow.id, settles)
-        if seen:
+        if known:
             self.decide(settles)
         else:
             waiting.stage = "unseen"
             self.due.set("unseen", workflow.id, settles, self.now + UNSEEN_MS)
-
-    def send_open(self) -> None:
-        """Dispatch what was decided before the fence and has had no answer since."""
-        for identity, item in self.workflow.open.items():
-            if not item.sent:
-                item.sent = True
-                self._send(identity, item)
 
     def finish(self) -> list[Effect]:
         """Store the workflow, or its tombstone where it has come to its end.
 
         Before the fence a workflow only seems idle: what it waits for may be a record or an event still to be read.
         """
-        workflow, state = self.workflow, self.desk.state
+        workflow, state, tally = self.workflow, self.desk.state, self.desk.tally
         if workflow.status == "running" and workflow.idle and workflow.settled:
             if self.desk.fenced:
-                workflow.status = "failed" if workflow.dead_letters else "completed"
+                workflow.status = "failed" if workflow.failed else "completed"
             else:
                 self.due.set("idle", workflow.id, "", 0)
-        if workflow.status == "running":
+        existed, running = workflow.id in state.workflows, workflow.status == "running"
+        self.dispatches.count(running)
+        tally.reserved += (_reserved(workflow) if running else 0) - self._reserved
+        if running:
             if workflow.seen or workflow.settled or workflow.waiting:
                 state.workflows[workflow.id] = workflow.dump()
+                if not existed:
+                    tally.workflows += 1
+                    deadline_ms = int(self.registry.file.limits.deadline * 1000)
+                    self.due.set("deadline", workflow.id, "", workflow.started_at + deadline_ms)
             return self.effects
         workflow.ended_at = self.now
-        self.due.clear_workflow(("ask", "log", "unseen"), workflow.id, list(workflow.waiting))
-        for kind in ("send", "idle"):
-            self.due.clear(kind, workflow.id, "")
+        self.due.clear_workflow(workflow.id)
         ended = Ended.of(workflow, self.registry.app)
         state.ended[workflow.id] = ended.dump()
-        state.workflows.pop(workflow.id, None)
+        if existed:
+            del state.workflows[workflow.id]
+            tally.workflows -= 1
         self.effects.append(told(self.registry.app, ended.summary))
         return self.effects
 
     def _act(self, record: Decision, event: Event, waiting: Waiting) -> None:
-        workflow, settles = self.workflow, record.settles
-        del workflow.waiting[settles]
-        for kind in ("ask", "log", "unseen"):
-            self.due.clear(kind, workflow.id, settles)
-        workflow.settled.append(settles)
-        workflow.step += 1
-        workflow.model_calls += record.model_calls
-        workflow.tokens += record.prompt_tokens + record.completion_tokens
-        if record.cost is not None:
-            workflow.cost = (workflow.cost or 0.0) + record.cost
-        if record.action == "dispatch":
-            for agent in record.agents:
-                self._dispatch(record, agent, waiting)
+        workflow = self.workflow
+        kind, _, rest = record.settles.partition("/")
+        self._settled(record.settles)
+        workflow.account(record, event.type)
+        self.desk.tally.spend(record.at, record.prompt_tokens + record.completion_tokens, record.cost or 0.0)
+        if record.action == "dispatch" and kind == "approval" and record.decided_by == "operator":
+            self.effects += self.dispatches.approve(rest)
             self._status()
-        elif record.action == "stop":
-            workflow.status, workflow.reason = "stopped", record.reason
+            return
+        if kind in ("timeout", "approval"):
+            self._withdraw_answers(rest)
+            self.dispatches.close(rest, abandoned=True)
+        if record.action == "dispatch":
+            self.effects += self.dispatches.begin(record, event, waiting)
+            self._status()
+        elif record.action in ("stop", "cancel"):
+            workflow.status = "stopped" if record.action == "stop" else "cancelled"
+            workflow.reason, workflow.code = record.reason, record.code
         elif record.action == "dead-letter":
-            workflow.dead_letters += 1
-            workflow.reason = record.reason
+            workflow.lose(record)
             error = Rejected(record.code or "no-usable-decision", record.reason)
-            self.effects.append(
-                Dead(
-                    DeadLetter.of(
-                        error,
-                        record.event.encode(),
-                        record.position,
-                        self.now,
-                        workflow_id=workflow.id,
-                        event_id=event.id,
-                        attempt=record.attempt,
-                    )
-                )
-            )
+            self.effects.append(dead(error, record.event, record.position, self.now, workflow.id, event))
         elif workflow.idle:
             workflow.reason = record.reason
 
-    def _dispatch(self, record: Decision, agent: str, waiting: Waiting) -> None:
-        identity = dispatch_id(record.settles, agent, record.attempt)
-        item = Open(
-            agent,
-            record.event,
-            record.topic,
-            record.partition,
-            record.offset,
-            waiting.hop + 1,
-            record.attempt,
-            failed=list(waiting.failed),
-            sent=self.desk.fenced,
-        )
-        self.workflow.open[identity] = item
-        self.workflow.dispatches += 1
-        self.workflow.hops = max(self.workflow.hops, item.hop)
-        if item.sent:
-            self._send(identity, item)
-        else:
-            self.due.set("send", self.workflow.id, "", 0)
+    def _objection(self, record: Decision, event: Event) -> str | None:
+        """Why a record must not be acted on; None where it may."""
+        objection = deciding.objection(self.registry, event, record.action, record.agents)
+        if objection is not None or record.action != "dispatch":
+            return objection
+        if record.decided_by == "operator":
+            opened = self.workflow.open.get(record.settles.partition("/")[2])
+            waits = opened is not None and opened.stage == "approval" and record.agents == (opened.agent,)
+            return None if waits else "nothing waits for this approval"
+        if record.decided_by == "retry":
+            return None
+        redo = deciding.begins_again(event, record.settles)
+        known = Situation(failed=record.failed, given=[] if redo else self.workflow.given)
+        verdict = deciding.guarded(self.registry, event, known, Verdict("dispatch", "guard", "", record.agents))
+        if verdict.action != "dispatch":
+            return verdict.reason
+        return deciding.out_of_order(self.registry, record.agents, self.workflow.place, redo=redo)
 
-    def _send(self, identity: str, item: Open) -> None:
-        event = addressed(Event.parse(item.event), item.agent, identity, item.attempt, item.hop - 1)
-        self.effects.append(Dispatch(self.workflow.id, item.agent, identity, event))
+    def _counts_no_more(self, record: Decision) -> bool:
+        """Whether the ledger's order has made this record late: see ADR 5."""
+        kind, _, rest = record.settles.partition("/")
+        if kind == "dispatch":
+            return rest.partition("/")[0] in self.workflow.abandoned
+        if kind == "timeout":
+            answered = any(name.startswith(f"dispatch/{rest}/") for name in self.workflow.settled)
+            return answered or rest in self.workflow.abandoned
+        return kind == "approval" and rest not in self.workflow.open
+
+    def _again(self, waiting: Waiting) -> Verdict | None:
+        """Another attempt by the agent that failed, where it has one left; else the agent is left out."""
+        failure = waiting.failure
+        if failure is None:
+            return None
+        agent = self.registry.agents.get(failure["agent"])
+        if agent is None or waiting.tries >= agent.attempts:
+            waiting.failed, waiting.failure = waiting.failures, None
+            return None
+        reason = f"attempt {waiting.tries + 1} of {agent.attempts}: {failure['reason']}: {failure['message']}"
+        return Verdict("dispatch", "retry", reason, (agent.name,), delay_ms=backoff_ms(agent, waiting.tries))
+
+    def _reserve(self, waiting: Waiting) -> Verdict | None:
+        """Set tokens of this hour aside for an ask; the verdict where there are too few left."""
+        tokens = self.question(waiting).most_tokens
+        over = self.desk.over_hour(self.now, tokens)
+        if over is not None:
+            return deciding.stop("hour-limit", over)
+        waiting.reserved = tokens
+        return None
+
+    def _situation(self, settles: str, event: Event) -> Situation:
+        workflow, waiting = self.workflow, self.workflow.waiting[settles]
+        redo = deciding.begins_again(event, settles)
+        return Situation(
+            waiting.hop,
+            waiting.rule,
+            waiting.failed_agents,
+            workflow.tokens,
+            workflow.cost,
+            workflow.place,
+            [] if redo else workflow.given,
+            redo,
+        )
+
+    def _wait(self, settles: str, text: str, position: Position, hop: int = 0) -> Waiting:
+        waiting = Waiting(text, position.topic, position.partition, position.offset, hop)
+        self.workflow.waiting[settles] = waiting
+        return waiting
+
+    def _settle_open(self, settles: str, opened: Open) -> Waiting:
+        """What was dispatched must be settled otherwise than by an answer."""
+        place = Position(opened.topic, opened.partition, opened.offset)
+        waiting = self._wait(settles, opened.event, place, opened.hop - 1)
+        waiting.failed, waiting.tries = opened.failed, opened.tries
+        return waiting
+
+    def _failed(self, waiting: Waiting, opened: Open, failure: dict[str, str]) -> None:
+        """A dispatch failed: what was dispatched is decided about again."""
+        waiting.event, waiting.hop = opened.event, opened.hop - 1
+        waiting.topic, waiting.partition, waiting.offset = opened.topic, opened.partition, opened.offset
+        waiting.failed, waiting.failure, waiting.tries = opened.failed, failure, opened.tries
+
+    def _admit_record(self, record: Decision, event: Event) -> None:
+        """A record came before what it is about was read, or by a clock that this process has not seen."""
+        kind, _, rest = record.settles.partition("/")
+        opened = self.workflow.open.get(rest)
+        if kind == "dispatch":
+            self._admit(record.settles, event, record.event, record.position, record)
+        elif opened is None:
+            self._wait(record.settles, record.event, record.position, event.hops)
+        else:
+            waiting = self._settle_open(record.settles, opened)
+            if record.failed:
+                self._failed(waiting, opened, _unknown_failure(opened.agent))
 
     def _admit(self, settles: str, event: Event, text: str, position: Position, record: Decision | None = None) -> bool:
         """Put what must be settled on the list, once; False where this answer has come before."""
         workflow = self.workflow
-        place = (position.topic, position.partition, position.offset)
         if not settles.startswith("dispatch/"):
-            workflow.waiting[settles] = Waiting(text, *place, hop=0, stage="asked")
+            self._wait(settles, text, position)
             return True
         _, identity, index = settles.split("/")
         opened = workflow.open.get(identity)
         if opened is None:
-            if record is None:
-                return False
-            workflow.waiting[settles] = Waiting(text, *place, hop=event.hops, stage="asked")
-            return True
+            if record is not None:
+                self._wait(settles, text, position, event.hops)
+            return record is not None
         if int(index) in opened.answered:
             return False
         opened.answered.append(int(index))
+        self._withdraw(f"timeout/{identity}")
         count = record.answer_count if record else event.answer_count
         if len(opened.answered) >= count:
-            del workflow.open[identity]
-            workflow.closed.append(identity)
-        waiting = Waiting(text, *place, hop=opened.hop, stage="asked", answer_count=count)
-        failed = list(record.failed) if record else [*opened.failed, opened.agent]
-        if record.failed if record else event.type == FAILED_TYPE:
-            waiting.event, waiting.hop, waiting.failed = opened.event, opened.hop - 1, failed
-            waiting.topic, waiting.partition, waiting.offset = opened.topic, opened.partition, opened.offset
+            self.dispatches.close(identity)
+        else:
+            self.dispatches.expect(identity)
+        waiting = self._wait(settles, text, position, opened.hop)
+        waiting.answer_count = count
+        self._spend(event)
+        if event.type == FAILED_TYPE:
+            self._failed(waiting, opened, {name: str(event.data[name]) for name in ("agent", "reason", "message")})
+        elif record is not None and record.failed:
+            self._failed(waiting, opened, _unknown_failure(opened.agent))
         else:
             workflow.remember(opened.agent, event)
-        workflow.waiting[settles] = waiting
         return True
 
+    def _spend(self, event: Event) -> None:
+        """Count what an agent says it has used of a model."""
+        used = [int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens")]
+        if any(used):
+            cost = self.desk.price(used[0], used[1])
+            self.workflow.spend(sum(used), cost)
+            self.desk.tally.spend(self.now, sum(used), cost or 0.0)
+
+    def _is_late(self, identity: str) -> bool:
+        """Whether a dispatch was given up, or the record that gives it up is written."""
+        timeout = self.workflow.waiting.get(f"timeout/{identity}")
+        return identity in self.workflow.abandoned or (timeout is not None and timeout.stage == "logged")
+
+    def _late(self, settles: str, text: str, position: Position) -> None:
+        self._wait(settles, text, position)
+        self.log(settles, Verdict("late", "guard", "the dispatch was given up before this answer came"))
+
+    def _withdraw(self, settles: str) -> None:
+        """Nothing is to be settled here any more."""
+        if self.workflow.waiting.pop(settles, None) is not None:
+            for kind in ("ask", "log", "unseen"):
+                self.due.clear(kind, self.workflow.id, settles)
+
+    def _withdraw_answers(self, identity: str) -> None:
+        """Answers that wait for a decision come too late: the ledger has the timeout first."""
+        for settles in [name for name in self.workflow.waiting if name.startswith(f"dispatch/{identity}/")]:
+            waiting = self.workflow.waiting[settles]
+            self._withdraw(settles)
+            self._late(settles, waiting.event, Position(waiting.topic, waiting.partition, waiting.offset))
+
+    def _settled(self, settles: str) -> None:
+        self._withdraw(settles)
+        self.workflow.settled.append(settles)
+
     def _knows(self, identity: str) -> bool:
-        return identity in self.workflow.open or identity in self.workflow.closed
+        workflow = self.workflow
+        return identity in workflow.open or identity in workflow.closed or identity in workflow.abandoned
 
     def _duplicate(self) -> None:
         self.workflow.duplicates += 1
@@ -296,18 +417,13 @@ class Turn:
         self.effects.append(told(self.registry.app, self.workflow.summary(self.registry.app)))
 
 
-def dead(item: EventRead, reason: str, message: str, field: str, now: int) -> Dead:
-    return Dead(
-        DeadLetter.of(
-            Rejected(reason, message, field),
-            item.text.encode(),
-            item.position,
-            now,
-            workflow_id=item.event.workflow_id,
-            event_id=item.event.id,
-        )
-    )
+def _said(what: str, control: Control) -> str:
+    return f"{what}: {control.reason}" if control.reason else what
 
 
-def told(app: str, summary: dict[str, Any]) -> Status:
-    return Status(summary["workflow_id"], status_event(app, summary))
+def _unknown_failure(agent: str) -> dict[str, str]:
+    return {"agent": agent, "reason": "failed", "message": "the ledger tells that it failed, but not how"}
+
+
+def _reserved(workflow: Workflow) -> int:
+    return sum(item.reserved for item in workflow.waiting.values())

@@ -5,19 +5,22 @@ Stored as JSON with a schema version, never pickled: state must outlive the code
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from switchyard.core import strictjson
+from switchyard.core.decision import OUT_OF_ORDER, Decision
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
 
-VERSION = 1
+VERSION = 2
 HISTORY = 20
 HISTORY_BYTES = 4096
 
-Status = Literal["running", "completed", "stopped", "failed", "cancelled"]
+Status = Literal["queued", "running", "completed", "stopped", "failed", "cancelled"]
 Stage = Literal["unseen", "asked", "logged"]
+OpenStage = Literal["approval", "ready", "delay", "room", "sent"]
 
 
 @dataclass
@@ -25,7 +28,9 @@ class Waiting:
     """Something that must be settled: an event, with how far its decision has come.
 
     `stage`: `asked` (a model is to answer), `logged` (the record is written and not yet read back), `unseen` (its
-    record was refused before the event itself was read).
+    record was refused before the event itself was read). `failed` are the agents that failed on this event, each
+    `{agent, reason, message}`; `failure` is the newest, of an agent that may be tried again, after `tries` attempts.
+    `reserved` are the tokens that the ask under way may use.
     """
 
     event: str
@@ -33,17 +38,33 @@ class Waiting:
     partition: int
     offset: int
     hop: int
-    stage: Stage
+    stage: Stage = "asked"
     attempt: int = 0
     rule: list[str] | None = None
-    failed: list[str] = field(default_factory=list)
+    failed: list[dict[str, str]] = field(default_factory=list)
+    failure: dict[str, str] | None = None
+    tries: int = 0
     answer_count: int = 1
+    reserved: int = 0
     record: dict[str, Any] | None = None
+
+    @property
+    def failures(self) -> list[dict[str, str]]:
+        """All agents that failed, the newest included."""
+        return [*self.failed, self.failure] if self.failure else self.failed
+
+    @property
+    def failed_agents(self) -> tuple[str, ...]:
+        return tuple(item["agent"] for item in self.failures)
 
 
 @dataclass
 class Open:
-    """A dispatch without all its answers. `answered` holds the positions that have come."""
+    """A dispatch without all its answers. `answered` holds the positions that have come.
+
+    `stage`: it waits for an `approval` since `since` (and until `until`), for its turn after a `delay`, for `room` with
+    its agent, or for the fence (`ready`); or it is `sent`.
+    """
 
     agent: str
     event: str
@@ -52,9 +73,12 @@ class Open:
     offset: int
     hop: int
     attempt: int
-    failed: list[str] = field(default_factory=list)
+    stage: OpenStage = "ready"
+    tries: int = 1
+    failed: list[dict[str, str]] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
-    sent: bool = True
+    since: int | None = None
+    until: int | None = None
 
 
 @dataclass
@@ -63,6 +87,8 @@ class Workflow:
 
     `seen` holds what each event that was read settles: the identity of an event from outside, or of an answer to one
     dispatch. An answer's own id is no identity, for an agent that has an event twice repeats its answer's id.
+    `closed` are dispatches with all their answers, `abandoned` those whose answer would be late. `given` names what
+    each agent was given (a hash of agent, type and data), `approved` effect keys, `place` the next of the sequence.
     """
 
     id: str
@@ -70,6 +96,7 @@ class Workflow:
     status: Status = "running"
     ended_at: int | None = None
     reason: str = ""
+    code: str | None = None
     step: int = 0
     hops: int = 0
     dispatches: int = 0
@@ -78,13 +105,19 @@ class Workflow:
     cost: float | None = None
     duplicates: int = 0
     dead_letters: int = 0
+    failed: bool = False
+    place: int = 0
+    last: dict[str, Any] | None = None
     seen: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     open: dict[str, Open] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+    approved: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     version: int = VERSION
 
@@ -110,6 +143,49 @@ class Workflow:
         data = event.data if len(strictjson.dumps(event.data)) <= HISTORY_BYTES else "(left out: too large)"
         self.history = [*self.history, {"agent": agent, "type": event.type, "data": data}][-HISTORY:]
 
+    def account(self, record: Decision, event_type: str) -> None:
+        """Count an effective record: its step, what it has spent, what it settled last."""
+        self.step += 1
+        self.model_calls += record.model_calls
+        self.spend(record.prompt_tokens + record.completion_tokens, record.cost)
+        self.last = {
+            "event": event_type,
+            "action": record.action,
+            "agents": list(record.agents),
+            "decided_by": record.decided_by,
+        }
+
+    def spend(self, tokens: int, cost: float | None) -> None:
+        self.tokens += tokens
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
+
+    def lose(self, record: Decision) -> None:
+        """Count a dead letter. An event from outside that came out of order is refused, and no failure."""
+        self.dead_letters += 1
+        self.reason = record.reason
+        self.failed |= record.code != OUT_OF_ORDER or not record.settles.startswith("event/")
+
+    @property
+    def in_flight(self) -> Counter[str]:
+        """How many dispatches each agent has."""
+        return Counter(item.agent for item in self.open.values() if item.stage == "sent")
+
+    @property
+    def approvals(self) -> list[dict[str, Any]]:
+        """The dispatches that wait for a person. Times are milliseconds since 1970."""
+        return [
+            {
+                "id": identity,
+                "agent": item.agent,
+                "type": Event.parse(item.event).type,
+                "since": item.since,
+                "until": item.until,
+            }
+            for identity, item in self.open.items()
+            if item.stage == "approval"
+        ]
+
     def summary(self, app: str) -> dict[str, Any]:
         """The data of its status event. Times are milliseconds since 1970."""
         return {
@@ -126,16 +202,21 @@ class Workflow:
             "dead_letters": self.dead_letters,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
+            "code": self.code,
             "reason": self.reason,
+            "last": self.last,
+            "approvals": self.approvals,
         }
 
 
 @dataclass
 class Ended:
-    """The tombstone of a workflow: enough to tell a repeat from something new."""
+    """The tombstone of a workflow: enough to tell a repeat, or a late answer, from something new."""
 
     seen: list[str]
     settled: list[str]
+    sent: list[str]
+    place: int
     summary: dict[str, Any]
 
     def dump(self) -> bytes:
@@ -147,7 +228,18 @@ class Ended:
 
     @classmethod
     def of(cls, workflow: Workflow, app: str) -> Ended:
-        return cls(workflow.seen, workflow.settled, workflow.summary(app))
+        summary = {**workflow.summary(app), "approvals": []}
+        return cls(workflow.seen, workflow.settled, [*workflow.open, *workflow.abandoned], workflow.place, summary)
+
+    def again(self, workflow_id: str, now: int) -> Workflow:
+        """The workflow anew, for a retry of something in it; what it has read and settled stays known."""
+        known: dict[str, Any] = {
+            "seen": self.seen,
+            "settled": self.settled,
+            "abandoned": self.sent,
+            "place": self.place,
+        }
+        return Workflow(workflow_id, now, **known)
 
 
 def status_event(app: str, summary: dict[str, Any]) -> Event:

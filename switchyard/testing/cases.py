@@ -11,7 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from switchyard.core.app import ROOT, App
+from switchyard.core.decision import Action, DecidedBy
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.workflow import Status
 
 
 class CaseError(SwitchyardError):
@@ -33,9 +35,9 @@ class ExpectedDecision(_Strict):
     """What is named must be so. `reason` and `failed` are compared too; `event` is the type decided about."""
 
     event: str | None = None
-    action: Literal["dispatch", "complete", "stop", "dead-letter"] | None = None
+    action: Action | None = None
     agents: list[str] | None = None
-    by: Literal["rule", "model", "guard", "fallback"] | None = None
+    by: DecidedBy | None = None
     reason: str | None = None
     code: str | None = None
     failed: list[str] | None = None
@@ -53,7 +55,7 @@ class ExpectedDeadLetter(_Strict):
 class Expected(_Strict):
     """What must have come of a case. What is not named is not compared, but for dead letters: by default none."""
 
-    status: Literal["running", "completed", "stopped", "failed", "cancelled", "none"] | None = None
+    status: Status | Literal["none"] | None = None
     decisions: list[ExpectedDecision] | None = None
     dispatches: list[str] | None = None
     dead_letters: list[ExpectedDeadLetter] = Field(default_factory=list)

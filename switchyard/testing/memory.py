@@ -9,18 +9,22 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.decision import Decision, Fence, parse_record
+from switchyard.core.desk import Price, no_price
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
+from switchyard.core.limits import Share
 from switchyard.core.orchestration import Shard
 from switchyard.core.question import Question
 from switchyard.core.registry import Registry
 from switchyard.core.shard import (
     Answered,
     Ask,
+    ControlRead,
     Dead,
     Dispatch,
     Effect,
@@ -33,6 +37,9 @@ from switchyard.core.shard import (
     Tick,
     Unreadable,
 )
+from switchyard.core.shards import shard_keys
+
+SHARD = shard_keys(1)[0]
 
 Model = Callable[[Event, Question], Choice | NoChoice]
 Rule = Callable[[Event], Sequence[str] | None]
@@ -50,6 +57,7 @@ class Checkpoint:
     state: ShardState
     events: int
     ledger: int
+    controls: int = 0
 
 
 @dataclass
@@ -62,7 +70,10 @@ class InMemory:
     rule: Rule = no_rule
     namespace: str = "test"
     now: int = 1_000
+    share: Share | None = None
+    price: Price = no_price
     events: list[bytes] = field(default_factory=list)
+    controls: list[bytes] = field(default_factory=list)
     ledger: list[str] = field(default_factory=list)
     dispatches: list[Dispatch] = field(default_factory=list)
     statuses: dict[str, Event] = field(default_factory=dict)
@@ -79,21 +90,27 @@ class InMemory:
         """Begin, or begin again after a crash: what was in flight is gone, topics are as they are."""
         self._starts += 1
         kept = copy.deepcopy(checkpoint)
-        self._event, self._record = kept.events, kept.ledger
+        self._event, self._record, self._control = kept.events, kept.ledger, kept.controls
         self._asks: list[Ask] = []
-        self.shard = Shard(self.registry, kept.state, 0, f"start-{self._starts}", "test")
+        nonce = f"start-{self._starts}"
+        self.shard = Shard(self.registry, kept.state, SHARD, nonce, "test", self.share, self.price)
         self._advance(Tick())
 
     def checkpoint(self) -> Checkpoint:
-        return copy.deepcopy(Checkpoint(self.shard.state, self._event, self._record))
+        return copy.deepcopy(Checkpoint(self.shard.state, self._event, self._record, self._control))
 
     def publish(self, event: Event | bytes) -> None:
         self.events.append(event if isinstance(event, bytes) else event.json().encode())
+
+    def request(self, control: Control | bytes) -> None:
+        """What an operator asks for."""
+        self.controls.append(control if isinstance(control, bytes) else control.event.json().encode())
 
     def choices(self) -> list[str]:
         """What could happen next."""
         possible = {
             "event": self._event < len(self.events),
+            "control": self._control < len(self.controls),
             "ledger": self._record < len(self.ledger),
             "model": bool(self._asks),
             "agent": self._inbox < len(self.dispatches),
@@ -105,6 +122,8 @@ class InMemory:
         self.now += 1
         if what == "event":
             self._read_event()
+        elif what == "control":
+            self._read_control()
         elif what == "ledger":
             record = parse_record(self.ledger[self._record])
             self._record += 1
@@ -152,6 +171,16 @@ class InMemory:
             self.registry.check(event)
             rule = self.rule(event)
             item = EventRead(event, raw.decode(), position, None if rule is None else tuple(rule))
+        except Rejected as error:
+            item = Unreadable(error, raw, position)
+        self._advance(item)
+
+    def _read_control(self) -> None:
+        raw, position = self.controls[self._control], Position("control", 0, self._control)
+        self._control += 1
+        item: Input
+        try:
+            item = ControlRead(Control.parse(raw, SHARD, 1), raw.decode(), position)
         except Rejected as error:
             item = Unreadable(error, raw, position)
         self._advance(item)

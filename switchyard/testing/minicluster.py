@@ -79,7 +79,7 @@ class MiniCluster:
         self.namespace = self.namespace or self.app.name
         self.inputs = [item.topic for item in self.app.registry.file.inputs]
         folders = {topic: f"{topic.replace('-', '_').replace('.', '_')}_topic" for topic in self.inputs}
-        folders |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions"}
+        folders |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions", "control": "control"}
         self._sources = {topic: Source(self.folder / name) for topic, name in folders.items()}
         self._sinks = {name: Sink(self.folder / name) for name in SINKS}
         self._client: Any = None
@@ -119,6 +119,7 @@ class MiniCluster:
             "written": options(WRITTEN),
             "agent_messages": topics.agent_messages,
             "routing_decisions": topics.routing_decisions,
+            "control": topics.control,
         }
 
         def create_tables(loader: Loader) -> None:

@@ -42,7 +42,9 @@ def drawn_model(data: st.DataObject) -> Any:
 
 
 def run_of(data: st.DataObject) -> InMemory:
-    changes = data.draw(st.sampled_from([{}, {"hop_limit": 1}, {"hop_limit": 2}, {"fallback": "answering"}]))
+    changes = data.draw(
+        st.sampled_from([{}, {"limits": {"hops": 1}}, {"limits": {"hops": 2}}, {"fallback": "answering"}])
+    )
     run = InMemory(toy.registry(**changes), drawn_model(data), dict(HANDLERS))
     for number in range(4):
         run.publish(toy.opened(number, f"w{number % 3}"))

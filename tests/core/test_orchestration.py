@@ -125,7 +125,7 @@ def test_what_breaks_its_contract_goes_to_dead_letters_with_the_field() -> None:
 
 def test_work_that_never_ends_stops_at_the_hop_limit() -> None:
     run = InMemory(toy.registry(), lambda e, q: Choice(("fixing",), "again", 1.0, "m"), {})
-    run.handlers = {"triage": HANDLERS["triage"], "fixing": lambda event: [("ticket.part", {"part": 1})]}
+    run.handlers = {"triage": HANDLERS["triage"], "fixing": lambda event: [("ticket.part", {"part": event.hops})]}
     run.rule = lambda event: ["triage"] if event.type == "ticket.opened" else None
     run.publish(toy.opened(1))
     run.settle()
@@ -160,7 +160,8 @@ def test_a_failed_agent_is_left_out_and_the_router_sees_it() -> None:
     run.settle()
     assert run.status("w1") == "completed"
     assert [d.agent for d in run.dispatches] == ["triage", "fixing", "answering"]
-    assert '"failed":[{"agent":"fixing"}]' in run.asked[-1].messages[1]["content"]
+    failure = '"failed":[{"agent":"fixing","reason":"handler-error","message":"no luck"}]'
+    assert failure in run.asked[-1].messages[1]["content"]
     assert '"answered":[{"agent":"triage"' in run.asked[-1].messages[1]["content"]
 
 

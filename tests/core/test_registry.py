@@ -53,7 +53,7 @@ def test_the_registry_travels_as_json() -> None:
     again = Registry.from_json(registry.json())
     assert again.json() == registry.json()
     assert (again.version, again.prompt_version) == (registry.version, registry.prompt_version)
-    assert toy.registry(hop_limit=3).version != registry.version
+    assert toy.registry(limits={"hops": 3}).version != registry.version
 
 
 def test_a_broken_file_is_told_whole(tmp_path: Path) -> None:

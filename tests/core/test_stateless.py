@@ -67,7 +67,7 @@ def test_a_rule_needs_no_model_and_its_wrong_agent_is_a_dead_letter() -> None:
 
 
 def test_hops_that_the_event_tells_meet_the_limit() -> None:
-    over = decided(toy.registry(hop_limit=3), message(answer("ticket.part", {"part": 1}, hops=3)))
+    over = decided(toy.registry(limits={"hops": 3}), message(answer("ticket.part", {"part": 1}, hops=3)))
     assert (over.action, over.decided_by, over.code, over.step) == ("stop", "guard", "hop-limit", 3)
 
 
@@ -91,10 +91,10 @@ def test_an_app_that_declares_what_needs_state_is_refused() -> None:
         approvals: tuple[str, ...] = ()
 
     def registry(**changes: object) -> Registry:
-        value = toy.registry().file.model_dump()
+        value = toy.registry(None).file.model_dump()
         return Registry(Later.model_validate({**value, **changes}), toy.CONTRACTS, "")
 
-    assert needs_state(toy.registry(hop_limit=3, fallback="answering", background=["a:b"])) is None
+    assert needs_state(toy.registry(None, limits={"hops": 3}, fallback="answering", background=["a:b"])) is None
     assert needs_state(registry()) is None
     sentence = needs_state(registry(approvals=["refund"]))
     assert sentence == "agents.yaml sets approvals, which needs state; submit it without --stateless"

@@ -21,7 +21,8 @@ CONTRACTS = {
 }
 
 
-def registry(**changes: Any) -> Registry:
+def registry(attempts: int | None = 1, **changes: Any) -> Registry:
+    """One attempt for each agent, unless a test is about attempts."""
     value: dict[str, Any] = {
         "app": "toy",
         "starts": ["ticket.opened"],
@@ -43,6 +44,8 @@ def registry(**changes: Any) -> Registry:
         ],
     }
     value.update(changes)
+    if attempts is not None:
+        value["agents"] = [{"attempts": attempts, **agent} for agent in value["agents"]]
     return Registry(AgentsFile.model_validate(value), CONTRACTS, DEFAULT_ROUTER_PROMPT)
 
 

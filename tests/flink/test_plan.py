@@ -86,7 +86,7 @@ def ids(app: App, folder: Path) -> dict[str, str]:
     for vertex in _each(graph.getVertices()):
         for pair in _each(vertex.getOperatorIDs()):
             name = re.sub(r"\[\d+\]|^Source: ", "", str(pair.getUserDefinedOperatorName()))
-            if name in ("orchestrator", "agent_messages", "routing_decisions", "incoming_leads_topic"):
+            if name in ("orchestrator", "agent_messages", "routing_decisions", "control", "incoming_leads_topic"):
                 assert name not in found, f"{name} is there twice"
                 found[name] = str(pair.getGeneratedOperatorID())
     return found
@@ -104,8 +104,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_the_operator_and_all_sources_are_in_the_plan_once(shipped: dict[str, str]) -> None:
-    assert sorted(shipped) == ["agent_messages", "incoming_leads_topic", "orchestrator", "routing_decisions"]
-    assert len(set(shipped.values())) == 4
+    assert sorted(shipped) == ["agent_messages", "control", "incoming_leads_topic", "orchestrator", "routing_decisions"]
+    assert len(set(shipped.values())) == 5
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())

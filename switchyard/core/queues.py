@@ -1,0 +1,47 @@
+"""Queues in state: what waits for a fence, for room, or for a paused app, each in the order it came."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import MutableMapping
+
+_SEPARATOR = "\x1f"
+
+
+class Queues:
+    """Named queues in one map, with their order in memory."""
+
+    def __init__(self, stored: MutableMapping[str, bytes]) -> None:
+        self._stored = stored
+        self._keys: dict[str, deque[str]] = {}
+        for key in sorted(stored):
+            self._keys.setdefault(key.partition(_SEPARATOR)[0], deque()).append(key)
+        self._next = max((int(key.partition(_SEPARATOR)[2]) for key in stored), default=-1) + 1
+
+    @property
+    def total(self) -> int:
+        """How much waits in all of them."""
+        return sum(len(keys) for keys in self._keys.values())
+
+    def names(self) -> list[str]:
+        """The queues that hold something."""
+        return list(self._keys)
+
+    def size(self, name: str) -> int:
+        return len(self._keys.get(name, ()))
+
+    def push(self, name: str, value: bytes) -> None:
+        key = f"{name}{_SEPARATOR}{self._next:020d}"
+        self._next += 1
+        self._keys.setdefault(name, deque()).append(key)
+        self._stored[key] = value
+
+    def pop(self, name: str) -> bytes | None:
+        """The oldest of a queue; None where it is empty."""
+        keys = self._keys.get(name)
+        if not keys:
+            return None
+        key = keys.popleft()
+        if not keys:
+            del self._keys[name]
+        return self._stored.pop(key)
