@@ -23,7 +23,7 @@ def test_every_command_explains_itself(run: Run, name: str) -> None:
     ("command", "sentence"),
     [
         (["workflows"], "no Kafka address: start the stack with `switchyard up`, or give --kafka HOST:PORT"),
-        (["workflows", "--status", "lost"], "--status lost: there are running, completed"),
+        (["workflows", "--status", "lost"], "--status lost: there are queued, running, completed"),
         (["workflows", "--app", "nowhere"], "there is no such app; name one of"),
         (["workflows", "--namespace", "Not A Name"], "a namespace is lower-case letters"),
         (["lint", "nowhere"], "there is no such app; name one of"),

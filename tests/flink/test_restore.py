@@ -17,6 +17,7 @@ from switchyard.core.app import App
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.jobconfig import PARAMETER, JobConfig
 from switchyard.core.settings import Settings
+from switchyard.core.shards import shard_keys
 from switchyard.testing.minicluster import MiniCluster, Output
 from tests.flink.support import created
 from udfs.orchestrator import OUTPUT, Orchestrator
@@ -146,7 +147,7 @@ class Harness:
         return self
 
     def get_current_key(self) -> int:
-        return 0
+        return shard_keys(1)[0]
 
     def current_processing_time(self) -> int:
         return int(time.time() * 1000)
