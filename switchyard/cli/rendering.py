@@ -105,6 +105,7 @@ def _outcome(record: Decision) -> Text:
         text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
     else:
         words = {"complete": "branch complete", "stop": "workflow stopped", "dead-letter": "dead letter"}
+        words |= {"cancel": "workflow cancelled", "late": "late: recorded, and nothing else"}
         text = Text("→ ").append(words[record.action], style="green" if record.action == "complete" else "red")
     text.append(f"  by {record.decided_by}")
     if record.confidence is not None:

@@ -39,7 +39,8 @@ class Situation:
     failed   agents that failed on this event
     tokens, cost   what the workflow has used
     place    how many steps of the sequence are done
-    given    `parcel` of all that was dispatched in this workflow
+    lineage  `parcel` of each dispatch that led to the event
+    given    how many dispatches the workflow has had, further attempts not counted
     redo     whether a person has sent the event again, see `begins_again`
     """
 
@@ -49,7 +50,8 @@ class Situation:
     tokens: int = 0
     cost: float | None = None
     place: int = 0
-    given: Collection[str] = ()
+    lineage: Collection[str] = ()
+    given: int = 0
     redo: bool = False
 
 
@@ -115,9 +117,9 @@ def guarded(registry: Registry, event: Event, known: Situation, verdict: Verdict
     if verdict.action != "dispatch":
         return verdict
     most = registry.file.limits.dispatches
-    if len(known.given) + len(verdict.agents) > most:
+    if known.given + len(verdict.agents) > most:
         return stop("dispatch-limit", f"limit of {most} dispatches reached")
-    again = [name for name in verdict.agents if parcel(name, event) in known.given]
+    again = [name for name in verdict.agents if parcel(name, event) in known.lineage]
     if again and not known.failed:  # an agent that has an event may take over for one that failed
         return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
     return _over_limit(registry, known) or verdict
@@ -129,9 +131,9 @@ def stop(code: str, reason: str) -> Verdict:
 
 
 def parcel(agent: str, event: Event) -> str:
-    """What an agent is given, as a short hash: the same type and data make the same, but for a retry by a person."""
+    """What an agent is given, as a short hash: the same type and data make the same."""
     data = strictjson.canonical(event.data).decode()
-    return stable_hash("parcel", agent, event.type, data, str(event.retry))[:16]
+    return stable_hash("parcel", agent, event.type, data)[:16]
 
 
 def by_choice(registry: Registry, event: Event, failed: Sequence[str], choice: Choice) -> Verdict:

@@ -50,7 +50,7 @@ class Dispatches:
         workflow = self._workflow
         again = record.decided_by == "retry"
         if begins_again(event, record.settles):
-            workflow.given = []
+            workflow.given = 0
         for agent in record.agents:
             identity = dispatch_id(record.settles, agent, record.attempt)
             item = Open(
@@ -63,12 +63,13 @@ class Dispatches:
                 record.attempt,
                 tries=waiting.tries + 1 if again else 1,
                 failed=waiting.failed if again else waiting.failures,
+                lineage=[*waiting.lineage, parcel(agent, event)],
             )
             workflow.open[identity] = item
             workflow.dispatches += 1
             workflow.hops = max(workflow.hops, item.hop)
             if not again:
-                workflow.given.append(parcel(agent, event))
+                workflow.given += 1
                 self._move_on(agent)
             if self._needs_approval(agent, event):
                 self._wait_for_approval(identity, item, record.at)

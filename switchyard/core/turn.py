@@ -246,7 +246,10 @@ class Turn:
             workflow.reason = record.reason
 
     def _objection(self, record: Decision, event: Event) -> str | None:
-        """Why a record must not be acted on; None where it may."""
+        """Why a record must not be acted on; None where it may.
+
+        Only what follows from the ledger's order is looked at, so that a record once acted on is so at every replay.
+        """
         objection = deciding.objection(self.registry, event, record.action, record.agents)
         if objection is not None or record.action != "dispatch":
             return objection
@@ -257,7 +260,9 @@ class Turn:
         if record.decided_by == "retry":
             return None
         redo = deciding.begins_again(event, record.settles)
-        known = Situation(failed=record.failed, given=[] if redo else self.workflow.given)
+        given = 0 if redo else self.workflow.given
+        lineage = self.workflow.waiting[record.settles].lineage
+        known = Situation(failed=record.failed, lineage=lineage, given=given)
         verdict = deciding.guarded(self.registry, event, known, Verdict("dispatch", "guard", "", record.agents))
         if verdict.action != "dispatch":
             return verdict.reason
@@ -304,7 +309,8 @@ class Turn:
             workflow.tokens,
             workflow.cost,
             workflow.place,
-            [] if redo else workflow.given,
+            waiting.lineage,
+            0 if redo else workflow.given,
             redo,
         )
 
@@ -317,7 +323,7 @@ class Turn:
         """What was dispatched must be settled otherwise than by an answer."""
         place = Position(opened.topic, opened.partition, opened.offset)
         waiting = self._wait(settles, opened.event, place, opened.hop - 1)
-        waiting.failed, waiting.tries = opened.failed, opened.tries
+        waiting.failed, waiting.tries, waiting.lineage = opened.failed, opened.tries, opened.lineage[:-1]
         return waiting
 
     def _failed(self, waiting: Waiting, opened: Open, failure: dict[str, str]) -> None:
@@ -325,6 +331,7 @@ class Turn:
         waiting.event, waiting.hop = opened.event, opened.hop - 1
         waiting.topic, waiting.partition, waiting.offset = opened.topic, opened.partition, opened.offset
         waiting.failed, waiting.failure, waiting.tries = opened.failed, failure, opened.tries
+        waiting.lineage = opened.lineage[:-1]
 
     def _admit_record(self, record: Decision, event: Event) -> None:
         """A record came before what it is about was read, or by a clock that this process has not seen."""
@@ -361,7 +368,7 @@ class Turn:
         else:
             self.dispatches.expect(identity)
         waiting = self._wait(settles, text, position, opened.hop)
-        waiting.answer_count = count
+        waiting.answer_count, waiting.lineage = count, opened.lineage
         self._spend(event)
         if event.type == FAILED_TYPE:
             self._failed(waiting, opened, {name: str(event.data[name]) for name in ("agent", "reason", "message")})

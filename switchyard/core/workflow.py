@@ -30,7 +30,8 @@ class Waiting:
     `stage`: `asked` (a model is to answer), `logged` (the record is written and not yet read back), `unseen` (its
     record was refused before the event itself was read). `failed` are the agents that failed on this event, each
     `{agent, reason, message}`; `failure` is the newest, of an agent that may be tried again, after `tries` attempts.
-    `reserved` are the tokens that the ask under way may use.
+    `lineage` holds a hash of what each dispatch that led here was given. `reserved` are the tokens that the ask under
+    way may use.
     """
 
     event: str
@@ -44,6 +45,7 @@ class Waiting:
     failed: list[dict[str, str]] = field(default_factory=list)
     failure: dict[str, str] | None = None
     tries: int = 0
+    lineage: list[str] = field(default_factory=list)
     answer_count: int = 1
     reserved: int = 0
     record: dict[str, Any] | None = None
@@ -76,6 +78,7 @@ class Open:
     stage: OpenStage = "ready"
     tries: int = 1
     failed: list[dict[str, str]] = field(default_factory=list)
+    lineage: list[str] = field(default_factory=list)
     answered: list[int] = field(default_factory=list)
     since: int | None = None
     until: int | None = None
@@ -87,8 +90,8 @@ class Workflow:
 
     `seen` holds what each event that was read settles: the identity of an event from outside, or of an answer to one
     dispatch. An answer's own id is no identity, for an agent that has an event twice repeats its answer's id.
-    `closed` are dispatches with all their answers, `abandoned` those whose answer would be late. `given` names what
-    each agent was given (a hash of agent, type and data), `approved` effect keys, `place` the next of the sequence.
+    `closed` are dispatches with all their answers, `abandoned` those whose answer would be late. `given` counts
+    the dispatches without further attempts, `approved` holds effect keys, `place` is the next of the sequence.
     """
 
     id: str
@@ -106,6 +109,7 @@ class Workflow:
     duplicates: int = 0
     dead_letters: int = 0
     failed: bool = False
+    given: int = 0
     place: int = 0
     last: dict[str, Any] | None = None
     seen: list[str] = field(default_factory=list)
@@ -116,7 +120,6 @@ class Workflow:
     abandoned: list[str] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
-    given: list[str] = field(default_factory=list)
     approved: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     version: int = VERSION
