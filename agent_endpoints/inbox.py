@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +19,7 @@ from agent_endpoints.processor import Processor
 from agent_endpoints.publisher import Publisher, Stopped
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
+from switchyard.core.kafkaaccess import KafkaAccess, KafkaRefused
 from switchyard.core.topics import Topics
 
 log = logging.getLogger("switchyard.worker")
@@ -30,15 +31,15 @@ PAUSE_S = 1.0
 
 
 class Inbox:
-    """One agent's consumer, in a thread of its own."""
+    """One agent's consumer, in a thread of its own. Where Kafka refuses it, `refusal` says so and `stop` is set."""
 
     def __init__(
-        self, processor: Processor, bootstrap: str, publisher: Publisher, stop: threading.Event, concurrency: int
+        self, processor: Processor, kafka: KafkaAccess, publisher: Publisher, stop: threading.Event, concurrency: int
     ) -> None:
         self.agent = processor.agent.name
         self._processor = processor
         self._topics = Topics(processor.namespace)
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._publisher = publisher
         self._stop = stop
         self._concurrency = concurrency
@@ -48,6 +49,7 @@ class Inbox:
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._thread = threading.Thread(target=self._run, name=f"inbox-{self.agent}")
         self.handled = 0
+        self.refusal: KafkaRefused | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -73,6 +75,11 @@ class Inbox:
         while not self._stop.is_set():
             try:
                 self._session()
+            except KafkaRefused as refusal:
+                self.refusal = refusal
+                self._stop.set()
+            except KafkaTimeoutError:
+                log.warning("%s: %s; connecting again", self.agent, self._kafka.silence())
             except Exception as error:  # noqa: BLE001  # the client raises more than its own errors when a broker goes
                 log.warning("%s lost Kafka (%s), connecting again", self.agent, type(error).__name__)
                 self._stop.wait(PAUSE_S)
@@ -90,8 +97,9 @@ class Inbox:
             consumer.close(autocommit=False, timeout_ms=2_000)
 
     def _connect(self) -> KafkaConsumer:
+        self._kafka.check()
         return KafkaConsumer(
-            bootstrap_servers=self._bootstrap.split(","),
+            **self._kafka.client(),
             group_id=self._topics.group(self.agent),
             auto_offset_reset="earliest",
             enable_auto_commit=False,

@@ -10,6 +10,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from switchyard.core.event import Event
+from switchyard.core.kafkaaccess import KafkaAccess
 
 log = logging.getLogger("switchyard.worker")
 
@@ -24,8 +25,8 @@ class Stopped(Exception):
 class Publisher:
     """One producer for all agents of a worker; any number of threads may use it."""
 
-    def __init__(self, bootstrap: str, stop: threading.Event) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaAccess, stop: threading.Event) -> None:
+        self._kafka = kafka.client()
         self._stop = stop
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
@@ -59,7 +60,7 @@ class Publisher:
         with self._lock:
             if self._producer is None:
                 self._producer = KafkaProducer(
-                    bootstrap_servers=self._bootstrap.split(","),
+                    **self._kafka,
                     acks="all",
                     max_block_ms=10_000,
                     request_timeout_ms=10_000,

@@ -6,7 +6,6 @@ import argparse
 import logging
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from agent_endpoints.health import HealthServer
@@ -40,19 +39,19 @@ def _serve(options: argparse.Namespace) -> int:
     job = Job(app, namespace, settings, options.agent, options.background, options.concurrency)
     worker = Worker(job, model)
     health = HealthServer(options.health_port, worker.report)
-    stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda *_: worker.stop())
     worker.start()
     health.start()
     log.info("serving %s in %s; health on port %d", ", ".join(job.chosen()), namespace, health.port)
-    stopped.wait()
+    worker.wait()
     log.info("stopping: running handlers finish first")
-    worker.stop()
-    worker.join()
-    health.close()
-    if model is not None:
-        model.close()
+    try:
+        worker.join()
+    finally:
+        health.close()
+        if model is not None:
+            model.close()
     log.info("stopped")
     return 0
 

@@ -19,6 +19,7 @@ from agent_endpoints.publisher import Publisher
 from agent_endpoints.store import Effects
 from switchyard.core.app import App
 from switchyard.core.errors import AppError, SettingsError
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 
@@ -66,8 +67,7 @@ class Worker:
     """Raises SettingsError or AppError where it cannot start."""
 
     def __init__(self, job: Job, model: Model | None) -> None:
-        bootstrap = job.settings.kafka
-        if bootstrap is None:
+        if job.settings.kafka is None:
             raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
         Topics(job.namespace)
         job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
@@ -77,9 +77,10 @@ class Worker:
         self._database = open_database(database_url(job.settings, job.namespace))
         self._condition = Condition(self._database)
         code = AppCode(job.app.folder)
-        self._publisher = Publisher(bootstrap, self._stop)
+        kafka = KafkaAccess.of(job.settings, job.settings.kafka)
+        self._publisher = Publisher(kafka, self._stop)
         self._inboxes = [
-            Inbox(processor, bootstrap, self._publisher, self._stop, job.concurrency)
+            Inbox(processor, kafka, self._publisher, self._stop, job.concurrency)
             for processor in processors(job, code, self._database, model)
         ]
         context = Context(job.app.name, job.namespace, job.settings, self._database)
@@ -96,14 +97,24 @@ class Worker:
         """Ask for the end; `join` waits for it."""
         self._stop.set()
 
+    def wait(self) -> None:
+        """Wait until `stop` is called, or Kafka refuses the worker."""
+        self._stop.wait()
+
     def join(self) -> None:
-        """Wait until every handler has finished, its answers are published and its offset is committed."""
+        """Wait until every handler has finished, its answers are published and its offset is committed.
+
+        Raises KafkaRefused where that is why the worker stops.
+        """
         for inbox in self._inboxes:
             inbox.join()
         for thread in self._background:
             thread.join()
         self._publisher.close()
         self._database.dispose()
+        for inbox in self._inboxes:
+            if inbox.refusal is not None:
+                raise inbox.refusal
 
     def report(self) -> dict[str, Any]:
         """What `GET /health` says; `problem` is a sentence where it is not healthy."""

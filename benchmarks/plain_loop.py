@@ -20,6 +20,7 @@ from benchmarks.apps import ECHO
 from deploy.kafka import Cluster, Message
 from switchyard.core.app import App
 from switchyard.core.event import Event
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.prompt import SCHEMA_NAME
 from switchyard.core.question import question
 from switchyard.core.settings import Settings
@@ -27,14 +28,15 @@ from switchyard.core.topics import Topics
 
 
 class PlainLoop:
-    def __init__(self, kafka: str, namespace: str) -> None:
+    def __init__(self, address: str, namespace: str) -> None:
         settings = Settings.read()
+        kafka = KafkaAccess.of(settings, address)
         self._model = settings.model or ""
         self._room = asyncio.Semaphore(settings.model_concurrency)
         self._registry = App.load(str(ECHO)).registry
         self._topics = Topics(namespace)
         self._inbox = Cluster(kafka).follow([self._topics.agent_messages])
-        self._producer = KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=0)
+        self._producer = KafkaProducer(**kafka.client(), acks="all", linger_ms=0)
         self._client = openai.AsyncOpenAI(http_client=openai.DefaultAsyncHttpxClient(trust_env=False), max_retries=0)
         self._routing: set[asyncio.Task[None]] = set()
 

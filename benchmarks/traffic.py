@@ -14,6 +14,7 @@ from benchmarks.figures import Trips
 from deploy.kafka import Cluster
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 
 AGENT = "echo"
@@ -24,9 +25,9 @@ _TEXT = "How long does an event take from one agent to the next, when a model de
 class Traffic:
     """Each event is a workflow of its own. It has arrived when a consumer on this machine has read the inbox."""
 
-    def __init__(self, kafka: str, topics: Topics) -> None:
+    def __init__(self, kafka: KafkaAccess, topics: Topics) -> None:
         self._topic = topics.agent_messages
-        self._producer = KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=0)
+        self._producer = KafkaProducer(**kafka.client(), acks="all", linger_ms=0)
         self._inbox = Cluster(kafka).follow([topics.inbox(AGENT)])
         self._arrived: dict[str, float] = {}
         self._over = threading.Event()

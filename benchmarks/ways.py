@@ -28,7 +28,8 @@ def _job(stage: Stage, namespace: str, stateless: bool) -> Iterator[None]:
 
 @contextmanager
 def _plain_loop(stage: Stage, namespace: str) -> Iterator[None]:
-    command = [sys.executable, "-m", "benchmarks.plain_loop", "--kafka", stage.target.kafka, "--namespace", namespace]
+    kafka = stage.target.kafka.address
+    command = [sys.executable, "-m", "benchmarks.plain_loop", "--kafka", kafka, "--namespace", namespace]
     stage.stack.add_program(namespace, command)
     try:
         yield

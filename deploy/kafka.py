@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 
 PARTITIONS = 4
@@ -56,10 +57,11 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
 
 
 class Cluster:
-    """A Kafka cluster by its bootstrap servers. Every method raises KafkaUnreachable where none answers."""
+    """A Kafka cluster. Every method raises KafkaUnreachable where no broker answers, KafkaRefused where it refuses."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, access: KafkaAccess) -> None:
+        self.bootstrap = access.address
+        self._access = access
 
     def topics(self) -> set[str]:
         with self._admin() as admin:
@@ -137,16 +139,7 @@ class Cluster:
 
     def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
         """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one."""
-        try:
-            producer = KafkaProducer(
-                bootstrap_servers=self.bootstrap,
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
-                max_request_size=64 * 1024 * 1024,
-                acks="all",
-                linger_ms=5,
-            )
-        except KafkaTimeoutError:
-            raise self._unreachable() from None
+        producer = self._open(KafkaProducer, max_request_size=64 * 1024 * 1024, acks="all", linger_ms=5)
         try:
             futures = [producer.send(topic, key=key, value=value) for key, value in messages]
             for future in futures:
@@ -158,10 +151,7 @@ class Cluster:
 
     @contextmanager
     def _admin(self) -> Iterator[Any]:
-        try:
-            admin = KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=BOOTSTRAP_MS)
-        except KafkaTimeoutError:
-            raise self._unreachable() from None
+        admin = self._open(KafkaAdminClient)
         try:
             yield admin
         finally:
@@ -176,22 +166,17 @@ class Cluster:
             _close(consumer)
 
     def consumer(self) -> Any:
-        try:
-            return KafkaConsumer(
-                bootstrap_servers=self.bootstrap,
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
-                enable_auto_commit=False,
-                group_id=None,
-                auto_offset_reset="earliest",
-            )
-        except KafkaTimeoutError:
-            raise self._unreachable() from None
+        return self._open(KafkaConsumer, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest")
 
-    def _unreachable(self) -> KafkaUnreachable:
-        return KafkaUnreachable(
-            f"no Kafka broker answers at {self.bootstrap}; start the local stack with `switchyard up`, "
-            "or say where Kafka is with --kafka HOST:PORT"
-        )
+    def _open(self, client: Callable[..., Any], **options: Any) -> Any:
+        self._access.check()
+        try:
+            return client(**self._access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS, **options)
+        except KafkaTimeoutError:
+            raise KafkaUnreachable(
+                f"{self._access.silence()}; start the local stack with `switchyard up`, "
+                "or say where Kafka is with --kafka HOST:PORT"
+            ) from None
 
 
 class Follower:

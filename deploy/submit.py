@@ -16,10 +16,11 @@ from deploy.flink_rest import ENDED, Flink, FlinkError, Job, wait_for
 from deploy.kafka import Cluster, topic_settings
 from deploy.stack.java import jars
 from deploy.stack.layout import Layout
-from deploy.target import Target
+from deploy.target import SECRETS, Target
 from switchyard.core.app import ROOT, App, shipped
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.jobconfig import job_name
+from switchyard.core.kafkaaccess import PASSWORD
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD, Topics
 from udfs import LIBRARIES
@@ -145,7 +146,7 @@ def _plan(wanted: Submission, target: Target, largest: int) -> None:
     module = "jobs.stateless" if wanted.stateless else "jobs.orchestrate"
     connectors = ";".join(jar.as_uri() for jar in jars("flink"))
     command = [sys.executable, "-m", module, *_arguments(wanted, target, largest), "--plan", connectors]
-    _client(command, {**os.environ, "OPENAI_API_KEY": ""})
+    _client(command, {name: value for name, value in os.environ.items() if name not in SECRETS})
 
 
 def _run(wanted: Submission, target: Target, largest: int, restored: str | None) -> str:
@@ -171,7 +172,7 @@ def _arguments(wanted: Submission, target: Target, largest: int) -> list[str]:
     """What the job's own script is given."""
     return [
         *("--app", wanted.app if wanted.app in shipped() else str(Path(wanted.app).resolve())),
-        *("--namespace", wanted.namespace, "--kafka", target.kafka, "--largest-record", str(largest)),
+        *("--namespace", wanted.namespace, "--kafka", target.kafka.address, "--largest-record", str(largest)),
         *("--model-base-url", target.model_base_url, "--model", target.model),
         *(["--embedded-model"] if target.embedded_model else []),
     ]
@@ -197,14 +198,22 @@ def _wait_running(flink: Flink, job_id: str) -> None:
     def look() -> bool | None:
         state = flink.state(job_id)
         if state in ENDED:
-            raise FlinkError(f"the job is {state}: {flink.trouble(job_id)}")
+            raise FlinkError(f"the job is {state}: {_trouble(flink, job_id)}")
         if state == "RESTARTING" and time.monotonic() > patience:
-            trouble = flink.trouble(job_id)
+            trouble = _trouble(flink, job_id)
             flink.cancel(job_id)
             raise FlinkError(f"the job fails at each start and was cancelled: {trouble}")
         return flink.running(job_id) or None
 
     wait_for(look, 120, f"the job {job_id} did not start to run")
+
+
+def _trouble(flink: Flink, job_id: str) -> str | None:
+    """Why a job fails, and what to do where Flink itself is not let into Kafka."""
+    told = flink.trouble(job_id)
+    if told is not None and "SaslAuthenticationException" in told:
+        return f"Kafka refused Flink: set {PASSWORD} where JobManager and TaskManagers start ({told})"
+    return told
 
 
 def _last_words(output: str) -> str:

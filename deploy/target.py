@@ -12,14 +12,18 @@ from deploy.stack.info import StackInfo
 from deploy.stack.java import jars
 from deploy.stack.layout import Layout
 from switchyard.core.errors import SettingsError
+from switchyard.core.kafkaaccess import PASSWORD, KafkaAccess
 from switchyard.core.settings import OPENAI_URL, Settings
+
+SECRETS = frozenset(("OPENAI_API_KEY", PASSWORD))
+"""Variables that only those have who call the model, and who connect to Kafka."""
 
 
 @dataclass(frozen=True)
 class Target:
     """`python` is the interpreter on the TaskManagers; `stack` is None where Flink is not the local stack's."""
 
-    kafka: str
+    kafka: KafkaAccess
     flink: str
     model_base_url: str
     model: str
@@ -48,7 +52,7 @@ class Target:
         assert kafka is not None
         assert flink is not None
         return cls(
-            kafka=kafka,
+            kafka=KafkaAccess.of(settings, kafka),
             flink=flink,
             model_base_url=stack.model_base_url if embedded and stack else settings.openai_base_url or OPENAI_URL,
             model="switchyard-offline" if embedded else settings.model or "",
@@ -58,8 +62,8 @@ class Target:
         )
 
     def client(self) -> tuple[list[str], dict[str, str]]:
-        """Flink's command line, and the environment to run it in: without the key, for the client logs it whole."""
-        env = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+        """Flink's command line, and the environment to run it in: without secrets, for the client logs it whole."""
+        env = {name: value for name, value in os.environ.items() if name not in SECRETS}
         if self.stack is not None:
             return client_command(Layout.current()), {**env, **self.stack.flink_env}
         command, folders = remote_client()

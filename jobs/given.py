@@ -12,6 +12,7 @@ from jobs import tables, wiring
 from switchyard.core.app import App
 from switchyard.core.errors import SettingsError
 from switchyard.core.jobconfig import JobConfig
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.settings import OPENAI_URL, Settings
 from switchyard.core.topics import LARGEST_RECORD
 
@@ -22,7 +23,7 @@ class Given:
 
     app: App
     namespace: str
-    kafka: str
+    kafka: KafkaAccess
     largest_record: int
     settings: Settings
     config: JobConfig
@@ -60,7 +61,13 @@ class Given:
             embedded=given.embedded_model,
         )
         return cls(
-            app, namespace, settings.kafka or "127.0.0.1:9092", given.largest_record, settings, config, given.plan
+            app,
+            namespace,
+            KafkaAccess.of(settings, settings.kafka or "127.0.0.1:9092"),
+            given.largest_record,
+            settings,
+            config,
+            given.plan,
         )
 
     def tables(

@@ -14,6 +14,7 @@ from pyflink.util.exceptions import JavaException
 from jobs import sqlfile
 from jobs.sqlfile import Statement
 from switchyard.core.app import ROOT, App
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 
 TABLES = ROOT / "sql" / "tables"
@@ -32,7 +33,7 @@ FROM_COMMITTED = {"scan.startup.mode": "group-offsets", "properties.auto.offset.
 def kafka_values(
     app: App,
     namespace: str,
-    bootstrap: str,
+    kafka: KafkaAccess,
     largest_record: int,
     group: str = "orchestrator",
     start: Mapping[str, str] = FROM_EARLIEST,
@@ -42,7 +43,7 @@ def kafka_values(
     inboxes = [topics.inbox(name) for name in app.registry.agents]
     options = {
         "connector": "kafka",
-        "properties.bootstrap.servers": bootstrap,
+        **kafka.connector(),
         "key.format": "raw",
         "key.fields": "key",
         "value.format": "raw",
@@ -66,7 +67,8 @@ def kafka_values(
 
 
 def _options(options: Mapping[str, str]) -> str:
-    return ",\n  ".join(f"'{name}' = '{value}'" for name, value in options.items())
+    quoted = {name: value.replace("'", "''") for name, value in options.items()}
+    return ",\n  ".join(f"'{name}' = '{value}'" for name, value in quoted.items())
 
 
 def create_kafka_tables(loader: Loader, app: App, values: Mapping[str, str]) -> None:

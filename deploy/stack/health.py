@@ -13,6 +13,8 @@ from typing import Any, Literal
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from switchyard.core.kafkaaccess import KafkaAccess
+
 Kind = Literal["kafka", "flink", "taskmanager", "http", "smtp", "none"]
 
 
@@ -39,10 +41,11 @@ class Health:
 
 
 def _kafka(address: str, timeout_s: float) -> str | None:
+    """The local stack's own broker, which is on loopback and asks nobody for a name."""
     host, _, port = address.split(",")[0].rpartition(":")
     socket.create_connection((host, int(port)), timeout_s).close()
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    admin = KafkaAdminClient(bootstrap_servers=address.split(","), request_timeout_ms=int(timeout_s * 1000))
+    admin = KafkaAdminClient(**KafkaAccess(address).client(), request_timeout_ms=int(timeout_s * 1000))
     try:
         return None if admin.describe_cluster()["brokers"] else f"{address} names no broker"
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from switchyard.core.errors import SettingsError
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.settings import Settings
 
 
@@ -12,11 +14,11 @@ from switchyard.core.settings import Settings
 class StackOptions:
     """Addresses of existing servers (nothing embedded is started in their place) and wished-for ports.
 
-    `kafka` is a bootstrap address, `flink` a REST address, `model_base_url` an OpenAI-compatible
+    `kafka` is how to reach the brokers, `flink` a REST address, `model_base_url` an OpenAI-compatible
     endpoint. Names of ports are those of `deploy.stack.ports.NAMES`.
     """
 
-    kafka: str | None = None
+    kafka: KafkaAccess | None = None
     flink: str | None = None
     model_base_url: str | None = None
     embedded_model_delay_s: float = 0.0
@@ -25,8 +27,14 @@ class StackOptions:
 
     @classmethod
     def of(cls, settings: Settings, ports: Mapping[str, int] | None = None) -> StackOptions:
+        """Raises SettingsError where access is set for a Kafka that is not named."""
+        if settings.kafka is None and settings.kafka_security != "PLAINTEXT":
+            raise SettingsError(
+                f"SWITCHYARD_KAFKA_SECURITY is {settings.kafka_security}, which the local stack's own broker does not "
+                "speak: name your Kafka with --kafka HOST:PORT, or unset it"
+            )
         return cls(
-            settings.kafka,
+            KafkaAccess.of(settings, settings.kafka) if settings.kafka is not None else None,
             settings.flink,
             settings.openai_base_url,
             settings.embedded_model_delay_s,

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 
+from deploy.kafka import Cluster
 from deploy.stack import broker, flink, model
 from deploy.stack.errors import StackError
 from deploy.stack.health import Health
@@ -19,20 +20,20 @@ from deploy.stack.program import Program
 
 
 def check(options: StackOptions) -> None:
-    """Raises StackError where what the stack stands on is missing: Java, jars, servers that were named."""
+    """Raises SwitchyardError where what the stack stands on is missing: Java, jars, servers that were named."""
     if options.kafka is None or options.flink is None:
         java()
         jars("kafka")
         jars("flink")
-    servers = []
     if options.kafka is not None:
-        servers.append(("Kafka", Health("kafka", options.kafka)))
+        if options.kafka.listening() is None:
+            address = options.kafka.address
+            raise StackError(f"Kafka cannot be used: no answer at {address}. Start it, or leave its address out.")
+        Cluster(options.kafka).topics()
     if (url := flink_url(options)) is not None:
-        servers.append(("Flink", Health("flink", url)))
-    for name, health in servers:
-        problem = health.problem(5.0)
+        problem = Health("flink", url).problem(5.0)
         if problem is not None:
-            raise StackError(f"{name} cannot be used: {problem}. Start it, or leave its address out.")
+            raise StackError(f"Flink cannot be used: {problem}. Start it, or leave its address out.")
 
 
 def addresses(layout: Layout, ports: Mapping[str, int], options: StackOptions) -> StackInfo:
@@ -42,7 +43,7 @@ def addresses(layout: Layout, ports: Mapping[str, int], options: StackOptions) -
     return StackInfo(
         stack_id=uuid.uuid4().hex,
         home=layout.home,
-        kafka=options.kafka or f"{LOOPBACK}:{ports['kafka']}",
+        kafka=options.kafka.address if options.kafka else f"{LOOPBACK}:{ports['kafka']}",
         flink=flink_url(options) or f"http://{LOOPBACK}:{ports['flink']}",
         model_base_url=model.without_secrets(options.model_base_url or model.embedded_url(ports["model"])),
         model_embedded=options.model_base_url is None,

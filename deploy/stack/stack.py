@@ -24,6 +24,7 @@ from deploy.stack.program import Program
 from deploy.stack.status import ProgramStatus, statuses
 from deploy.stack.supervisor import Supervisor
 from deploy.stack.wait import wait_healthy
+from switchyard.core.kafkaaccess import VARIABLES
 
 Report = Callable[[str], None]
 
@@ -171,7 +172,7 @@ class Stack:
     def _check_same(self, info: StackInfo, options: StackOptions) -> None:
         """A running stack keeps its addresses: another server or key needs a new start, and says so."""
         differing = []
-        if options.kafka is not None and options.kafka != info.kafka:
+        if options.kafka is not None and options.kafka.address != info.kafka:
             differing.append(f"Kafka at {info.kafka}")
         if options.flink is not None and plan.flink_url(options) != info.flink:
             differing.append(f"Flink at {info.flink}")
@@ -180,6 +181,8 @@ class Stack:
             differing.append(f"the model at {info.model_base_url}")
         elif url is not None and self._inherited("OPENAI_API_KEY") != os.environ.get("OPENAI_API_KEY"):
             differing.append("another OPENAI_API_KEY")
+        if "kafka" not in info.programs and any(self._inherited(name) != os.environ.get(name) for name in VARIABLES):
+            differing.append("other SWITCHYARD_KAFKA_... settings")
         if differing:
             raise StackError(
                 f"The stack that is up uses {' and '.join(differing)}; "

@@ -12,6 +12,7 @@ from switchyard.core.errors import SwitchyardError
 if TYPE_CHECKING:
     from deploy.kafka import Cluster
     from switchyard.core.app import App
+    from switchyard.core.kafkaaccess import KafkaAccess
     from switchyard.core.topics import Topics
 
 AppName = Annotated[str, typer.Option("--app", help="Name or folder of the app.")]
@@ -26,17 +27,19 @@ Kafka = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on each line.")]
 
 
-def kafka_address(given: str | None) -> str:
+def kafka_access(given: str | None) -> KafkaAccess:
     """The option, else SWITCHYARD_KAFKA, else the running stack's. Raises SwitchyardError where there is none."""
     from deploy.stack.stack import Stack
+    from switchyard.core.kafkaaccess import KafkaAccess
     from switchyard.core.settings import Settings
 
-    address = given or Settings.read().kafka
+    settings = Settings.read()
+    address = given or settings.kafka
     if address is None and (info := Stack().info()) is not None:
         address = info.kafka
     if address is None:
         raise SwitchyardError("no Kafka address: start the stack with `switchyard up`, or give --kafka HOST:PORT")
-    return address
+    return KafkaAccess.of(settings, address)
 
 
 def namespaced(namespace: str) -> Topics:
@@ -64,7 +67,7 @@ class AppOnKafka:
         from switchyard.core.app import App
 
         app = App.load(argument)
-        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_address(kafka)))
+        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_access(kafka)))
 
     def require(self, *names: str) -> None:
         """Raises SwitchyardError where a topic is missing."""

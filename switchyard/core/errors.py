@@ -5,7 +5,8 @@ SwitchyardError
 │   └── ContractViolation
 ├── AppError             an app's folder is wrong; lists every problem found
 ├── SettingsError        a setting is missing or wrong
-│   └── MissingKey, RemoteModelRefused     (core/model/access.py)
+│   ├── MissingKey, RemoteModelRefused     (core/model/access.py)
+│   └── KafkaRefused                       (core/kafkaaccess.py)
 ├── ModelFailure         a model gave no answer that can be used (core/model/reply.py)
 └── StackError, FlinkError, KafkaUnreachable, SqlError     of the outer packages
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from switchyard.core.errors import SettingsError
 
 OPENAI_URL = "https://api.openai.com/v1"
+
+Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+_NOT_IN_JAAS = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 class Settings(BaseSettings):
@@ -19,6 +25,11 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".switchyard"), description="folder of the local stack: data, logs, mails")
     kafka: str | None = Field(None, description="bootstrap servers of an existing Kafka")
+    kafka_security: Security = Field("PLAINTEXT", description="how Kafka is spoken to")
+    kafka_mechanism: Mechanism = Field("SCRAM-SHA-512", description="how Kafka checks the password")
+    kafka_username: str | None = Field(None, description="user of Kafka, with SASL_PLAINTEXT and SASL_SSL")
+    kafka_password: SecretStr | None = Field(None, repr=False, description="that user's password")
+    kafka_ca: Path | None = Field(None, description="PEM file of the CA, with SSL and SASL_SSL; else the system's")
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     database: str | None = Field(None, description="database URL that an app's workers share")
@@ -43,6 +54,36 @@ class Settings(BaseSettings):
             raise ValueError("OPENAI_BASE_URL is set; set SWITCHYARD_MODEL to the model's name, too")
         if self.parallelism > self.shards:
             raise ValueError("SWITCHYARD_PARALLELISM must not exceed SWITCHYARD_SHARDS")
+        return self
+
+    @model_validator(mode="after")
+    def _kafka(self) -> Settings:
+        """The password may be missing: it is asked for where Kafka is connected to, which a job's client is not."""
+        sasl = self.kafka_security.startswith("SASL_")
+        if sasl and not self.kafka_username:
+            raise ValueError(
+                f"SWITCHYARD_KAFKA_SECURITY is {self.kafka_security}; "
+                "set SWITCHYARD_KAFKA_USERNAME and SWITCHYARD_KAFKA_PASSWORD, too"
+            )
+        if self.kafka_username and not sasl:
+            raise ValueError(
+                f"SWITCHYARD_KAFKA_USERNAME is set, but SWITCHYARD_KAFKA_SECURITY is {self.kafka_security}; "
+                "set it to SASL_SSL (or SASL_PLAINTEXT)"
+            )
+        if self.kafka_ca is not None and not self.kafka_security.endswith("SSL"):
+            raise ValueError(
+                f"SWITCHYARD_KAFKA_CA is set, but SWITCHYARD_KAFKA_SECURITY is {self.kafka_security}; "
+                "set it to SSL or SASL_SSL"
+            )
+        if self.kafka_ca is not None and not self.kafka_ca.is_absolute():
+            raise ValueError(f"SWITCHYARD_KAFKA_CA is {self.kafka_ca}; write the whole path, for workers run elsewhere")
+        password = self.kafka_password.get_secret_value() if self.kafka_password else ""
+        for name, value in (("USERNAME", self.kafka_username or ""), ("PASSWORD", password)):
+            if _NOT_IN_JAAS.search(value):
+                raise ValueError(
+                    f"SWITCHYARD_KAFKA_{name} holds a double quote, a backslash or a control character, "
+                    "which Kafka's login configuration cannot carry; choose another"
+                )
         return self
 
     @property

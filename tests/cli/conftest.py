@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from deploy.kafka import Message
 from switchyard.cli.main import app
+from switchyard.core.kafkaaccess import KafkaAccess
 
 Run = Callable[..., Result]
 
@@ -20,8 +21,8 @@ class FakeCluster:
 
     content: dict[str, list[Message]]
 
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, access: KafkaAccess) -> None:
+        self.bootstrap = access.address
 
     def topics(self) -> set[str]:
         return set(self.content)

@@ -18,6 +18,7 @@ from deploy.stack.options import StackOptions
 from deploy.stack.stack import Stack
 
 SWITCHYARD = str(Path(sys.executable).with_name("switchyard"))
+KAFKA_PASSWORD = "pass $word; of 'this' test"
 MODEL_VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SWITCHYARD_MODEL", "SWITCHYARD_KAFKA", "SWITCHYARD_FLINK")
 
 
@@ -79,6 +80,8 @@ def stack(home: Path) -> Iterator[Stack]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in MODEL_VARIABLES:
             patch.delenv(variable, raising=False)
+        # For the Kafka of test_secured_kafka.py; the stack's own asks for none.
+        patch.setenv("SWITCHYARD_KAFKA_PASSWORD", KAFKA_PASSWORD)
         stack = Stack(Layout(home))
         stack.up([], StackOptions())
     yield stack

@@ -26,6 +26,7 @@ from deploy.stack.stack import Stack
 from deploy.stack.status import ProgramStatus
 from switchyard.cli.stack import status
 from switchyard.core.app import shipped
+from switchyard.core.kafkaaccess import KafkaAccess
 
 pytestmark = pytest.mark.e2e
 
@@ -77,7 +78,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
         name: item.pid for name, item in before.items()
     }
     with pytest.raises(StackError, match="switchyard down"):
-        stack.up([], StackOptions(kafka="127.0.0.1:1"), lines.append)
+        stack.up([], StackOptions(kafka=KafkaAccess("127.0.0.1:1")), lines.append)
 
     killed = before["mail"].pid
     assert killed is not None
@@ -86,7 +87,8 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     assert after.restarts == 1
 
     beside = Stack(Layout(stack.layout.home.parent / "a second home, beside"))
-    own = beside.up([], StackOptions(kafka=info.kafka, flink=info.flink, model_base_url="http://127.0.0.1:9/v1"))
+    there = StackOptions(KafkaAccess(info.kafka), info.flink, "http://127.0.0.1:9/v1")
+    own = beside.up([], there)
     assert [item.process for item in beside.status()] == ["mail"]
     assert (own.kafka, own.flink, own.model_embedded) == (info.kafka, info.flink, False)
     assert beside.down(clean=True)
@@ -125,7 +127,7 @@ def test_an_up_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
     stack = Stack(Layout(tmp_path / "home"))
     unused = f"127.0.0.1:{free_port()}"
     with pytest.raises(StackError, match=f"Kafka cannot be used: no answer at {unused}"):
-        stack.up([], StackOptions(kafka=unused))
+        stack.up([], StackOptions(kafka=KafkaAccess(unused)))
     with pytest.raises(StackError, match="is not healthy after 0 s"):
         stack.up([], StackOptions(timeout_s=0.1))
     assert stack.info() is None

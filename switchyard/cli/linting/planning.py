@@ -13,10 +13,11 @@ from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.jobconfig import JobConfig
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD
 
-NOWHERE = "127.0.0.1:1"
+NOWHERE = KafkaAccess("127.0.0.1:1")
 _WITHIN_STATEMENT = re.compile(r"From line \d+, column \d+ to line \d+, column \d+: | at line \d+, column \d+")
 _COLUMN = re.compile(r"Column '(\w+)' not found")
 
