@@ -80,6 +80,7 @@ class Inbox:
                 self._stop.set()
             except KafkaTimeoutError:
                 log.warning("%s: %s; connecting again", self.agent, self._kafka.silence())
+                self._stop.wait(PAUSE_S)
             except Exception as error:  # noqa: BLE001  # the client raises more than its own errors when a broker goes
                 log.warning("%s lost Kafka (%s), connecting again", self.agent, type(error).__name__)
                 self._stop.wait(PAUSE_S)

@@ -145,7 +145,7 @@ def _cause(trace: str) -> str:
     """The innermost cause of a Java stack trace; for a Python worker's, the last line of the Python trace."""
     lines = [line.strip() for line in trace.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
     python = [
-        line for line in lines if line.partition(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Key", "Exception"))
+        line for line in lines[1:] if line.partition(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Key", "Exception"))
     ]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     return (python or causes or lines or ["unknown"])[-1][:500]

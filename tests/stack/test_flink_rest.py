@@ -1,0 +1,36 @@
+"""What is told of a Flink job that fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy import submit
+from deploy.flink_rest import Flink
+
+JAVA = """org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator
+\tat org.apache.flink.runtime.Some.method(Some.java:1)
+Caused by: org.apache.flink.util.FlinkRuntimeException: Failed to list subscribed topic partitions
+\t... 7 more
+Caused by: org.apache.kafka.common.errors.SaslAuthenticationException: Authentication failed
+"""
+PYTHON = """java.lang.RuntimeException: Failed to create stage bundle factory!
+\tat org.apache.flink.Some.method(Some.java:1)
+Caused by: java.util.concurrent.ExecutionException: Traceback (most recent call last):
+  File "access.py", line 1, in read
+switchyard.core.model.access.MissingKey: No key for the model
+\tat org.apache.beam.Some.method(Some.java:1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (JAVA, "Kafka refused Flink: set SWITCHYARD_KAFKA_PASSWORD where JobManager and TaskManagers start"),
+        (PYTHON, "switchyard.core.model.access.MissingKey: No key for the model"),
+    ],
+)
+def test_the_innermost_cause_is_told(trace: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"exceptionHistory": {"entries": [{"stacktrace": trace}]}}
+    flink = Flink("127.0.0.1:1")
+    monkeypatch.setattr(flink, "_call", lambda path: answer)
+    assert str(submit._trouble(flink, "job")).startswith(told)
