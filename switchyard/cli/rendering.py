@@ -11,11 +11,27 @@ from rich.tree import Tree
 
 from switchyard.cli import screen
 from switchyard.cli.reading import Effective
+from switchyard.cli.workflows import status_of
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.decision import Decision
 from switchyard.core.ids import dispatch_id
 
-COLOURS = {"completed": "green", "running": "yellow", "stopped": "yellow", "failed": "red", "cancelled": "red"}
+COLOURS = {
+    "completed": "green",
+    "running": "yellow",
+    "queued": "yellow",
+    "stopped": "yellow",
+    "failed": "red",
+    "cancelled": "red",
+}
+ACTIONS = {
+    "complete": ("branch complete", "green"),
+    "stop": ("workflow stopped", "red"),
+    "cancel": ("workflow cancelled", "red"),
+    "dead-letter": ("dead letter", "red"),
+    "late": ("too late, counts no more", "yellow"),
+}
+OF_WORKFLOW = {"workflow/cancel": "asked to cancel", "workflow/deadline": "out of time"}
 
 
 def render_trace(
@@ -24,34 +40,40 @@ def render_trace(
     """`records` are all of one workflow, in ledger order; `status` is its summary, None where it has none."""
     effective = Effective.of(records)
     tree = Tree(_head(effective.records, status))
-    _Branches(effective.records).hang(tree)
+    waiting = frozenset(item["id"] for item in (status or {}).get("approvals") or ())
+    _Branches(effective.records, waiting).hang(tree)
     parts: list[RenderableType] = [tree]
     shown = {record.position for record in effective.records if record.action == "dead-letter"}
     for letter in dead_letters:
         place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         if (letter.topic, letter.partition, letter.offset) not in {(p.topic, p.partition, p.offset) for p in shown}:
-            parts.append(Text(f"dead letter {letter.reason}: {letter.message} ({place})", style="red"))
+            parts.append(Text(f"dead letter {letter.reason}: {screen.plain(letter.message)} ({place})", style="red"))
     parts.append(_end(effective, status))
     return Group(*parts)
 
 
 class _Branches:
-    """Which decision follows from which dispatch."""
+    """Which decision follows from which dispatch. `waiting` are the ids of dispatches that wait for approval."""
 
-    def __init__(self, records: Sequence[Decision]) -> None:
+    def __init__(self, records: Sequence[Decision], waiting: frozenset[str]) -> None:
+        self.waiting = waiting
         self.start = min((record.at - record.elapsed_ms for record in records), default=0)
         last = {record.settles: record.attempt for record in records}
         self.refused = {(r.settles, r.attempt) for r in records if r.attempt < last[r.settles]}
         self.given = {
             dispatch_id(record.settles, agent, record.attempt): (record, agent)
             for record in records
-            if record.action == "dispatch"
+            if record.action == "dispatch" and not _approves(record)
             for agent in record.agents
         }
+        self.tries: dict[tuple[str, int], int] = {}
         self.roots: list[Decision] = []
         self.after: dict[str, list[Decision]] = {}
         for record in records:
             cause = _cause(record)
+            if record.decided_by == "retry":
+                before = self.given[cause][0] if cause in self.given else record
+                self.tries[record.settles, record.attempt] = self.tries.get((before.settles, before.attempt), 1) + 1
             if cause in self.given:
                 self.after.setdefault(cause, []).append(record)
             else:
@@ -67,47 +89,71 @@ class _Branches:
         while pending:
             place, item, why = pending.pop()
             branch = place.add(self._label(item, why))
-            if item.action != "dispatch" or (item.settles, item.attempt) in self.refused:
+            if item.action != "dispatch" or _approves(item) or (item.settles, item.attempt) in self.refused:
                 continue
-            for agent in reversed(item.agents):
-                identity = dispatch_id(item.settles, agent, item.attempt)
+            given = [(agent, dispatch_id(item.settles, agent, item.attempt)) for agent in item.agents]
+            for agent, identity in reversed(given):
                 for answer in reversed(self.after.get(identity, [])):
                     pending.append((branch, answer, (item, agent)))
-            for agent in item.agents:
-                if dispatch_id(item.settles, agent, item.attempt) not in self.after:
+            for agent, identity in given:
+                if identity in self.waiting:
+                    ask = f"{agent} waits for approval: switchyard approvals approve {identity[:8]}"
+                    branch.add(Text(ask, style="yellow"))
+                elif all(_approves(record) for record in self.after.get(identity, [])):
                     branch.add(Text(f"{agent} has not answered", style="yellow"))
 
     def _label(self, record: Decision, cause: tuple[Decision, str] | None) -> Text:
         event = record.parsed_event()
         text = Text(f"+{screen.lasted(record.at - self.start)}  ", style="dim")
-        if cause is None:
-            text.append(event.type, style="bold").append(f" from {event.source}", style="dim")
+        if record.settles in OF_WORKFLOW:
+            text.append(OF_WORKFLOW[record.settles], style="bold")
+        elif cause is None:
+            again = f", retry {event.retry}" if event.retry else ""
+            text.append(event.type, style="bold").append(f" from {event.source}{again}", style="dim")
         else:
             before, agent = cause
-            said = f"{agent} failed on " if record.failed and agent in record.failed else f"{agent} answered "
-            text.append(said, style="none").append(event.type, style="bold")
+            text.append(_became(record, agent)).append(event.type, style="bold")
             text.append(f" after {screen.lasted(max(record.at - before.at, 0))}", style="dim")
-        text.append("\n").append_text(_outcome(record))
+        text.append("\n").append_text(_outcome(record, self.tries.get((record.settles, record.attempt))))
         if (record.settles, record.attempt) in self.refused:
             text.append("  refused when read back, decided anew", style="red")
         return text.append(f"\n{_why(record)}", style="dim")
 
 
+def _approves(record: Decision) -> bool:
+    """Whether it lets a dispatch go that waits for approval, and makes none of its own."""
+    return record.settles.startswith("approval/") and record.action == "dispatch"
+
+
 def _cause(record: Decision) -> str:
+    """The id of the dispatch that it settles, or that its event answers."""
     kind, _, rest = record.settles.partition("/")
-    if kind == "dispatch":
+    if kind in ("dispatch", "timeout", "approval"):
         return rest.partition("/")[0]
     return record.parsed_event().causation_id or ""
 
 
-def _outcome(record: Decision) -> Text:
-    if record.action == "dispatch":
+def _became(record: Decision, agent: str) -> str:
+    """What became of a dispatch, up to the type of the event that it is about."""
+    kind = record.settles.partition("/")[0]
+    if kind == "approval":
+        return f"approval of {agent} for "
+    if kind == "timeout":
+        return f"{agent} did not answer "
+    return f"{agent} failed on " if agent in record.failed else f"{agent} answered "
+
+
+def _outcome(record: Decision, tries: int | None) -> Text:
+    if _approves(record):
+        text = Text("→ approved", style="green")
+    elif record.action == "dispatch":
         text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
     else:
-        words = {"complete": "branch complete", "stop": "workflow stopped", "dead-letter": "dead letter"}
-        words |= {"cancel": "workflow cancelled", "late": "late: recorded, and nothing else"}
-        text = Text("→ ").append(words[record.action], style="green" if record.action == "complete" else "red")
+        words, colour = ACTIONS[record.action]
+        text = Text("→ ").append(words, style=colour)
     text.append(f"  by {record.decided_by}")
+    if tries is not None:
+        text.append(f", attempt {tries} after {screen.lasted(record.delay_ms)}")
     if record.confidence is not None:
         text.append(f", confidence {record.confidence:.2f}")
     return text
@@ -122,7 +168,7 @@ def _why(record: Decision) -> str:
     if record.cost is not None:
         spent.append(f"cost {record.cost:.4f}")
     code = f"{record.code}: " if record.code else ""
-    return f"{code}{record.reason}" + (f"\n{', '.join(spent)}" if spent else "")
+    return f"{code}{screen.plain(record.reason)}" + (f"\n{', '.join(spent)}" if spent else "")
 
 
 def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text:
@@ -137,13 +183,15 @@ def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
     if status is None:
         text.append("no status was written for this workflow", style="yellow")
     else:
-        text.append(status["status"], style=COLOURS.get(status["status"], "none"))
+        text.append(status_of(status), style=COLOURS.get(status["status"], "none"))
         if status.get("ended_at"):
             text.append(f" after {screen.lasted(status['ended_at'] - status['started_at'])}")
         if status.get("reason"):
-            text.append(f": {status['reason']}")
-        words = {"hops": "hop", "model_calls": "model call", "tokens": "token"}
+            text.append(f": {screen.plain(status['reason'])}")
+        words = {"hops": "hop", "dispatches": "dispatch", "model_calls": "model call", "tokens": "token"}
         counted = [screen.counted(status.get(name, 0), word) for name, word in words.items()]
+        if status.get("cost") is not None:
+            counted.append(f"cost {status['cost']:.4f}")
         text.append(f"\n{', '.join(counted)}", style="dim")
     repeats = status.get("duplicates", 0) if status else 0
     if repeats or effective.ignored:
