@@ -96,7 +96,10 @@ class Shard:
             case RecordRead(record=Decision() as decision):
                 effects += self._read_back(decision, now)
             case ControlRead() if self.fenced:
+                was_open = self.desk.open
                 effects += self._control(item, now)
+                if self.desk.open and not was_open:
+                    effects += self._open(now)
             case EventRead() if self.desk.open:
                 effects += self._event(item, now)
             case EventRead() | ControlRead():
@@ -132,14 +135,17 @@ class Shard:
     def _open(self, now: int) -> list[Effect]:
         """All that was logged before is known, and the app is not paused: take up what was held, asked, or not sent."""
         effects: list[Effect] = []
-        for _ in range(self.desk.queues.size(HELD)):
-            item = _held(self.desk.queues.pop(HELD) or b"")
-            if isinstance(item, ControlRead):
-                effects += self._control(item, now)
-            elif self.desk.open:
-                effects += self._event(item, now)
-            else:
-                self._hold(item)
+        left = self.desk.queues.size(HELD)
+        while left:
+            for _ in range(left):
+                item = _held(self.desk.queues.pop(HELD) or b"")
+                if isinstance(item, ControlRead):
+                    effects += self._control(item, now)
+                elif self.desk.open:
+                    effects += self._event(item, now)
+                else:
+                    self._hold(item)
+            left = self.desk.queues.size(HELD) if self.desk.open else 0
         return effects + (self._tick(now) if self.desk.open else [])
 
     def _make_use_of_room(self, now: int) -> list[Effect]:
@@ -199,9 +205,8 @@ class Shard:
         """Do, or log, what an operator asks for."""
         control = item.control
         if control.of_app:
-            was_open = self.desk.open
             self.desk.tally.paused = control.kind == "pause"
-            return self._open(now) if self.desk.open and not was_open else []
+            return []
         workflow_id = control.event.workflow_id
         workflow, ended = self._load(workflow_id), self._ended(workflow_id)
         try:

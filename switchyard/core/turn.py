@@ -20,6 +20,7 @@ from switchyard.core.workflow import Ended, Open, Waiting, Workflow, status_even
 
 LOG_AGAIN_MS = 10_000
 UNSEEN_MS = 30_000
+MOST_REFUSALS = 5
 CANCEL, DEADLINE = "workflow/cancel", "workflow/deadline"
 
 
@@ -280,6 +281,9 @@ class Turn:
 
     def _again(self, waiting: Waiting) -> Verdict | None:
         """Another attempt by the agent that failed, where it has one left; else the agent is left out."""
+        if waiting.attempt > MOST_REFUSALS:
+            reason = f"{waiting.attempt} decisions were refused when they were read back"
+            return Verdict("dead-letter", "guard", reason, code="no-usable-decision")
         failure = waiting.failure
         if failure is None:
             return None

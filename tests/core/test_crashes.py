@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from switchyard.core.control import Control
 from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.event import Event
 from switchyard.core.question import Question
@@ -86,4 +87,92 @@ def test_a_replay_from_nothing_reaches_the_same_end(data: st.DataObject) -> None
     assert Counter(d.dispatch_id for d in run.dispatches) == dispatched
     assert {name: event.data["status"] for name, event in run.statuses.items()} == {
         name: data["status"] for name, data in before.items()
+    }
+
+
+SUPERVISED = {
+    **HANDLERS,
+    "answering": lambda event: [("ticket.done", {"note": "at last"})],
+}
+
+
+def supervised(data: st.DataObject) -> InMemory:
+    """Two attempts, deadlines, an agent that needs approval, and little room."""
+
+    def model(event: Event, question: Question) -> Choice | NoChoice:
+        names = question.schema["properties"]["agents"]["items"]["enum"]
+        pick = data.draw(st.sampled_from([*names, "unreachable"]), label="answer")
+        if pick == "unreachable":
+            return NoChoice(pick, "scripted", retry=True)
+        return Choice((pick,), "drawn", 0.5, "m", prompt_tokens=1)
+
+    agents = toy.registry(2).file.model_dump(mode="json", exclude_defaults=True)["agents"]
+    agents[1] |= {"deadline": 20.0}
+    agents[2] |= {"approval": "required", "approval_timeout": 50.0}
+    limits = {"open_workflows": 2, "open_dispatches": 2, "dispatches": 6, "deadline": 300.0}
+    run = InMemory(toy.registry(None, agents=agents, limits=limits), model, dict(SUPERVISED))
+    for number in range(4):
+        run.publish(toy.opened(number))
+    return run
+
+
+def operate(run: InMemory, what: str) -> None:
+    """An operator does something, or an agent answers nothing for a while."""
+    if what in ("pause", "resume"):
+        run.request(Control.new(what, "tests", "", "ada"))  # type: ignore[arg-type]
+    elif what == "cancel":
+        run.request(Control.new("cancel", "tests", "", "ada", workflow_id="w1"))
+    elif what in ("approve", "reject"):
+        for name, event in run.statuses.items():
+            for waiting in event.data["approvals"]:
+                asked = Control.new(what, "tests", "", "ada", workflow_id=name, approval=waiting["id"])  # type: ignore[arg-type]
+                run.request(asked)
+    elif what == "later":
+        run.now += 10_000
+        run.step("tick")
+    elif what == "silent":
+        run.handlers.pop("fixing", None)
+    else:
+        run.handlers["fixing"] = SUPERVISED["fixing"]
+
+
+OPERATIONS = ("pause", "resume", "cancel", "approve", "reject", "later", "silent", "answers")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_supervised_workflows_end_once_whatever_crashes(data: st.DataObject) -> None:
+    run = supervised(data)
+    checkpoints = [Checkpoint(ShardState(), 0, 0)]
+    for _ in range(data.draw(st.integers(0, 80), label="steps")):
+        steps = [*run.choices(), *run.choices(), "tick", "checkpoint", "crash", *OPERATIONS]
+        what = data.draw(st.sampled_from(steps), label="step")
+        if what == "checkpoint":
+            checkpoints.append(run.checkpoint())
+        elif what == "crash":
+            run.start(checkpoints[data.draw(st.integers(0, len(checkpoints) - 1), label="restored")])
+        elif what in OPERATIONS:
+            operate(run, what)
+        else:
+            run.step(what)
+    operate(run, "answers")
+    operate(run, "resume")
+    run.settle()
+
+    assert run.statuses.keys() == {"w0", "w1", "w2", "w3"}
+    assert {run.status(name) for name in run.statuses} <= {"completed", "failed", "stopped", "cancelled"}
+    state, tally = run.shard.state, run.shard.desk.tally
+    assert not state.workflows
+    assert not state.queue
+    assert not state.due
+    assert (tally.workflows, tally.reserved, tally.paused) == (0, 0, False)
+    assert not any(tally.dispatches.values())
+    effective = {(d.settles, d.attempt): d for d in run.decisions()}
+    assert all(any(sent.agent in d.agents for d in effective.values()) for sent in run.dispatches)
+    approved = {d.settles.partition("/")[2] for d in effective.values() if d.decided_by == "operator"}
+    first = {str(sent.event.attributes["effectkey"]) for sent in run.dispatches if sent.dispatch_id in approved}
+    for sent in run.dispatches:
+        assert sent.agent != "answering" or str(sent.event.attributes["effectkey"]) in first
+    assert {letter.reason for letter in run.dead_letters} <= {
+        *("no-usable-decision", "agent-failed", "unknown-approval", "workflow-ended", "unknown-workflow")
     }

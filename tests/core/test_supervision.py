@@ -520,6 +520,16 @@ def test_an_edited_retry_of_an_event_that_never_met_its_contract_begins_its_work
     assert run.dispatches[0].event.effect_key("triage") != broken.effect_key("triage")
 
 
+def test_decisions_that_are_refused_again_and_again_end_in_dead_letters() -> None:
+    run = runner()
+    run.model = lambda event, question: Choice(("answering",), "not asked for", 1.0, "m")
+    run.publish(toy.opened(1))
+    run.settle()
+    assert [letter.reason for letter in run.dead_letters] == ["no-usable-decision"]
+    assert run.status("w1") == "failed"
+    assert len(run.asked) == 6
+
+
 def test_a_ledger_record_of_an_agent_that_is_gone_is_settled_anew() -> None:
     run = runner()
     run.publish(toy.opened(1))
