@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from switchyard.core.app import App
+from switchyard.core.app import ROOT, App
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.prompt import choice_problem
-from switchyard.core.registry import AgentsFile, Registry, problems_of
+from switchyard.core.registry import Agent, AgentsFile, Limits, Registry, problems_of
 from switchyard.core.settings import Settings
 from tests.core import toy
 
@@ -123,3 +123,15 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_answer_that_cannot_be_used_is_told_why(answer: Any, words: str) -> None:
     assert words in str(choice_problem(answer, ["triage"]))
+
+
+def test_the_reference_of_agents_yaml_lists_every_key_and_its_default() -> None:
+    text = (ROOT / "docs" / "agents-yaml.md").read_text(encoding="utf-8")
+    for heading, model in (("The app", AgentsFile), ("limits", Limits), ("agents", Agent)):
+        section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+        rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
+        keys = {key.strip().strip("`"): default.strip() for key, default in rows}
+        assert list(keys) == list(model.model_fields)
+        for name, field in model.model_fields.items():
+            if isinstance(field.default, int | float):
+                assert float(keys[name]) == field.default
