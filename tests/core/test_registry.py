@@ -131,7 +131,7 @@ def test_the_reference_of_agents_yaml_lists_every_key_and_its_default() -> None:
         section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
         rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
         keys = {key.strip().strip("`"): default.strip() for key, default in rows}
-        assert list(keys) == list(model.model_fields)
+        assert keys.keys() == model.model_fields.keys()
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float):
                 assert float(keys[name]) == field.default
