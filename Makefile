@@ -19,6 +19,9 @@ test: setup ## Pass every check: lint, types, tests
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
+	@$(BIN)/pytest tests/recovery -q -s --full-recovery $(ARGS)
+
 $(VENV)/.installed: pyproject.toml
 	@deploy/check-tools "$(PYTHON)"
 	@echo "Making $(VENV) and installing the Python packages (about a minute) ..."
@@ -36,4 +39,4 @@ deploy/jars/.fetched: deploy/pom.xml
 clean: ## Stop the local stack and remove its data
 	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
 
-.PHONY: help setup demo test clean
+.PHONY: help setup demo test test-recovery clean

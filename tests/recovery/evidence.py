@@ -1,0 +1,144 @@
+"""What a namespace's topics and mail folder tell, and what is lost or repeated by it. Plain functions, no I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import get_args
+
+from switchyard.core import ledger
+from switchyard.core.decision import Decision
+from switchyard.core.ids import dispatch_id
+from switchyard.core.workflow import Status
+
+ENDS = frozenset(get_args(Status)) - {"running", "queued"}
+SCHEDULED = "campaign.scheduled"
+
+
+@dataclass(frozen=True)
+class Told:
+    """One record of `workflow-status`. A summary that is written again has the same event id."""
+
+    workflow_id: str
+    status: str
+    event_id: str
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One file of the mail folder; `again` is a copy that came later under the same Message-ID."""
+
+    message_id: str
+    again: bool = False
+
+
+@dataclass
+class Evidence:
+    """`records` are those of the ledger, each partition in order; `dispatched` are the dispatch ids in the inboxes."""
+
+    records: list[Decision] = field(default_factory=list)
+    statuses: list[Told] = field(default_factory=list)
+    dispatched: set[str] = field(default_factory=set)
+    dead_letters: set[str] = field(default_factory=set)
+    mails: list[Mail] = field(default_factory=list)
+
+
+def ended(evidence: Evidence) -> set[str]:
+    """Workflows whose newest status is an end."""
+    newest = {told.workflow_id: told.status for told in evidence.statuses}
+    return {name for name, status in newest.items() if status in ENDS}
+
+
+def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
+    """A sentence for each thing that is missing, now that all should have ended."""
+    workflows = list(workflows)
+    effective = ledger.effective(evidence.records)
+    begun = {record.workflow_id for record in effective if record.settles.startswith("event/")}
+    newest = {told.workflow_id: told.status for told in evidence.statuses}
+    settled = {record.settles for record in effective}
+    kept = {mail.message_id for mail in evidence.mails}
+    return [
+        *(f"{name} has not ended" for name in workflows if newest.get(name) not in ENDS),
+        *(f"{name} has no record in the ledger" for name in workflows if name not in begun),
+        *(
+            f"{name} failed and no dead letter says why"
+            for name in workflows
+            if newest.get(name) == "failed" and name not in evidence.dead_letters
+        ),
+        *(
+            f"{record.workflow_id}: the dispatch of {agent} at step {record.step} was never answered"
+            for record, agent, identity in _dispatches(effective)
+            if newest.get(record.workflow_id) in ("completed", "failed")
+            and f"dispatch/{identity}/0" not in settled
+            and f"timeout/{identity}" not in settled
+        ),
+        *(
+            f"answer {index} of {record.answer_count} to {record.settles} has no record"
+            for record in effective
+            if record.settles.startswith("dispatch/")
+            for index in range(record.answer_count)
+            if f"{record.settles.rpartition('/')[0]}/{index}" not in settled
+        ),
+        *(f"the mail {name} was never kept" for name in _scheduled(effective) if name not in kept),
+    ]
+
+
+def repeated(evidence: Evidence) -> list[str]:
+    """A sentence for each thing that was done twice. Mails that are marked as copies are `mails_again`, not these."""
+    effective = ledger.effective(evidence.records)
+    ends = Counter(name for name, _ in {(told.workflow_id, told.event_id) for told in _ends(evidence.statuses)})
+    known = {identity for _, _, identity in _dispatches(effective)}
+    scheduled = set(_scheduled(effective))
+    kept = Counter(mail.message_id for mail in evidence.mails if not mail.again)
+    return [
+        *(f"{name} ended {count} times" for name, count in ends.items() if count > 1),
+        *(f"{name} went on after its end" for name in sorted(_reopened(evidence.statuses))),
+        *(
+            # Nothing is refused while the registry stays as it is, so a later attempt is a second decision.
+            f"{record.settles} of {record.workflow_id} was settled again (attempt {record.attempt})"
+            for record in effective
+            if record.attempt > 0
+        ),
+        *(f"the dispatch {name} follows from no effective record" for name in sorted(evidence.dispatched - known)),
+        *(f"the mail {name} was kept {count} times" for name, count in kept.items() if count > 1),
+        *(f"the mail {name} was scheduled by no effective record" for name in kept if name not in scheduled),
+    ]
+
+
+def mails_again(evidence: Evidence) -> int:
+    """Copies of mails, known by their Message-ID: a kill fell between the server's 250 and our record of it."""
+    return sum(mail.again for mail in evidence.mails)
+
+
+def _dispatches(effective: Sequence[Decision]) -> Iterator[tuple[Decision, str, str]]:
+    for record in effective:
+        if record.action == "dispatch":
+            for agent in record.agents:
+                yield record, agent, dispatch_id(record.settles, agent, record.attempt)
+
+
+def _scheduled(effective: Sequence[Decision]) -> Iterator[str]:
+    """Message-IDs of all campaigns that were set up."""
+    for record in effective:
+        event = record.parsed_event()
+        if event.type == SCHEDULED:
+            yield from (mail["message_id"] for mail in event.data["mails"])
+
+
+def _ends(statuses: Iterable[Told]) -> Iterator[Told]:
+    return (told for told in statuses if told.status in ENDS)
+
+
+def _reopened(statuses: Iterable[Told]) -> set[str]:
+    """Workflows with a status after their end that is not one of those written before it."""
+    seen: set[str] = set()
+    over: set[str] = set()
+    found = set()
+    for told in statuses:
+        if told.workflow_id in over and told.event_id not in seen and told.status not in ENDS:
+            found.add(told.workflow_id)
+        seen.add(told.event_id)
+        if told.status in ENDS:
+            over.add(told.workflow_id)
+    return found

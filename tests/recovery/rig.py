@@ -1,0 +1,184 @@
+"""Broker, session cluster, worker and mail server in processes of their own, the sdr app, and a model to script."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from email.parser import BytesHeaderParser
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import Engine
+
+from agent_endpoints.database import database_url, open_database
+from agent_endpoints.sdr import mails
+from deploy.kafka import Cluster, Follower, Message
+from deploy.model_server import behaviour
+from deploy.model_server.behaviour import Behaviour
+from deploy.model_server.scripted import ScriptedServer
+from deploy.stack.info import StackInfo
+from deploy.stack.layout import Layout
+from deploy.stack.options import StackOptions
+from deploy.stack.stack import Stack
+from deploy.submit import Submission, prepare_topics, submit
+from deploy.target import Target
+from switchyard.core import strictjson
+from switchyard.core.app import App
+from switchyard.core.deadletter import DeadLetter
+from switchyard.core.decision import Decision, parse_record
+from switchyard.core.event import Event
+from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
+from tests.agents.support import leads
+from tests.recovery.evidence import Evidence, Mail, Told, ended
+
+SDR = App.load("sdr")
+TOPICS = Topics("recovery")
+LIMIT_S = 240.0
+ENVIRONMENT = {
+    "OPENAI_API_KEY": "none",
+    "SWITCHYARD_MODEL": "scripted",
+    "SWITCHYARD_MODEL_DEADLINE_S": "24",
+}
+DAY = {"SWITCHYARD_DAY_SECONDS": "0.05"}
+ELSEWHERE = ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_DATABASE", "SWITCHYARD_SMTP")
+
+
+class Rig:
+    """What a run strikes at and looks at. Times are seconds since 1970."""
+
+    def __init__(self, stack: Stack, info: StackInfo, model: ScriptedServer, usual: Behaviour, engine: Engine) -> None:
+        self.stack = stack
+        self.info = info
+        self.model = model
+        self.usual = usual
+        self.evidence = Evidence()
+        self.decided: list[tuple[float, float, Decision]] = []
+        self._engine = engine
+        self._mails: dict[str, Mail] = {}
+        self._cluster = Cluster(info.kafka)
+        self._leads = list({lead["lead_id"]: lead for lead in leads()}.values())
+        inboxes = [TOPICS.inbox(name) for name in SDR.registry.agents]
+        others = [TOPICS.routing_decisions, TOPICS.workflow_status, TOPICS.dead_letters]
+        self._follower: Follower = self._cluster.follow([*others, *inboxes])
+
+    def send(self, name: str, count: int) -> list[str]:
+        """Send leads of a kind that the demo has, under new ids; answers their workflow ids."""
+        found = [{**self._leads[n % len(self._leads)], "lead_id": f"{name}-{n}"} for n in range(count)]
+        self._cluster.send(TOPICS.named("incoming-leads"), [(None, strictjson.dumps(lead).encode()) for lead in found])
+        return [lead["lead_id"] for lead in found]
+
+    def look(self) -> None:
+        """Take in what the topics and the mail folder have that is new."""
+        for message in self._follower.poll(0.2):
+            self._take(message)
+        for path in self.info.mail_folder.glob("*.eml"):
+            if path.name not in self._mails:
+                headers = BytesHeaderParser().parsebytes(path.read_bytes())
+                self._mails[path.name] = Mail(str(headers["Message-ID"]), ".repeat" in path.name)
+        self.evidence.mails = list(self._mails.values())
+
+    def until(self, true: Callable[[], bool], what: str) -> None:
+        """Look until it is true; AssertionError naming `what` after a generous time."""
+        deadline = time.monotonic() + LIMIT_S
+        self.look()
+        while not true():
+            assert time.monotonic() < deadline, f"{what} within {LIMIT_S:.0f} s"
+            self.look()
+
+    def all_done(self, workflows: list[str]) -> bool:
+        """Whether these have ended and every mail that is scheduled has been sent."""
+        return ended(self.evidence).issuperset(workflows) and mails.waiting(self._engine, TOPICS.namespace) == 0
+
+    def nothing_left(self) -> bool:
+        """Whether all input is in a checkpoint of the job, so that nothing can be written any more."""
+        sources = [TOPICS.named("incoming-leads"), TOPICS.agent_messages]
+        return self._cluster.consumed(f"{TOPICS.namespace}.orchestrator", sources)
+
+    def healthy(self) -> bool:
+        return all(item.healthy for item in self.stack.status())
+
+    def process(self, program: str) -> psutil.Process:
+        """The process that a program of the stack is now."""
+        pid = next(item.pid for item in self.stack.status() if item.process == program)
+        assert pid is not None, f"{program} is not running"
+        return psutil.Process(pid)
+
+    def worker_health(self) -> dict[str, Any]:
+        """The worker's /health; empty where none answers."""
+        port = self.info.programs[f"worker-{TOPICS.namespace}"].port
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                said: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                said = json.load(error)
+        except OSError:
+            return {}
+        return said
+
+    def first_decision(self, after: float, by: tuple[str, ...] = ()) -> float | None:
+        """When the first record came about something that happened after this time."""
+        times = [at for at, event_at, item in self.decided if event_at > after and (not by or item.decided_by in by)]
+        return min(times, default=None)
+
+    def first_mail(self, after: float) -> float | None:
+        times = [path.stat().st_mtime for path in self.info.mail_folder.glob("*.eml")]
+        return min((at for at in times if at > after), default=None)
+
+    def close(self) -> None:
+        self._follower.close()
+
+    def _take(self, message: Message) -> None:
+        if message.topic == TOPICS.routing_decisions:
+            record = parse_record(message.value)
+            if isinstance(record, Decision):
+                self.evidence.records.append(record)
+                self.decided.append((message.time / 1000, _time(record.parsed_event()), record))
+        elif message.topic == TOPICS.workflow_status:
+            event = Event.parse(message.value)
+            told = Told(event.workflow_id, event.data["status"], event.id)
+            self.evidence.statuses.append(told)
+        elif message.topic == TOPICS.dead_letters:
+            self.evidence.dead_letters.add(DeadLetter.parse(message.value).workflow_id or "")
+        else:
+            self.evidence.dispatched.add(str(Event.parse(message.value).attributes["dispatchid"]))
+
+
+@contextmanager
+def running(home: Path, seed: int, delay_s: float) -> Iterator[Rig]:
+    """The stack with the job in it, and the model slow enough that calls are in flight at any moment."""
+    layout = Layout(home)
+    usual = behaviour.slow(delay_s, 0.5, seed)
+    with pytest.MonkeyPatch.context() as patch, ScriptedServer(usual, apps_file=layout.apps_file) as model:
+        for name in ELSEWHERE:
+            patch.delenv(name, raising=False)
+        for name, value in {**ENVIRONMENT, "OPENAI_BASE_URL": model.base_url, "SWITCHYARD_HOME": str(home)}.items():
+            patch.setenv(name, value)
+        settings = Settings.read()
+        stack = Stack(layout)
+        info = stack.up([], StackOptions.of(settings))
+        try:
+            prepare_topics(Cluster(info.kafka), SDR, TOPICS.namespace, lambda line: None)
+            info = stack.add_app("sdr", TOPICS.namespace, DAY)
+            submit(Submission("sdr", TOPICS.namespace), Target.find(settings, info), settings, lambda line: None)
+            engine = open_database(database_url(Settings.read(home=home), TOPICS.namespace))
+            rig = Rig(stack, info, model, usual, engine)
+            yield rig
+            rig.close()
+            engine.dispose()
+        finally:
+            stack.down(clean=True)
+
+
+def _time(event: Event) -> float:
+    """When the event was made; 0 where it does not say."""
+    said = event.attributes.get("time")
+    return datetime.fromisoformat(said).timestamp() if said else 0.0

@@ -1,0 +1,77 @@
+"""Workflows run, something is killed, and afterwards nothing is lost and nothing was done twice."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.recovery.evidence import ended, lost, mails_again, repeated
+from tests.recovery.kills import KILLS, SHORT, Kill
+from tests.recovery.rig import Rig, running
+
+pytestmark = [pytest.mark.recovery, pytest.mark.e2e]
+
+DECISIONS = 3.5
+"""Decisions of one workflow, about."""
+
+
+def test_nothing_is_lost_or_done_twice(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    full = request.config.getoption("--full-recovery")
+    seed = request.config.getoption("--seed")
+    seed = random.randrange(10_000) if seed is None else seed
+    kills = [kill for kill in KILLS if full or kill.name in SHORT]
+    count = 200 if full else 20
+    say(f"\n{len(kills)} kills, {count} workflows running at each; again with --seed {seed}")
+    workflows: list[str] = []
+    trouble: list[str] = []
+    with running(tmp_path_factory.mktemp("r") / "home", seed, delay_s=0.3) as rig:
+        for number, kill in enumerate(kills):
+            line, found = one(rig, kill, f"k{number}", count, random.Random(f"{seed} {kill.name}"), workflows)
+            say(line)
+            trouble += found
+        rig.until(rig.nothing_left, "the job did not commit all input")
+        rig.look()
+        trouble += [item for item in (*lost(rig.evidence, workflows), *repeated(rig.evidence)) if item not in trouble]
+    assert not trouble, "\n".join(trouble)
+
+
+def one(
+    rig: Rig, kill: Kill, name: str, count: int, chance: random.Random, workflows: list[str]
+) -> tuple[str, list[str]]:
+    """Strike at a random moment while `count` new workflows run; what came of it, in a line, and what is wrong."""
+    rig.until(rig.healthy, "the stack was not healthy again")
+    before = (set(lost(rig.evidence, workflows)), set(repeated(rig.evidence)), mails_again(rig.evidence))
+    decided = len(rig.decided)
+    mine = rig.send(name, count)
+    workflows += mine
+    share = chance.uniform(0.1, 0.6)
+    rig.until(lambda: len(rig.decided) - decided > share * DECISIONS * count, "too few decisions")
+    time.sleep(chance.uniform(0.0, 0.3))
+    open_workflows = count - len(ended(rig.evidence).intersection(mine))
+    at = kill.strike(rig, chance)
+    rig.until(lambda: rig.all_done(workflows), f"{kill.name}: not all had ended")
+    missing = [item for item in lost(rig.evidence, workflows) if item not in before[0]]
+    twice = [item for item in repeated(rig.evidence) if item not in before[1]]
+    copies = mails_again(rig.evidence) - before[2]
+    line = (
+        f"KILL {kill.name}: lost {len(missing)}, repeated {len(twice)}, mails repeated {copies}, "
+        f"recovered in {recovered(rig, kill, at)} ({open_workflows} workflows were open)"
+    )
+    return line, [f"{kill.name}: {item}" for item in (*missing, *twice)]
+
+
+def recovered(rig: Rig, kill: Kill, at: float) -> str:
+    """Time from the strike to the first decision about what came after it, or to the first mail."""
+    if kill.life == "mail":
+        first = rig.first_mail(at)
+    else:
+        first = rig.first_decision(at, ("model",) if kill.life == "model" else ())
+    return "no time: nothing was left to do" if first is None else f"{first - at:.1f} s"
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201  # seen while it runs with -s, as `make test-recovery` does
