@@ -47,6 +47,9 @@ TASKMANAGER_MEMORY = {
     "taskmanager.memory.jvm-overhead.min": "192m",
     "taskmanager.memory.jvm-overhead.max": "192m",
 }
+# Bytes of a file name, and of what Flink and RocksDB add to the temporary folder to make one of a database.
+LONGEST_NAME = 255
+LONGEST_DATABASE = 200
 
 # Beam logs a Python worker's environment, keys included, as the payload of a message.
 _LOG4J = """\
@@ -139,7 +142,7 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         "classloader.parent-first-patterns.additional": "org.apache.beam.;pemja.",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
-        "state.backend.rocksdb.log.dir": str(layout.flink_tmp),
+        **_rocksdb_log(layout),
         "metrics.fetcher.update-interval": "1 s",
         "metrics.reporter.prom.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
     }
@@ -242,6 +245,13 @@ def logging_jars() -> list[Path]:
     """Log4j with its binding for slf4j, which the broker's own jars lack."""
     names = ("log4j-api", "log4j-core", "log4j-slf4j-impl")
     return [jar for name in names for jar in (wheel() / "lib").glob(f"{name}-*.jar")]
+
+
+def _rocksdb_log(layout: Layout) -> dict[str, object]:
+    """Keeps RocksDB's own logs out of ours, where a file may be called as RocksDB calls one there: by the whole path of
+    the database. Where that is too long, Flink leaves them beside the database."""
+    fits = len(os.fsencode(layout.flink_tmp)) + LONGEST_DATABASE <= LONGEST_NAME
+    return {"state.backend.rocksdb.log.dir": str(layout.flink_tmp)} if fits else {}
 
 
 def _empty(folder: Path) -> None:

@@ -25,13 +25,14 @@ def test_nothing_is_lost_or_done_twice(
     seed = random.randrange(10_000) if seed is None else seed
     kills = [kill for kill in KILLS if full or kill.name in SHORT]
     count = 200 if full else 20
+    began = time.monotonic()
     say(f"\n{len(kills)} kills, {count} workflows running at each; again with --seed {seed}")
     workflows: list[str] = []
     trouble: list[str] = []
-    with running(tmp_path_factory.mktemp("r") / "home", seed, delay_s=0.3) as rig:
+    with running(tmp_path_factory.mktemp("a-home-with-a-long-path") / "home", seed, delay_s=0.3) as rig:
         for number, kill in enumerate(kills):
             line, found = one(rig, kill, f"k{number}", count, random.Random(f"{seed} {kill.name}"), workflows)
-            say(line)
+            say(f"{time.monotonic() - began:5.0f} s  {line}")
             trouble += found
         rig.until(rig.nothing_left, "the job did not commit all input")
         rig.look()

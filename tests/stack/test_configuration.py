@@ -136,3 +136,9 @@ def test_a_dead_server_is_unhealthy() -> None:
         problem = Health(kind, f"127.0.0.1:{port}").problem()  # type: ignore[arg-type]
         assert problem is not None
         assert "no answer" in problem
+
+
+def test_a_home_with_a_long_path_makes_no_file_name_too_long() -> None:
+    setting = "state.backend.rocksdb.log.dir"
+    assert flink.config(Layout(Path("/home/somebody/switchyard/.switchyard")), PORTS)[setting]
+    assert setting not in flink.config(Layout(Path("/home/somebody/work/projects/2026/switchyard/.switchyard")), PORTS)
