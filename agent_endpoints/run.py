@@ -8,6 +8,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent_endpoints.database import unavailable
 from agent_endpoints.health import HealthServer
 from agent_endpoints.worker import Job, Worker
 from switchyard.core.app import App
@@ -29,6 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SwitchyardError, ValueError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except SQLAlchemyError as error:
+        if not unavailable(error):
+            raise
+        return 2  # the log has the sentence
 
 
 def _serve(options: argparse.Namespace) -> int:

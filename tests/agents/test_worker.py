@@ -86,6 +86,16 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "Traceback" not in told
 
 
+def test_a_worker_that_cannot_open_its_state_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "gone" / "sdr.sqlite"
+    for name, value in (("KAFKA", "127.0.0.1:1"), ("HOME", str(tmp_path)), ("DATABASE", f"sqlite:///{file}")):
+        monkeypatch.setenv(f"SWITCHYARD_{name}", value)
+    assert main(["sdr"]) == 2
+    assert f"the agents' state in {file} cannot be used (unable to open database file)" in caplog.text
+
+
 def test_health_reports_and_fails_when_an_inbox_is_gone() -> None:
     said = {"healthy": True, "agents": []}
     server = HealthServer(0, lambda: said)
