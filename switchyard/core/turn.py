@@ -210,7 +210,8 @@ class Turn:
                     deadline_ms = int(self.registry.file.limits.deadline * 1000)
                     self.due.set("deadline", workflow.id, "", workflow.started_at + deadline_ms)
             return self.effects
-        workflow.ended_at = self.now
+        # The record's time and not this one's, so that an end that is told again after a crash is the same event.
+        workflow.ended_at = workflow.last_at or self.now
         self.due.clear_workflow(workflow.id)
         ended = Ended.of(workflow, self.registry.app)
         state.ended[workflow.id] = ended.dump()

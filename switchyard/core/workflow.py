@@ -112,6 +112,7 @@ class Workflow:
     given: int = 0
     place: int = 0
     last: dict[str, Any] | None = None
+    last_at: int = 0
     seen: list[str] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     waiting: dict[str, Waiting] = field(default_factory=dict)
@@ -147,8 +148,9 @@ class Workflow:
         self.history = [*self.history, {"agent": agent, "type": event.type, "data": data}][-HISTORY:]
 
     def account(self, record: Decision, event_type: str) -> None:
-        """Count an effective record: its step, what it has spent, what it settled last."""
+        """Count an effective record: its step, what it has spent, what it settled last and when."""
         self.step += 1
+        self.last_at = max(self.last_at, record.at)
         self.model_calls += record.model_calls
         self.spend(record.prompt_tokens + record.completion_tokens, record.cost)
         self.last = {

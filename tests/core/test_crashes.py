@@ -85,9 +85,8 @@ def test_a_replay_from_nothing_reaches_the_same_end(data: st.DataObject) -> None
     run.settle()
     assert len(run.asked) == asked
     assert Counter(d.dispatch_id for d in run.dispatches) == dispatched
-    assert {name: event.data["status"] for name, event in run.statuses.items()} == {
-        name: data["status"] for name, data in before.items()
-    }
+    for name, event in run.statuses.items():
+        assert (event.data["status"], event.data["ended_at"]) == (before[name]["status"], before[name]["ended_at"])
 
 
 SUPERVISED = {

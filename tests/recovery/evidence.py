@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from switchyard.core import ledger
@@ -18,11 +18,12 @@ SCHEDULED = "campaign.scheduled"
 
 @dataclass(frozen=True)
 class Told:
-    """One record of `workflow-status`. A summary that is written again has the same event id."""
+    """One record of `workflow-status`. A repeat after the end is counted in a further summary of the same end."""
 
     workflow_id: str
     status: str
     event_id: str
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
 def repeated(evidence: Evidence) -> list[str]:
     """A sentence for each thing that was done twice. Mails that are marked as copies are `mails_again`, not these."""
     effective = ledger.effective(evidence.records)
-    ends = Counter(name for name, _ in {(told.workflow_id, told.event_id) for told in _ends(evidence.statuses)})
+    ends = Counter(told.workflow_id for told in {replace(told, event_id="") for told in _ends(evidence.statuses)})
     known = {identity for _, _, identity in _dispatches(effective)}
     scheduled = set(_scheduled(effective))
     kept = Counter(mail.message_id for mail in evidence.mails if not mail.again)

@@ -62,6 +62,7 @@ class Rig:
         self.evidence = Evidence()
         self.decided: list[tuple[float, float, Decision]] = []
         self._engine = engine
+        self._taken = 0
         self._mails: dict[str, Mail] = {}
         self._cluster = Cluster(info.kafka)
         self._leads = list({lead["lead_id"]: lead for lead in leads()}.values())
@@ -79,6 +80,7 @@ class Rig:
         """Take in what the topics and the mail folder have that is new."""
         for message in self._follower.poll(0.2):
             self._take(message)
+            self._taken += 1
         for path in self.info.mail_folder.glob("*.eml"):
             if path.name not in self._mails:
                 headers = BytesHeaderParser().parsebytes(path.read_bytes())
@@ -91,6 +93,13 @@ class Rig:
         self.look()
         while not true():
             assert time.monotonic() < deadline, f"{what} within {LIMIT_S:.0f} s"
+            self.look()
+
+    def look_again(self) -> None:
+        """Take in what is there now, to its end."""
+        taken = -1
+        while self._taken > taken:
+            taken = self._taken
             self.look()
 
     def all_done(self, workflows: list[str]) -> bool:
@@ -144,7 +153,7 @@ class Rig:
                 self.decided.append((message.time / 1000, _time(record.parsed_event()), record))
         elif message.topic == TOPICS.workflow_status:
             event = Event.parse(message.value)
-            told = Told(event.workflow_id, event.data["status"], event.id)
+            told = Told(event.workflow_id, event.data["status"], event.id, event.data["ended_at"])
             self.evidence.statuses.append(told)
         elif message.topic == TOPICS.dead_letters:
             self.evidence.dead_letters.add(DeadLetter.parse(message.value).workflow_id or "")

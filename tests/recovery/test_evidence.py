@@ -55,7 +55,7 @@ def test_what_a_crash_may_repeat_without_harm() -> None:
     """The same status, the same record, one more record for what is settled, and a copy of a mail."""
     evidence = whole()
     evidence.records += [LAST, replace(LAST, reason="another model's", action="dispatch", agents=("lead-scoring",))]
-    evidence.statuses += [Told("w", "running", "s1"), Told("w", "completed", "s2")]
+    evidence.statuses += [Told("w", "running", "s1"), Told("w", "completed", "s2"), Told("w", "completed", "more")]
     evidence.mails.append(Mail(MAIL, again=True))
     assert (ended(evidence), lost(evidence, ["w"]), repeated(evidence), mails_again(evidence)) == ({"w"}, [], [], 1)
 
@@ -80,6 +80,7 @@ def test_what_is_lost(change: dict[str, object], sentence: str) -> None:
     ("change", "sentence"),
     [
         ({"statuses": [Told("w", "completed", "s2"), Told("w", "failed", "s3")]}, "w ended 2 times"),
+        ({"statuses": [Told("w", "completed", "s2", 1), Told("w", "completed", "s3", 2)]}, "w ended 2 times"),
         ({"statuses": [Told("w", "completed", "s2"), Told("w", "running", "s3")]}, "w went on after its end"),
         ({"records": [FIRST, replace(FIRST, attempt=1), LAST]}, "event/1 of w was settled again (attempt 1)"),
         ({"dispatched": {SENT, "another"}}, "the dispatch another follows from no effective record"),

@@ -35,7 +35,7 @@ def test_nothing_is_lost_or_done_twice(
             say(f"{time.monotonic() - began:5.0f} s  {line}")
             trouble += found
         rig.until(rig.nothing_left, "the job did not commit all input")
-        rig.look()
+        rig.look_again()
         trouble += [item for item in (*lost(rig.evidence, workflows), *repeated(rig.evidence)) if item not in trouble]
     assert not trouble, "\n".join(trouble)
 
@@ -55,6 +55,7 @@ def one(
     open_workflows = count - len(ended(rig.evidence).intersection(mine))
     at = kill.strike(rig, chance)
     rig.until(lambda: rig.all_done(workflows), f"{kill.name}: not all had ended")
+    rig.look_again()
     missing = [item for item in lost(rig.evidence, workflows) if item not in before[0]]
     twice = [item for item in repeated(rig.evidence) if item not in before[1]]
     copies = mails_again(rig.evidence) - before[2]
