@@ -17,6 +17,7 @@ from tests.recovery.rig import TOPICS, Rig
 
 WORKER = f"worker-{TOPICS.namespace}"
 STRANGER = {"agents": ["send-email"], "reason": "scripted", "confidence": 1}
+HANGS_S = 30.0  # longer than a call may take
 GARBAGE = "<html>Bad gateway</html>"
 
 
@@ -116,7 +117,7 @@ KILLS = (
     Kill("mail server", mail_server, "mail"),
     Kill("broker stopped and started", killed("kafka", signal.SIGTERM)),
     Kill("broker killed", killed("kafka")),
-    Kill("model hangs", model(lambda call: Action(hang=True)), "model"),
+    Kill("model hangs", model(lambda call: Action(delay_s=HANGS_S)), "model"),
     Kill("model answers 429", model(lambda call: Action(status=429)), "model"),
     Kill("model answers 500", model(lambda call: Action(status=500)), "model"),
     Kill("model answers garbage", model(at_first(Action(raw=GARBAGE))), "model"),
