@@ -34,6 +34,7 @@ from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from tests.agents.support import leads
@@ -64,7 +65,7 @@ class Rig:
         self._engine = engine
         self._taken = 0
         self._mails: dict[str, Mail] = {}
-        self._cluster = Cluster(info.kafka)
+        self._cluster = Cluster(KafkaAccess(info.kafka))
         self._leads = list({lead["lead_id"]: lead for lead in leads()}.values())
         inboxes = [TOPICS.inbox(name) for name in SDR.registry.agents]
         others = [TOPICS.routing_decisions, TOPICS.workflow_status, TOPICS.dead_letters]
@@ -175,7 +176,7 @@ def running(home: Path, seed: int, delay_s: float) -> Iterator[Rig]:
         stack = Stack(layout)
         info = stack.up([], StackOptions.of(settings))
         try:
-            prepare_topics(Cluster(info.kafka), SDR, TOPICS.namespace, lambda line: None)
+            prepare_topics(Cluster(KafkaAccess(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
             info = stack.add_app("sdr", TOPICS.namespace, DAY)
             submit(Submission("sdr", TOPICS.namespace), Target.find(settings, info), settings, lambda line: None)
             engine = open_database(database_url(Settings.read(home=home), TOPICS.namespace))
