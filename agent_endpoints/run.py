@@ -25,7 +25,7 @@ log = logging.getLogger("switchyard.worker")
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
-    for noisy, level in (("kafka", logging.ERROR), ("httpx", logging.WARNING), ("openai", logging.WARNING)):
+    for noisy, level in (("kafka", logging.ERROR), ("httpx2", logging.WARNING), ("openai", logging.WARNING)):
         logging.getLogger(noisy).setLevel(level)
     try:
         return _serve(options)
