@@ -124,4 +124,4 @@ KILLS = (
     Kill("model names another agent", model(at_first(Action(answer=STRANGER), "routing")), "model"),
     Kill("full disk", full_disk),
 )
-SHORT = ("TaskManager", "agent worker in a handler", "broker stopped and started", "full disk")
+SHORT = ("TaskManager", "broker stopped and started", "full disk")
