@@ -22,7 +22,7 @@ class Told:
 
     workflow_id: str
     status: str
-    event_id: str
+    steps: int
     ended_at: int | None = None
 
 
@@ -88,7 +88,7 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
 def repeated(evidence: Evidence) -> list[str]:
     """A sentence for each thing that was done twice. Mails that are marked as copies are `mails_again`, not these."""
     effective = ledger.effective(evidence.records)
-    ends = Counter(told.workflow_id for told in {replace(told, event_id="") for told in _ends(evidence.statuses)})
+    ends = Counter(told.workflow_id for told in {replace(told, steps=0) for told in _ends(evidence.statuses)})
     known = {identity for _, _, identity in _dispatches(effective)}
     scheduled = set(_scheduled(effective))
     kept = Counter(mail.message_id for mail in evidence.mails if not mail.again)
@@ -132,14 +132,12 @@ def _ends(statuses: Iterable[Told]) -> Iterator[Told]:
 
 
 def _reopened(statuses: Iterable[Told]) -> set[str]:
-    """Workflows with a status after their end that is not one of those written before it."""
-    seen: set[str] = set()
-    over: set[str] = set()
+    """Workflows with a step after their end. A job that starts without state tells their steps again, and no more."""
+    steps: dict[str, int] = {}
     found = set()
     for told in statuses:
-        if told.workflow_id in over and told.event_id not in seen and told.status not in ENDS:
-            found.add(told.workflow_id)
-        seen.add(told.event_id)
         if told.status in ENDS:
-            over.add(told.workflow_id)
+            steps.setdefault(told.workflow_id, told.steps)
+        elif told.workflow_id in steps and told.steps >= steps[told.workflow_id]:
+            found.add(told.workflow_id)
     return found

@@ -52,6 +52,14 @@ def flink_python(rig: Rig, chance: random.Random) -> float:
     return time.time()
 
 
+def jobmanager(rig: Rig, chance: random.Random) -> float:
+    """The JobManager, and with it all that the cluster knew of its jobs; the operator submits again."""
+    at = killed("flink-jobmanager")(rig, chance)
+    rig.until(rig.healthy, "the cluster was not healthy again")
+    rig.submit()
+    return at
+
+
 def worker_in_a_handler(rig: Rig, chance: random.Random) -> float:
     """The worker, while at least one handler runs."""
 
@@ -112,6 +120,7 @@ def at_first(wrong: Action, purpose: str | None = None) -> Behaviour:
 
 KILLS = (
     Kill("TaskManager", killed("flink-taskmanager")),
+    Kill("JobManager, and submitted again", jobmanager),
     Kill("Python worker of Flink", flink_python),
     Kill("agent worker in a handler", worker_in_a_handler),
     Kill("mail server", mail_server, "mail"),

@@ -115,6 +115,11 @@ class Rig:
     def healthy(self) -> bool:
         return all(item.healthy for item in self.stack.status())
 
+    def submit(self) -> None:
+        """Submit the job, as an operator does: it goes on from what there is, at least from the ledger."""
+        settings = Settings.read()
+        submit(Submission("sdr", TOPICS.namespace), Target.find(settings, self.info), settings, lambda line: None)
+
     def process(self, program: str) -> psutil.Process:
         """The process that a program of the stack is now."""
         pid = next(item.pid for item in self.stack.status() if item.process == program)
@@ -154,7 +159,7 @@ class Rig:
                 self.decided.append((message.time / 1000, _time(record.parsed_event()), record))
         elif message.topic == TOPICS.workflow_status:
             event = Event.parse(message.value)
-            told = Told(event.workflow_id, event.data["status"], event.id, event.data["ended_at"])
+            told = Told(event.workflow_id, event.data["status"], event.data["steps"], event.data["ended_at"])
             self.evidence.statuses.append(told)
         elif message.topic == TOPICS.dead_letters:
             self.evidence.dead_letters.add(DeadLetter.parse(message.value).workflow_id or "")
@@ -178,9 +183,9 @@ def running(home: Path, seed: int, delay_s: float) -> Iterator[Rig]:
         try:
             prepare_topics(Cluster(KafkaAccess(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
             info = stack.add_app("sdr", TOPICS.namespace, DAY)
-            submit(Submission("sdr", TOPICS.namespace), Target.find(settings, info), settings, lambda line: None)
             engine = open_database(database_url(Settings.read(home=home), TOPICS.namespace))
             rig = Rig(stack, info, model, usual, engine)
+            rig.submit()
             yield rig
             rig.close()
             engine.dispose()

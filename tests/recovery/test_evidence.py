@@ -41,9 +41,7 @@ LAST = decision(f"dispatch/{SENT}/0", "campaign.scheduled", (), 1)
 
 def whole() -> Evidence:
     """A run in which all went well."""
-    return Evidence(
-        [FIRST, LAST], [Told("w", "running", "s1"), Told("w", "completed", "s2")], {SENT}, set(), [Mail(MAIL)]
-    )
+    return Evidence([FIRST, LAST], [Told("w", "running", 1), Told("w", "completed", 2)], {SENT}, set(), [Mail(MAIL)])
 
 
 def test_a_run_without_fault() -> None:
@@ -55,7 +53,10 @@ def test_what_a_crash_may_repeat_without_harm() -> None:
     """The same status, the same record, one more record for what is settled, and a copy of a mail."""
     evidence = whole()
     evidence.records += [LAST, replace(LAST, reason="another model's", action="dispatch", agents=("lead-scoring",))]
-    evidence.statuses += [Told("w", "running", "s1"), Told("w", "completed", "s2"), Told("w", "completed", "more")]
+    evidence.statuses += [
+        Told("w", "running", 1),
+        Told("w", "completed", 2),
+    ]
     evidence.mails.append(Mail(MAIL, again=True))
     assert (ended(evidence), lost(evidence, ["w"]), repeated(evidence), mails_again(evidence)) == ({"w"}, [], [], 1)
 
@@ -63,12 +64,12 @@ def test_what_a_crash_may_repeat_without_harm() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"statuses": [Told("w", "running", "s1")]}, "w has not ended"),
+        ({"statuses": [Told("w", "running", 1)]}, "w has not ended"),
         ({"statuses": []}, "w has not ended"),
         ({"records": [LAST]}, "w has no record in the ledger"),
         ({"records": [FIRST]}, "the dispatch of send-email at step 0 was never answered"),
         ({"records": [FIRST, replace(LAST, answer_count=2)]}, f"answer 1 of 2 to dispatch/{SENT}/0 has no record"),
-        ({"statuses": [Told("w", "failed", "s2")]}, "w failed and no dead letter says why"),
+        ({"statuses": [Told("w", "failed", 2)]}, "w failed and no dead letter says why"),
         ({"mails": []}, f"the mail {MAIL} was never kept"),
     ],
 )
@@ -79,9 +80,9 @@ def test_what_is_lost(change: dict[str, object], sentence: str) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"statuses": [Told("w", "completed", "s2"), Told("w", "failed", "s3")]}, "w ended 2 times"),
-        ({"statuses": [Told("w", "completed", "s2", 1), Told("w", "completed", "s3", 2)]}, "w ended 2 times"),
-        ({"statuses": [Told("w", "completed", "s2"), Told("w", "running", "s3")]}, "w went on after its end"),
+        ({"statuses": [Told("w", "completed", 2), Told("w", "failed", 2)]}, "w ended 2 times"),
+        ({"statuses": [Told("w", "completed", 2, 1), Told("w", "completed", 2, 2)]}, "w ended 2 times"),
+        ({"statuses": [Told("w", "completed", 2), Told("w", "running", 2)]}, "w went on after its end"),
         ({"records": [FIRST, replace(FIRST, attempt=1), LAST]}, "event/1 of w was settled again (attempt 1)"),
         ({"dispatched": {SENT, "another"}}, "the dispatch another follows from no effective record"),
         ({"mails": [Mail(MAIL), Mail(MAIL)]}, f"the mail {MAIL} was kept 2 times"),
