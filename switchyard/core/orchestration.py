@@ -24,6 +24,7 @@ from switchyard.core.desk import Desk, Price, dead, no_price, told
 from switchyard.core.dispatches import agent_of
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.intake import LOG_AGAIN_MS
 from switchyard.core.limits import Share
 from switchyard.core.question import Question
 from switchyard.core.registry import Registry
@@ -41,7 +42,7 @@ from switchyard.core.shard import (
     Tick,
     Unreadable,
 )
-from switchyard.core.turn import LOG_AGAIN_MS, Turn
+from switchyard.core.turn import Turn
 from switchyard.core.workflow import Ended, Workflow
 
 ASK_AGAIN_MS = 2_000
