@@ -40,6 +40,7 @@ from switchyard.core.shard import (
     EventRead,
     Input,
     Log,
+    Publish,
     RecordRead,
     ShardState,
     Status,
@@ -65,7 +66,7 @@ INPUT_TYPE = Types.ROW_NAMED(
 INPUT = tuple(INPUT_TYPE.get_field_names())
 
 OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
-"""Columns of its output: `kind` is decision, dispatch, status or dead-letter; `value` is the record's JSON text."""
+"""Columns of its output: `kind` is decision, dispatch, event, status or dead-letter; `value` is the JSON text."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
@@ -266,6 +267,8 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                     number,
                     effect.event.json(),
                 )
+            case Publish(event):
+                return Row("event", event.workflow_id, None, None, None, event.type, number, event.json())
             case Status():
                 return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
             case Dead(letter):

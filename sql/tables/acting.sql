@@ -10,6 +10,11 @@ SELECT ENCODE(CAST(shard AS STRING), 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output
 WHERE kind = 'decision';
 
+INSERT INTO agent_messages
+SELECT ENCODE(workflow_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
+FROM orchestrator_output
+WHERE kind = 'event';
+
 INSERT INTO workflow_status
 SELECT ENCODE(workflow_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output

@@ -14,7 +14,7 @@ VERSION = 1
 
 OUT_OF_ORDER = "out-of-order"
 
-Action = Literal["dispatch", "complete", "stop", "dead-letter", "cancel", "late"]
+Action = Literal["dispatch", "complete", "stop", "dead-letter", "cancel", "late", "gather"]
 DecidedBy = Literal["rule", "sequence", "model", "guard", "fallback", "retry", "operator"]
 
 
@@ -33,7 +33,7 @@ class Decision:
     inputs      ids of the inputs applied to the workflow since the record before
     elapsed_ms  age of the workflow
     cost        in the currency of the prices in the settings; None where they are not set
-    gather      reserved for fan-in
+    gather      the gather that this answer was taken into
     """
 
     settles: str
@@ -128,6 +128,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "cost": (*_NUMBER, type(None)),
     "latency_ms": _NUMBER,
     "delay_ms": int,
+    "gather": (str, type(None)),
 }
 
 

@@ -10,13 +10,16 @@ from switchyard.core.decision import Decision
 from switchyard.core.desk import Desk
 from switchyard.core.dispatching import addressed
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id
+from switchyard.core.ids import dispatch_id, gather_id
 from switchyard.core.registry import Agent
 from switchyard.core.shard import Dispatch
-from switchyard.core.workflow import Open, Waiting, Workflow
+from switchyard.core.workflow import Gathering, Open, Waiting, Workflow
 
 DEADLINE_S = 300.0
 LONGEST_BACKOFF_S = 60.0
+
+GATHER = "(gather)"
+"""Stands for the orchestrator itself, where a dispatch is a gather."""
 
 _ROOM = "room/"
 
@@ -51,6 +54,7 @@ class Dispatches:
         again = record.decided_by == "retry"
         if begins_again(event, record.settles):
             workflow.given = 0
+        branches = self._gather(record, event, waiting) if not again else {}
         for agent in record.agents:
             identity = dispatch_id(record.settles, agent, record.attempt)
             item = Open(
@@ -64,6 +68,7 @@ class Dispatches:
                 tries=waiting.tries + 1 if again else 1,
                 failed=waiting.failed if again else waiting.failures,
                 lineage=[*waiting.lineage, parcel(agent, event)],
+                branch=branches.get(agent, waiting.branch),
             )
             workflow.open[identity] = item
             workflow.dispatches += 1
@@ -79,10 +84,26 @@ class Dispatches:
             else:
                 yield from self.send(identity)
 
+    def _gather(self, record: Decision, event: Event, waiting: Waiting) -> dict[str, list[str]]:
+        """Open a gather where the event's type asks for one; the branch of each agent."""
+        policy = self._desk.registry.gathers.get(event.type)
+        if policy is None:
+            return {}
+        workflow, identity = self._workflow, gather_id(record.settles, record.attempt)
+        place = (record.topic, record.partition, record.offset)
+        workflow.open[identity] = Open(
+            *(GATHER, record.event, *place, waiting.hop + 1, record.attempt, "gather"),
+            lineage=waiting.lineage,
+            branch=waiting.branch,
+        )
+        workflow.gathers[identity] = Gathering(event.type, list(record.agents))
+        self._desk.due.set("gather", workflow.id, identity, record.at + int(policy.deadline * 1000))
+        return {agent: [identity, agent] for agent in record.agents}
+
     def send(self, identity: str) -> Iterator[Dispatch]:
         """Send a dispatch that waits for nothing more, where it may be sent now."""
         item = self._workflow.open.get(identity)
-        if item is None or item.stage in ("sent", "approval"):
+        if item is None or item.stage in ("sent", "approval", "gather"):
             return
         desk, name = self._desk, self._workflow.id
         if not desk.open:
@@ -114,8 +135,9 @@ class Dispatches:
     def close(self, identity: str, *, abandoned: bool = False) -> None:
         """All answers have come, or none will count."""
         self._workflow.open.pop(identity, None)
+        self._workflow.gathers.pop(identity, None)
         (self._workflow.abandoned if abandoned else self._workflow.closed).append(identity)
-        for kind in ("answer", "approval", "send"):
+        for kind in ("answer", "approval", "send", "gather", "publish"):
             self._desk.due.clear(kind, self._workflow.id, identity)
 
     def count(self, running: bool) -> None:

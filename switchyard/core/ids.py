@@ -30,6 +30,11 @@ def dispatch_id(settles: str, agent: str, attempt: int) -> str:
     return stable_hash("dispatch", settles, agent, str(attempt))
 
 
+def gather_id(settles: str, attempt: int) -> str:
+    """The gather that a decision opens."""
+    return stable_hash("gather", settles, str(attempt))
+
+
 def answer_id(effect: str, position: int) -> str:
     """The event id of the answer at `position` (from 0) among those of one effect."""
     return stable_hash("answer", effect, str(position))

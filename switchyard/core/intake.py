@@ -40,7 +40,7 @@ class Intake:
         self.due.set("log", workflow.id, settles, self.now + LOG_AGAIN_MS)
         self.effects.append(Log(record))
 
-    def _wait(self, settles: str, text: str, position: Position, hop: int = 0) -> Waiting:
+    def wait(self, settles: str, text: str, position: Position, hop: int = 0) -> Waiting:
         waiting = Waiting(text, position.topic, position.partition, position.offset, hop)
         self.workflow.waiting[settles] = waiting
         return waiting
@@ -48,8 +48,9 @@ class Intake:
     def _settle_open(self, settles: str, opened: Open) -> Waiting:
         """What was dispatched must be settled otherwise than by an answer."""
         place = Position(opened.topic, opened.partition, opened.offset)
-        waiting = self._wait(settles, opened.event, place, opened.hop - 1)
+        waiting = self.wait(settles, opened.event, place, opened.hop - 1)
         waiting.failed, waiting.tries, waiting.lineage = opened.failed, opened.tries, opened.lineage[:-1]
+        waiting.branch = opened.branch
         return waiting
 
     def _failed(self, waiting: Waiting, opened: Open, failure: dict[str, str]) -> None:
@@ -66,7 +67,7 @@ class Intake:
         if kind == "dispatch":
             self._admit(record.settles, event, record.event, record.position, record)
         elif opened is None:
-            self._wait(record.settles, record.event, record.position, event.hops)
+            self.wait(record.settles, record.event, record.position, event.hops)
         else:
             waiting = self._settle_open(record.settles, opened)
             if record.failed:
@@ -76,13 +77,13 @@ class Intake:
         """Put what must be settled on the list, once; False where this answer has come before."""
         workflow = self.workflow
         if not settles.startswith("dispatch/"):
-            self._wait(settles, text, position)
+            self.wait(settles, text, position)
             return True
         _, identity, index = settles.split("/")
         opened = workflow.open.get(identity)
         if opened is None:
             if record is not None:
-                self._wait(settles, text, position, event.hops)
+                self.wait(settles, text, position, event.hops)
             return record is not None
         if int(index) in opened.answered:
             return False
@@ -93,8 +94,8 @@ class Intake:
             self.dispatches.close(identity)
         else:
             self.dispatches.expect(identity)
-        waiting = self._wait(settles, text, position, opened.hop)
-        waiting.answer_count, waiting.lineage = count, opened.lineage
+        waiting = self.wait(settles, text, position, opened.hop)
+        waiting.answer_count, waiting.lineage, waiting.branch = count, opened.lineage, opened.branch
         self._spend(event)
         if event.type == FAILED_TYPE:
             self._failed(waiting, opened, {name: str(event.data[name]) for name in ("agent", "reason", "message")})
@@ -118,7 +119,7 @@ class Intake:
         return identity in self.workflow.abandoned or (timeout is not None and timeout.stage == "logged")
 
     def _late(self, settles: str, text: str, position: Position) -> None:
-        self._wait(settles, text, position)
+        self.wait(settles, text, position)
         self.log(settles, Verdict("late", "guard", "the dispatch was given up before this answer came"))
 
     def _withdraw(self, settles: str) -> None:
@@ -127,12 +128,19 @@ class Intake:
             for kind in ("ask", "log", "unseen"):
                 self.due.clear(kind, self.workflow.id, settles)
 
+    def give_up(self, settles: str) -> None:
+        """What waits to be settled will not be: an answer is late, and so are all records about its dispatch."""
+        waiting = self.workflow.waiting[settles]
+        self._withdraw(settles)
+        kind, _, rest = settles.partition("/")
+        if kind == "dispatch":
+            self.workflow.abandoned.append(rest.partition("/")[0])
+            self._late(settles, waiting.event, Position(waiting.topic, waiting.partition, waiting.offset))
+
     def _withdraw_answers(self, identity: str) -> None:
         """Answers that wait for a decision come too late: the ledger has the timeout first."""
         for settles in [name for name in self.workflow.waiting if name.startswith(f"dispatch/{identity}/")]:
-            waiting = self.workflow.waiting[settles]
-            self._withdraw(settles)
-            self._late(settles, waiting.event, Position(waiting.topic, waiting.partition, waiting.offset))
+            self.give_up(settles)
 
     def _settled(self, settles: str) -> None:
         self._withdraw(settles)

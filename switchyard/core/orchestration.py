@@ -190,6 +190,10 @@ class Shard:
                 turn.not_approved(settles)
             elif kind == "deadline":
                 turn.out_of_time()
+            elif kind == "gather":
+                turn.gathers.overdue(settles)
+            elif kind == "publish":
+                turn.gathers.publish(settles)
             elif waiting is None:
                 pass
             elif kind == "log" and waiting.record is not None:

@@ -24,6 +24,12 @@ AGENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 RESERVED_NAMES = ("complete", "none")
 
+
+def _list_of(name: str, **fields: str) -> dict[str, Any]:
+    items = {"type": "record", "name": name, "fields": [{"name": key, "type": kind} for key, kind in fields.items()]}
+    return {"type": "array", "items": items}
+
+
 FAILED_TYPE = "agent.failed"
 FAILED_CONTRACT = {
     "type": "record",
@@ -32,6 +38,26 @@ FAILED_CONTRACT = {
         {"name": "agent", "type": "string"},
         {"name": "reason", "type": "string"},
         {"name": "message", "type": "string"},
+    ],
+}
+
+
+GATHERED = {
+    "type": "record",
+    "name": "gathered",
+    "fields": [
+        {"name": "cause", "type": "string"},
+        {"name": "policy", "type": "string"},
+        {"name": "answers", "type": _list_of("answer", agent="string", type="string", data="string")},
+        {"name": "missing", "type": _list_of("absence", agent="string", reason="string")},
+        {
+            "name": "votes",
+            "type": _list_of("ballot", agent="string", vote="string", weight="double", confidence="double"),
+        },
+        {"name": "vote", "type": ["null", "string"]},
+        {"name": "dissent", "type": {"type": "array", "items": "string"}},
+        {"name": "confidence", "type": "double"},
+        {"name": "complete", "type": "boolean"},
     ],
 }
 
@@ -83,6 +109,24 @@ class Limits(_Strict):
     event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted")
 
 
+class Gather(_Strict):
+    """How the answers of agents that got one event together are put into one (ADR 6)."""
+
+    on: str = Field(description="event type whose decision opens a gather")
+    policy: Literal["all", "quorum", "first", "weighted"] = Field(default="all", description="when it is complete")
+    quorum: int | None = Field(default=None, ge=1, description="answers that must agree")
+    weights: dict[str, float] = Field(default_factory=dict, description="weight of an agent's vote; 1 if not given")
+    vote: str | None = Field(default=None, description="field of the answers that holds the vote")
+    confidence: str | None = Field(default=None, description="field that holds the confidence, 0 to 1")
+    deadline: float = Field(default=60.0, gt=0, description="seconds")
+    on_missing: Literal["partial", "fail"] = Field(default="partial", description="what becomes of it without all")
+
+    @property
+    def result(self) -> str:
+        """The event type of its result."""
+        return f"{self.on}.gathered"
+
+
 class Input(_Strict):
     """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
 
@@ -101,6 +145,7 @@ class AgentsFile(_Strict):
     fallback: str | None = None
     limits: Limits = Limits()
     sequence: tuple[str, ...] = ()
+    gathers: tuple[Gather, ...] = ()
     inputs: tuple[Input, ...] = ()
     background: tuple[str, ...] = ()
     agents: tuple[Agent, ...] = Field(min_length=1)
@@ -123,7 +168,10 @@ class Registry:
     def __init__(self, agents_file: AgentsFile, contracts: Mapping[str, Mapping[str, Any]], router_prompt: str):
         self.file = agents_file
         self.router_prompt = router_prompt
-        schemas = {**contracts, FAILED_TYPE: FAILED_CONTRACT}
+        self.gathers = {item.on: item for item in agents_file.gathers}
+        self._built_in: dict[str, Any] = {item.result: GATHERED for item in agents_file.gathers}
+        self._built_in[FAILED_TYPE] = FAILED_CONTRACT
+        schemas = {**contracts, **self._built_in}
         self.contracts = {name: Contract.of(name, dict(schema)) for name, schema in schemas.items()}
         self.agents = {agent.name: agent for agent in agents_file.agents}
 
@@ -181,7 +229,7 @@ class Registry:
         return stable_hash(self.router_prompt)[:12]
 
     def _object(self) -> dict[str, Any]:
-        contracts = {name: item.schema for name, item in self.contracts.items() if name != FAILED_TYPE}
+        contracts = {name: item.schema for name, item in self.contracts.items() if name not in self._built_in}
         return {
             "agents": self.file.model_dump(mode="json"),
             "contracts": contracts,
@@ -191,7 +239,8 @@ class Registry:
 
 def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
     """One sentence for each thing in an app's `agents.yaml` that cannot work. Empty where it can."""
-    known = set(contracts)
+    results = {item.result for item in file.gathers}
+    known = set(contracts) | results
     agents = file.agents
     names = [agent.name for agent in agents]
     problems = [f"agent {name!r} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -213,7 +262,7 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
         for name in used
         if not EVENT_TYPE.fullmatch(name)
     ]
-    problems += [f"contracts/{name}.avsc is used by no agent" for name in sorted(known - used.keys())]
+    problems += [f"contracts/{name}.avsc is used by no agent" for name in sorted(known - results - used.keys())]
     if file.fallback is not None and file.fallback not in names:
         problems.append(f"fallback {file.fallback!r} is no agent; there are {', '.join(names)}")
     problems += [
@@ -221,7 +270,7 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[str]:
         for item in file.inputs
         if item.type not in file.starts
     ]
-    return problems + _sequence(file) + _unreachable(file) + _endless(file) + _alike(file)
+    return problems + _sequence(file) + _gathers(file) + _unreachable(file) + _endless(file) + _alike(file)
 
 
 def _sequence(file: AgentsFile) -> list[str]:
@@ -241,11 +290,32 @@ def _sequence(file: AgentsFile) -> list[str]:
     ]
 
 
+def _gathers(file: AgentsFile) -> list[str]:
+    """What keeps a gather from working."""
+    agents = {agent.name for agent in file.agents}
+    problems = []
+    for item in file.gathers:
+        takers = {agent.name for agent in file.agents if item.on in agent.accepts}
+        if not takers:
+            problems.append(f"gather on {item.on!r}: no agent accepts it")
+        if (item.policy == "quorum") != (item.quorum is not None):
+            problems.append(f"gather on {item.on!r}: policy quorum and the key quorum belong together")
+        elif item.quorum is not None and item.quorum > len(takers):
+            problems.append(f"gather on {item.on!r}: a quorum of {item.quorum}, but {len(takers)} agents accept it")
+        unknown = ", ".join(sorted(item.weights.keys() - agents))
+        if unknown:
+            problems.append(f"gather on {item.on!r}: weights for {unknown}, which is no agent")
+    return problems
+
+
 def _next(file: AgentsFile) -> dict[str, set[str]]:
-    """Agent → the agents that take what it emits."""
-    return {
-        a.name: {b.name for b in file.agents if set(a.emits) & set(b.accepts) - set(file.ends)} for a in file.agents
-    }
+    """Agent → the agents that take what it emits, or what a gather of its answers results in."""
+    results = {item.on: item.result for item in file.gathers}
+
+    def given(agent: Agent) -> set[str]:
+        return {*agent.emits, *(results[name] for name in agent.accepts if name in results)}
+
+    return {a.name: {b.name for b in file.agents if given(a) & set(b.accepts) - set(file.ends)} for a in file.agents}
 
 
 def _closure(graph: Mapping[str, set[str]], start: Iterable[str]) -> set[str]:

@@ -94,6 +94,13 @@ class Dispatch:
 
 
 @dataclass(frozen=True)
+class Publish:
+    """Write an event of the orchestrator's own to agent-messages."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
 class Status:
     """A workflow changed; `event` tells how it stands."""
 
@@ -108,7 +115,7 @@ class Dead:
     letter: DeadLetter
 
 
-Effect = Ask | Log | Dispatch | Status | Dead
+Effect = Ask | Log | Dispatch | Publish | Status | Dead
 
 
 @dataclass

@@ -11,6 +11,7 @@ from switchyard.core.desk import Desk, dead, told
 from switchyard.core.dispatches import backoff_ms
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.gathering import Gathers, verdict_in_branch
 from switchyard.core.intake import Intake
 from switchyard.core.question import Question, question
 from switchyard.core.shard import IN_FLIGHT, Ask, ControlRead, Dead, Effect, EventRead
@@ -26,6 +27,7 @@ class Turn(Intake):
 
     def __init__(self, desk: Desk, workflow: Workflow, now: int) -> None:
         super().__init__(desk, workflow, now)
+        self.gathers = Gathers(self)
         self._reserved = _reserved(workflow)
 
     def event(self, item: EventRead, settles: str) -> None:
@@ -64,7 +66,7 @@ class Turn(Intake):
         control = item.control
         if control.kind == "cancel":
             if CANCEL not in self.workflow.waiting:
-                self._wait(CANCEL, item.text, item.position)
+                self.wait(CANCEL, item.text, item.position)
                 self.log(CANCEL, Verdict("cancel", "operator", _said(f"cancelled by {control.by}", control)))
             return
         opened = self.workflow.open.get(control.approval)
@@ -104,7 +106,7 @@ class Turn(Intake):
     def out_of_time(self) -> None:
         """The workflow has reached its wall-clock deadline."""
         about = status_event(self.registry.app, self.workflow.summary(self.registry.app))
-        self._wait(DEADLINE, about.json(), Position("", -1, -1))
+        self.wait(DEADLINE, about.json(), Position("", -1, -1))
         limit = self.registry.file.limits.deadline
         self.log(DEADLINE, deciding.stop("deadline", f"deadline of {limit:g} s reached"))
 
@@ -113,6 +115,8 @@ class Turn(Intake):
         waiting = self.workflow.waiting[settles]
         event = Event.parse(waiting.event)
         verdict = self._again(waiting)
+        if verdict is None:
+            verdict = verdict_in_branch(self.registry, waiting, event)
         if verdict is None:
             verdict = deciding.without_model(self.registry, event, self._situation(settles, event))
         if verdict is None and self.desk.hourly:
@@ -223,10 +227,19 @@ class Turn(Intake):
             workflow.reason, workflow.code = record.reason, record.code
         elif record.action == "dead-letter":
             workflow.lose(record)
+            if kind == "gather":
+                waiting.branch = workflow.open[rest.partition("/")[0]].branch
+                self.dispatches.close(rest.partition("/")[0], abandoned=True)
             error = Rejected(record.code or "no-usable-decision", record.reason)
             self.effects.append(dead(error, record.event, record.position, self.now, workflow.id, event))
+        elif record.action == "gather" and kind == "gather":
+            self.gathers.expire(rest)
+        elif record.action == "gather":
+            self.gathers.take(record, event, waiting)
         elif workflow.idle:
             workflow.reason = record.reason
+        if waiting.branch is not None:
+            self.gathers.review(waiting.branch[0])
 
     def _objection(self, record: Decision, event: Event) -> str | None:
         """Why a record must not be acted on; None where it may.
@@ -259,6 +272,9 @@ class Turn(Intake):
         if kind == "timeout":
             answered = any(name.startswith(f"dispatch/{rest}/") for name in self.workflow.settled)
             return answered or rest in self.workflow.abandoned
+        if kind == "gather":
+            gathering = self.workflow.gathers.get(rest.partition("/")[0])
+            return gathering is None or (record.action == "gather" and gathering.result is not None)
         return kind == "approval" and rest not in self.workflow.open
 
     def _again(self, waiting: Waiting) -> Verdict | None:

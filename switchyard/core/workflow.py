@@ -20,7 +20,7 @@ HISTORY_BYTES = 4096
 
 Status = Literal["queued", "running", "completed", "stopped", "failed", "cancelled"]
 Stage = Literal["unseen", "asked", "logged"]
-OpenStage = Literal["approval", "ready", "delay", "room", "sent"]
+OpenStage = Literal["approval", "ready", "delay", "room", "sent", "gather"]
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Waiting:
     record was refused before the event itself was read). `failed` are the agents that failed on this event, each
     `{agent, reason, message}`; `failure` is the newest, of an agent that may be tried again, after `tries` attempts.
     `lineage` holds a hash of what each dispatch that led here was given. `reserved` are the tokens that the ask under
-    way may use.
+    way may use. `branch` is the gather that it belongs to, and the agent whose branch of it this is.
     """
 
     event: str
@@ -46,6 +46,7 @@ class Waiting:
     failure: dict[str, str] | None = None
     tries: int = 0
     lineage: list[str] = field(default_factory=list)
+    branch: list[str] | None = None
     answer_count: int = 1
     reserved: int = 0
     record: dict[str, Any] | None = None
@@ -65,7 +66,7 @@ class Open:
     """A dispatch without all its answers. `answered` holds the positions that have come.
 
     `stage`: it waits for an `approval` since `since` (and until `until`), for its turn after a `delay`, for `room` with
-    its agent, or for the fence (`ready`); or it is `sent`.
+    its agent, or for the fence (`ready`); or it is `sent`. A `gather` is a dispatch to the orchestrator itself.
     """
 
     agent: str
@@ -79,9 +80,24 @@ class Open:
     tries: int = 1
     failed: list[dict[str, str]] = field(default_factory=list)
     lineage: list[str] = field(default_factory=list)
+    branch: list[str] | None = None
     answered: list[int] = field(default_factory=list)
     since: int | None = None
     until: int | None = None
+
+
+@dataclass
+class Gathering:
+    """A gather on its way: `on` is its event type, `answers` are `[type, data]` in the order they were taken, by agent.
+
+    `result` is the event it has come to, as text, until that event is read.
+    """
+
+    on: str
+    expected: list[str]
+    answers: dict[str, list[Any]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    result: str | None = None
 
 
 @dataclass
@@ -117,6 +133,7 @@ class Workflow:
     inputs: list[str] = field(default_factory=list)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     open: dict[str, Open] = field(default_factory=dict)
+    gathers: dict[str, Gathering] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
@@ -135,6 +152,7 @@ class Workflow:
             raise ValueError(f"workflow state has version {value['version']}; this release reads {VERSION}")
         value["waiting"] = {name: Waiting(**item) for name, item in value["waiting"].items()}
         value["open"] = {name: Open(**item) for name, item in value["open"].items()}
+        value["gathers"] = {name: Gathering(**item) for name, item in value["gathers"].items()}
         return cls(**value)
 
     @property

@@ -31,6 +31,7 @@ from switchyard.core.shard import (
     EventRead,
     Input,
     Log,
+    Publish,
     RecordRead,
     ShardState,
     Status,
@@ -232,6 +233,8 @@ class InMemory:
                 self.ledger.append(record.json())
             case Dispatch():
                 self.dispatches.append(effect)
+            case Publish():
+                self.publish(effect.event)
             case Status():
                 self.statuses[effect.workflow_id] = effect.event
             case Dead(letter):

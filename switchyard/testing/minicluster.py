@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
@@ -81,6 +82,7 @@ class MiniCluster:
         folders = {topic: f"{topic.replace('-', '_').replace('.', '_')}_topic" for topic in self.inputs}
         folders |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions", "control": "control"}
         self._sources = {topic: Source(self.folder / name) for topic, name in folders.items()}
+        self._results = {item.result for item in self.app.registry.file.gathers}
         self._sinks = {name: Sink(self.folder / name) for name in SINKS}
         self._client: Any = None
 
@@ -141,7 +143,7 @@ class MiniCluster:
         return self._sources[topic].append(value, key)
 
     def poll(self) -> list[Output]:
-        """What the job wrote since the last call. The ledger is read back; what SQL adds to agent-messages is not.
+        """What the job wrote since the last call. The ledger is read back, and so are results of gathers; what SQL adds is not.
 
         Raises JobFailed.
         """
@@ -151,6 +153,8 @@ class MiniCluster:
                 found.append(Output(table.replace("_", "-"), row["value"], row["key"], row.get("topic")))
                 if table == "routing_decisions":
                     self.publish("routing-decisions", row["value"], row["key"])
+                elif table == "agent_messages" and strictjson.loads(row["value"])["type"] in self._results:
+                    self.publish("agent-messages", row["value"], row["key"])
         self._root_logger.restore()
         if not found:
             self._check()
