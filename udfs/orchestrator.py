@@ -161,8 +161,6 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         """What a row holds. Raises Rejected where the shard must not see it."""
         if row["kind"] == "rejected":
             raise Rejected(row["error"], row["error_message"], row["error_field"])
-        if number not in self._keys:
-            raise Rejected("wrong-shard", "its key is no shard of this job")
         if row["kind"] == "control":
             return ControlRead(Control.parse(raw, number, self._config.shards), raw.decode(), position)
         if row["kind"] == "record":
@@ -176,7 +174,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         except ValueError as error:
             raise Rejected("not-json", f"not a ledger record: {error}") from None
         owner = record.shard if isinstance(record, Fence) else shard_of(record.workflow_id, self._config.shards)
-        if owner != number:
+        if owner != number or number not in self._keys:
             raise Rejected("wrong-shard", f"it stands on shard {number}; it belongs to {owner}")
         return record
 

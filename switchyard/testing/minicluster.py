@@ -143,7 +143,9 @@ class MiniCluster:
         return self._sources[topic].append(value, key)
 
     def poll(self) -> list[Output]:
-        """What the job wrote since the last call. The ledger is read back, and so are results of gathers; what SQL adds is not.
+        """What the job wrote since the last call.
+
+        The ledger is read back, and so are the results of gathers; what SQL adds to agent-messages is not.
 
         Raises JobFailed.
         """
