@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine
 
+from agent_endpoints.memory import Memory
 from switchyard.core import strictjson
 from switchyard.core.contract import Contract
 from switchyard.core.errors import Rejected
@@ -55,6 +56,7 @@ class Task:
     settings: Settings
     database: Engine
     contracts: Mapping[str, Contract]
+    memory: Memory
     model: Model | None = None
 
     @property

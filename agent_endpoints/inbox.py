@@ -31,10 +31,19 @@ PAUSE_S = 1.0
 
 
 class Inbox:
-    """One agent's consumer, in a thread of its own. Where Kafka refuses it, `refusal` says so and `stop` is set."""
+    """One agent's consumer, in a thread of its own, which reads nothing before `ready` is set.
+
+    Where Kafka refuses it, `refusal` says so and `stop` is set.
+    """
 
     def __init__(
-        self, processor: Processor, kafka: KafkaAccess, publisher: Publisher, stop: threading.Event, concurrency: int
+        self,
+        processor: Processor,
+        kafka: KafkaAccess,
+        publisher: Publisher,
+        stop: threading.Event,
+        concurrency: int,
+        ready: threading.Event,
     ) -> None:
         self.agent = processor.agent.name
         self._processor = processor
@@ -42,6 +51,7 @@ class Inbox:
         self._kafka = kafka
         self._publisher = publisher
         self._stop = stop
+        self._ready = ready
         self._concurrency = concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=self.agent)
         self._running = 0
@@ -67,6 +77,11 @@ class Inbox:
         return len(self._offsets)
 
     @property
+    def leading(self) -> bool:
+        """Whether this worker reads the inbox's first partition, which but one of the agent's workers does."""
+        return any(item.partition == 0 for item in list(self._offsets))
+
+    @property
     def running(self) -> int:
         """How many messages are with a handler now."""
         return self._running
@@ -89,6 +104,9 @@ class Inbox:
     def _session(self) -> None:
         consumer = self._connect()
         try:
+            while not self._ready.wait(PAUSE_S):
+                if self._stop.is_set():
+                    return
             consumer.subscribe([self._topics.inbox(self.agent)], listener=_Rebalance(self, consumer))
             while not self._stop.is_set():
                 self._step(consumer)

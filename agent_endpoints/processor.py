@@ -1,4 +1,4 @@
-"""What happens to one message of an inbox: handler, store, answer events. No Kafka here."""
+"""What happens to one message of an inbox: handler, store, memory, answer events. No Kafka here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from agent_endpoints.answers import Failed, checked, failure
 from agent_endpoints.database import unwritable
 from agent_endpoints.handler import Answer, Handler, Model, Task
+from agent_endpoints.memory import Entry, Memories, Memory
 from agent_endpoints.metering import Metered
 from agent_endpoints.store import Effect, Effects
 from switchyard.core.errors import Rejected
@@ -35,6 +36,7 @@ class Processor:
     registry: Registry
     handler: Handler
     effects: Effects
+    memories: Memories
     namespace: str
     settings: Settings
     database: Engine
@@ -44,6 +46,7 @@ class Processor:
     def handle(self, raw: bytes) -> list[Event]:
         """The answer events for one inbox message: the stored ones, or those of the handler, stored first.
 
+        What the handler remembers is stored with them, and has been kept when this returns.
         A failure is stored for its dispatch alone, so that the next attempt runs the handler again.
         Raises Rejected where the message is no dispatch, SQLAlchemyError where the database cannot do its work, also
         when it was the handler that wrote to it: such a message is to be handled again.
@@ -59,16 +62,16 @@ class Processor:
                 return self._events(event, dispatch_id, failed)
             metered = None if self.model is None else Metered(self.model)
             try:
-                answers, key = self._run(event, effect_key, metered), effect_key
+                (answers, remembered), key = self._run(event, effect_key, metered), effect_key
             except (Exception, SystemExit) as error:  # whatever user code raises is its failure
                 if unwritable(error):
                     raise
                 _tell(self.agent, event, error)
-                answers, key = [failure(self.agent, error)], dispatch_id
+                answers, remembered, key = [failure(self.agent, error)], (), dispatch_id
             usage = Usage() if metered is None else metered.usage
-            return self._events(event, key, self.effects.put(key, self.agent.name, answers, usage))
+            return self._events(event, key, self.effects.put(key, self.agent.name, answers, usage, remembered))
 
-    def _run(self, event: Event, effect_key: str, model: Model | None) -> list[Answer]:
+    def _run(self, event: Event, effect_key: str, model: Model | None) -> tuple[list[Answer], tuple[Entry, ...]]:
         if event.type not in self.agent.accepts:
             raise Failed("not-accepted", f"{self.agent.name} does not accept this type of event.")
         try:
@@ -77,6 +80,7 @@ class Processor:
             raise Failed(
                 "input-violation", f"{self.agent.name} was given data that breaks its contract at {error.field}."
             ) from None
+        memory = Memory(self.memories, self.agent.name, effect_key)
         task = Task(
             event,
             self.agent,
@@ -85,13 +89,15 @@ class Processor:
             self.settings,
             self.database,
             self.registry.contracts,
+            memory,
             model,
         )
         largest = self.registry.file.limits.event_bytes
         room = largest - ENVELOPE_BYTES if largest > 2 * ENVELOPE_BYTES else ENVELOPE_BYTES
-        return checked(self.agent, self.registry, self.handler(task), room)
+        return checked(self.agent, self.registry, self.handler(task), room), memory.noted
 
     def _events(self, event: Event, key: str, effect: Effect) -> list[Event]:
+        self.memories.keep(effect.remembered)
         return answer_events(event, f"switchyard/{self.namespace}/{self.agent.name}", key, effect)
 
 

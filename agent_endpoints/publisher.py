@@ -35,7 +35,7 @@ class Publisher:
         """Write events, keyed by workflow id, in their order. Raises Stopped."""
         self.write(topic, [(event.workflow_id.encode(), event.json().encode()) for event in events])
 
-    def write(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
+    def write(self, topic: str, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write (key, value) records; try again until all are acknowledged. Raises Stopped."""
         left = list(records)
         while left:
@@ -62,6 +62,8 @@ class Publisher:
                 self._producer = KafkaProducer(
                     **self._kafka,
                     acks="all",
+                    # Whoever creates a topic sets how long it is kept.
+                    allow_auto_create_topics=False,
                     max_block_ms=10_000,
                     request_timeout_ms=10_000,
                     delivery_timeout_ms=25_000,

@@ -1,4 +1,4 @@
-"""Effects: what each event made each agent answer, kept so that a repeated delivery changes nothing."""
+"""Effects: what each event made each agent answer and remember, kept so that a repeated delivery changes nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from agent_endpoints.database import create
 from agent_endpoints.handler import Answer
+from agent_endpoints.memory import Entry
 from switchyard.core import strictjson
 from switchyard.core.model import Usage
 
@@ -28,11 +29,12 @@ EFFECTS = Table(
 
 @dataclass(frozen=True)
 class Effect:
-    """The answers to one event by one agent, when they were made, and what the handler spent on the model."""
+    """What one event made one agent answer and remember, when, and what the handler spent on the model."""
 
     answers: tuple[Answer, ...]
     created_at: str
     usage: Usage = field(default_factory=Usage)
+    remembered: tuple[Entry, ...] = ()
 
 
 class Effects:
@@ -53,28 +55,42 @@ class Effects:
             return None
         return _effect(strictjson.loads(row.answers), row.created_at)
 
-    def put(self, key: str, agent: str, answers: Sequence[Answer], usage: Usage) -> Effect:
-        """Keep the answers; return what is in the store, which another worker may have put there first."""
+    def put(
+        self, key: str, agent: str, answers: Sequence[Answer], usage: Usage, remembered: Sequence[Entry] = ()
+    ) -> Effect:
+        """Keep the answers and what is remembered with them; return what is in the store.
+
+        Another worker may have put that there first."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        kept = {
+            "answers": [asdict(answer) for answer in answers],
+            "usage": asdict(usage),
+            "remembered": [asdict(entry) for entry in remembered],
+        }
         row = {
             "namespace": self._namespace,
             "effect_key": key,
             "agent": agent,
-            "answers": strictjson.dumps({"answers": [asdict(answer) for answer in answers], "usage": asdict(usage)}),
+            "answers": strictjson.dumps(kept),
             "created_at": now,
         }
         try:
             with self._engine.begin() as connection:
                 connection.execute(EFFECTS.insert().values(row))
         except IntegrityError:
-            kept = self.get(key)
-            if kept is None:
+            first = self.get(key)
+            if first is None:
                 raise
-            return kept
-        return Effect(tuple(answers), now, usage)
+            return first
+        return Effect(tuple(answers), now, usage, tuple(remembered))
 
 
 def _effect(kept: Any, created_at: str) -> Effect:
-    """What `put` wrote: an object; a release without usage wrote the list of answers alone."""
+    """What `put` wrote: an object; an older release wrote the list of answers alone, or no memory."""
     found: dict[str, Any] = {"answers": kept, "usage": {}} if isinstance(kept, list) else kept
-    return Effect(tuple(Answer(**item) for item in found["answers"]), created_at, Usage(**found["usage"]))
+    return Effect(
+        tuple(Answer(**item) for item in found["answers"]),
+        created_at,
+        Usage(**found["usage"]),
+        tuple(Entry(**item) for item in found.get("remembered", ())),
+    )

@@ -14,6 +14,8 @@ from agent_endpoints.background import BackgroundThread, Context
 from agent_endpoints.database import Condition, database_url, open_database
 from agent_endpoints.handler import Model
 from agent_endpoints.inbox import Inbox
+from agent_endpoints.memory import Memories
+from agent_endpoints.memory_service import MemoryService
 from agent_endpoints.processor import Processor
 from agent_endpoints.publisher import Publisher
 from agent_endpoints.store import Effects
@@ -44,7 +46,7 @@ class Job:
         return list(dict.fromkeys(self.agents)) or list(known)
 
 
-def processors(job: Job, code: AppCode, database: Engine, model: Model | None) -> list[Processor]:
+def processors(job: Job, code: AppCode, database: Engine, memories: Memories, model: Model | None) -> list[Processor]:
     """The message logic of every agent to serve. Raises AppError where a handler is missing."""
     registry = job.app.registry
     effects = Effects(database, job.namespace)
@@ -54,6 +56,7 @@ def processors(job: Job, code: AppCode, database: Engine, model: Model | None) -
             registry=registry,
             handler=code.function(registry.agents[name].function),
             effects=effects,
+            memories=memories,
             namespace=job.namespace,
             settings=job.settings,
             database=database,
@@ -79,15 +82,19 @@ class Worker:
         code = AppCode(job.app.folder)
         kafka = KafkaAccess.of(job.settings, job.settings.kafka)
         self._publisher = Publisher(kafka, self._stop)
+        self._memory = MemoryService(
+            job.app, code, job.namespace, job.settings, kafka, self._publisher, self._leads, self._stop
+        )
         self._inboxes = [
-            Inbox(processor, kafka, self._publisher, self._stop, job.concurrency)
-            for processor in processors(job, code, self._database, model)
+            Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
+            for processor in processors(job, code, self._database, self._memory.memories, model)
         ]
         context = Context(job.app.name, job.namespace, job.settings, self._database)
         wanted = job.app.registry.file.background if job.background or not job.agents else ()
         self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in wanted]
 
     def start(self) -> None:
+        self._memory.start()
         for inbox in self._inboxes:
             inbox.start()
         for thread in self._background:
@@ -110,6 +117,7 @@ class Worker:
             inbox.join()
         for thread in self._background:
             thread.join()
+        self._memory.join()
         self._publisher.close()
         self._database.dispose()
         for inbox in self._inboxes:
@@ -119,7 +127,11 @@ class Worker:
     def report(self) -> dict[str, Any]:
         """What `GET /health` says; `problem` is a sentence where it is not healthy."""
         dead = [inbox.agent for inbox in self._inboxes if not inbox.alive]
-        problem = f"the inbox of {dead[0]} is no longer read; the log says why" if dead else self._condition.problem
+        problem = (
+            f"the inbox of {dead[0]} is no longer read; the log says why"
+            if dead
+            else self._condition.problem or self._memory.problem
+        )
         return {
             "healthy": problem is None,
             "problem": problem,
@@ -137,3 +149,6 @@ class Worker:
             "model_calls": getattr(self._model, "calls", 0),
             "background": [thread.name.removeprefix("background-") for thread in self._background],
         }
+
+    def _leads(self, agent: str) -> bool:
+        return any(inbox.agent == agent and inbox.leading for inbox in self._inboxes)

@@ -49,6 +49,7 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     found.update({topics.inbox(name): dict(kept) for name in app.registry.agents})
     found[topics.control] = {"retention.ms": str(2 * WEEK_MS)}
     found[topics.workflow_status] = {"cleanup.policy": "compact"}
+    found[topics.memory] = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
     found[topics.dead_letters] = {
         "retention.ms": str(4 * WEEK_MS),
         "max.message.bytes": str(largest_record * 4 // 3 + 65536),

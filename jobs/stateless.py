@@ -22,7 +22,19 @@ from switchyard.core.registry import Registry
 STATELESS = ROOT / "sql" / "stateless"
 
 HONOURED = frozenset(
-    ("app", "description", "starts", "ends", "complete", "fallback", "inputs", "background", "agents", "limits")
+    (
+        "app",
+        "description",
+        "starts",
+        "ends",
+        "complete",
+        "fallback",
+        "inputs",
+        "background",
+        "agents",
+        "limits",
+        "memory",
+    )
 ) | frozenset(("name", "description", "accepts", "emits", "handler", "hops", "event_bytes"))
 """Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
 

@@ -127,6 +127,15 @@ class Gather(_Strict):
         return f"{self.on}.gathered"
 
 
+class MemoryLimits(_Strict):
+    """How much an agent remembers about a subject before the oldest is trimmed (ADR 6)."""
+
+    entries: int = Field(default=200, ge=1)
+    days: float = Field(default=90.0, gt=0, description="how long anything is remembered")
+    tokens: int = Field(default=20_000, ge=1, description="estimated; four bytes of text are one")
+    summarise: str | None = Field(default=None, description="`module:function` of what may be kept of the trimmed")
+
+
 class Input(_Strict):
     """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
 
@@ -148,6 +157,7 @@ class AgentsFile(_Strict):
     gathers: tuple[Gather, ...] = ()
     inputs: tuple[Input, ...] = ()
     background: tuple[str, ...] = ()
+    memory: MemoryLimits = MemoryLimits()
     agents: tuple[Agent, ...] = Field(min_length=1)
 
     @field_validator("app")

@@ -41,6 +41,10 @@ class Topics:
     def control(self) -> str:
         return self.named("control")
 
+    @property
+    def memory(self) -> str:
+        return self.named("memory")
+
     def inbox(self, agent: str) -> str:
         return self.named(f"agent.{agent}")
 

@@ -80,6 +80,7 @@ class CaseAgents:
         if agent.name not in self._processors:
             from agent_endpoints.app_code import AppCode
             from agent_endpoints.database import open_database
+            from agent_endpoints.memory_store import LocalMemories
             from agent_endpoints.processor import Processor
             from agent_endpoints.store import Effects
             from switchyard.core.model import BlockingModel, OpenAIModel
@@ -94,6 +95,7 @@ class CaseAgents:
                 registry=self._app.registry,
                 handler=AppCode(self._app.folder).function(agent.function),
                 effects=Effects(engine, self._namespace),
+                memories=LocalMemories(engine, lambda records: None),
                 namespace=self._namespace,
                 settings=Settings.read(home=self._folder),
                 database=engine,

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from agent_endpoints.app_code import AppCode
 from agent_endpoints.database import open_database
+from agent_endpoints.memory_store import LocalMemories
 from agent_endpoints.processor import Processor
 from agent_endpoints.store import Effects
 from switchyard.core.settings import Settings
@@ -44,6 +45,7 @@ def processor(settings: Settings, database: Engine, model: ScriptedModel) -> Cal
             registry=SDR.registry,
             handler=handler or code.function(agent.function),
             effects=Effects(database, "test"),
+            memories=LocalMemories(database, lambda records: None),
             namespace="test",
             settings=settings,
             database=database,

@@ -24,6 +24,8 @@ from sqlalchemy.exc import OperationalError
 from agent_endpoints.background import Context
 from agent_endpoints.database import create
 from agent_endpoints.handler import Task
+from agent_endpoints.memory import Memory
+from agent_endpoints.memory_store import LocalMemories
 from agent_endpoints.sdr import mailer, mails
 from deploy.stack.ports import free_port
 from switchyard.core.settings import Settings
@@ -72,7 +74,8 @@ def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **chang
     agent = SDR.registry.agents["send-email"]
     event = inbox_event("send-email", "emails.drafted", data, id=id)
     key = str(event.attributes["effectkey"])
-    task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts)
+    memory = Memory(LocalMemories(context.database, lambda records: None), agent.name, key)
+    task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts, memory)
     return mails.schedule(task, time.time())
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from agent_endpoints.app_code import AppCode
 from agent_endpoints.background import BackgroundThread, Context
 from agent_endpoints.health import HealthServer
+from agent_endpoints.memory_store import LocalMemories
 from agent_endpoints.run import main
 from agent_endpoints.worker import Job, processors
 from deploy.stack.health import Health
@@ -46,7 +47,9 @@ def tiny(tmp_path: Path) -> App:
 
 
 def test_an_app_anywhere_on_disk_with_a_module_of_its_own(tiny: App, settings: Settings, database: Engine) -> None:
-    [echo] = processors(Job(tiny, "tiny", settings), AppCode(tiny.folder), database, None)
+    [echo] = processors(
+        Job(tiny, "tiny", settings), AppCode(tiny.folder), database, LocalMemories(database, lambda records: None), None
+    )
     [event] = echo.handle(inbox_event("echo", "asked", {"text": "a"}).json().encode())
     assert (event.type, event.data) == ("answered", {"text": "aa"})
 

@@ -10,7 +10,7 @@ from switchyard.core.app import ROOT, App
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.jobconfig import JobConfig
 from switchyard.core.prompt import choice_problem
-from switchyard.core.registry import Agent, AgentsFile, Gather, Limits, Registry, problems_of
+from switchyard.core.registry import Agent, AgentsFile, Gather, Limits, MemoryLimits, Registry, problems_of
 from switchyard.core.settings import Settings
 from tests.core import toy
 
@@ -127,7 +127,8 @@ def test_an_answer_that_cannot_be_used_is_told_why(answer: Any, words: str) -> N
 
 def test_the_reference_of_agents_yaml_lists_every_key_and_its_default() -> None:
     text = (ROOT / "docs" / "agents-yaml.md").read_text(encoding="utf-8")
-    for heading, model in (("The app", AgentsFile), ("limits", Limits), ("agents", Agent), ("gathers", Gather)):
+    models = {"The app": AgentsFile, "limits": Limits, "agents": Agent, "gathers": Gather, "memory": MemoryLimits}
+    for heading, model in models.items():
         section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
         rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
         keys = {key.strip().strip("`"): default.strip() for key, default in rows}

@@ -14,9 +14,12 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from deploy.kafka import Cluster, topic_settings
 from deploy.stack.info import StackInfo
+from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.event import Event
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 from tests.agents.support import inbox_event
 from tests.e2e.conftest import MODEL_VARIABLES
@@ -41,19 +44,38 @@ def echo(task):
     return {'n': task.data['n']}
 """
 
+REMEMBERING = """
+app: diaries
+starts: [asked]
+ends: [answered]
+agents:
+  - {name: ada, description: Keeps a diary., accepts: [asked], emits: [answered]}
+  - {name: bob, description: Writes down nothing but what others say., accepts: [asked], emits: [answered]}
+"""
+DIARIES = """
+def ada(task):
+    before = task.memory.recall('s', 100)
+    task.memory.remember('s', str(task.data['n']))
+    return {'n': len(before)}
+bob = ada
+"""
 
-@pytest.fixture
-def app(tmp_path: Path) -> Path:
-    folder = tmp_path / "slow"
+
+def write_app(folder: Path, agents: str, handlers: str) -> Path:
     (folder / "contracts").mkdir(parents=True)
-    (folder / "agents.yaml").write_text(AGENTS)
-    (folder / "handlers.py").write_text(HANDLERS)
+    (folder / "agents.yaml").write_text(agents)
+    (folder / "handlers.py").write_text(handlers)
     for name in ("asked", "answered"):
         (folder / "contracts" / f"{name}.avsc").write_text(RECORD)
     return folder
 
 
-Start = Callable[[], subprocess.Popen[bytes]]
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    return write_app(tmp_path / "slow", AGENTS, HANDLERS)
+
+
+Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
@@ -61,12 +83,12 @@ def worker(app: Path, info: StackInfo, tmp_path: Path) -> Iterator[Start]:
     """Starts a worker of the app; those that still run at the end are killed."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start() -> subprocess.Popen[bytes]:
+    def start(folder: Path = app) -> subprocess.Popen[bytes]:
         env = {**os.environ, "SWITCHYARD_KAFKA": info.kafka, "SWITCHYARD_HOME": str(tmp_path)}
         for name in MODEL_VARIABLES[:3]:
             env.pop(name, None)
         with (tmp_path / "worker.log").open("ab") as out:
-            command = [sys.executable, "-m", "agent_endpoints.run", str(app), "--concurrency", "4"]
+            command = [sys.executable, "-m", "agent_endpoints.run", str(folder), "--concurrency", "4"]
             started.append(subprocess.Popen(command, stdout=out, stderr=out, env=env))
         return started[-1]
 
@@ -146,3 +168,34 @@ def test_nothing_is_lost_or_run_twice(worker: Start, app: Path, info: StackInfo)
     ids = [Event.parse(raw).id for raw in answers.values]
     assert len(set(ids)) == 80
     assert len((app / "runs").read_text().split()) <= 84
+
+
+def test_memories_survive_their_file(worker: Start, info: StackInfo, tmp_path: Path) -> None:
+    topics = Topics("diaries")
+    folder = write_app(tmp_path / "diaries", REMEMBERING, DIARIES)
+    running = worker(folder)  # before its topics are there
+    cluster = Cluster(KafkaAccess(info.kafka))
+    cluster.create_topics(topic_settings(App.load(str(folder)), "diaries", 1 << 20), partitions=1)
+    answers = Reader(info.kafka, topics.agent_messages)
+    memory = Reader(info.kafka, topics.memory)
+
+    def told(agent: str, number: int) -> int:
+        """How many memories the agent has when it is told a number, which is one more of them."""
+        event = inbox_event(agent, "asked", {"n": number}, id=f"{agent}-{number}")
+        cluster.send(topics.inbox(agent), [(b"w1", event.json().encode())])
+        cause = event.attributes["dispatchid"]
+
+        def answer() -> list[int]:
+            return [e.data["n"] for e in map(Event.parse, answers.read()) if e.causation_id == cause]
+
+        until(lambda: bool(answer()), 60)
+        return answer()[0]
+
+    assert [told("ada", 0), told("ada", 1), told("bob", 0), told("ada", 2)] == [0, 1, 0, 2]
+    running.send_signal(signal.SIGKILL)
+    running.wait(10)
+    for file in (tmp_path / "state").glob("diaries-memory.sqlite*"):
+        file.unlink()
+    worker(folder)
+    assert [told("ada", 3), told("bob", 1)] == [3, 1]
+    until(lambda: len(memory.read()) == 6, 20)

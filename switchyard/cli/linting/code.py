@@ -18,7 +18,8 @@ def unusable_functions(app: App) -> Iterator[Problem]:
     agents_file = app.folder / "agents.yaml"
     broken: set[str] = set()
     references = [(agent.function, agent.name) for agent in app.registry.agents.values()]
-    for reference, named in [*references, *((item, item) for item in app.registry.file.background)]:
+    others = [*app.registry.file.background, *filter(None, [app.registry.file.memory.summarise])]
+    for reference, named in [*references, *((item, item) for item in others)]:
         module = reference.partition(":")[0]
         if module in broken:
             continue
