@@ -49,11 +49,20 @@ class Flink:
         found = [Job(item["jid"], item["name"], item["state"]) for item in self._call("/jobs/overview")["jobs"]]
         return [job for job in found if job.state not in ENDED and name in (None, job.name)]
 
+    def states(self) -> dict[str, str]:
+        """The state of every job that the JobManager knows, ended ones included, by id."""
+        return {item["jid"]: item["state"] for item in self._call("/jobs/overview")["jobs"]}
+
+    def parameter(self, job_id: str, name: str) -> str:
+        """A global parameter of a job; empty where it has none of this name."""
+        config = self._call(f"/jobs/{job_id}/config").get("execution-config", {})
+        return str(config.get("user-config", {}).get(name, ""))
+
     def running(self, job_id: str) -> bool:
-        """Whether every task of the job runs."""
+        """Whether every task of the job runs. One without rows (`WHERE FALSE`) has finished, and holds nothing up."""
         job = self._call(f"/jobs/{job_id}")
         states = {vertex["status"] for vertex in job["vertices"]}
-        return bool(job["state"] == "RUNNING" and states == {"RUNNING"})
+        return bool(job["state"] == "RUNNING" and "RUNNING" in states <= {"RUNNING", "FINISHED"})
 
     def state(self, job_id: str) -> str:
         return str(self._call(f"/jobs/{job_id}")["state"])
@@ -108,10 +117,10 @@ class Flink:
         wait_for(lambda: self.state(job_id) in ENDED or None, 60, "the job did not stop")
 
     def checkpoint(self, job_id: str) -> str | None:
-        """Path of the newest completed checkpoint or savepoint."""
+        """Path of the newest completed checkpoint or savepoint, else of what the job was started from."""
         latest = self._call(f"/jobs/{job_id}/checkpoints")["latest"]
         found = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
-        newest = max(found, key=lambda item: item["latest_ack_timestamp"], default=None)
+        newest = max(found, key=lambda item: item["latest_ack_timestamp"], default=latest.get("restored"))
         return None if newest is None else str(newest["external_path"])
 
     def _call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
@@ -123,12 +132,21 @@ class Flink:
             with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
                 return json.loads(answer.read() or b"{}")
         except urllib.error.HTTPError as error:
-            raise FlinkError(f"Flink answered {error.code} to {path}") from None
+            raise FlinkError(f"Flink answered {error.code} to {path}{_reason(error.read())}") from None
         except (OSError, ValueError):
             raise FlinkError(
                 f"no Flink answers at {self.address}; start the local stack with `switchyard up`, "
                 "or say where Flink is with --flink http://HOST:PORT"
             ) from None
+
+
+def _reason(body: bytes) -> str:
+    """What Flink says is wrong, after a colon; empty where it says nothing."""
+    try:
+        errors = json.loads(body)["errors"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {_cause(errors[-1])}" if errors else ""
 
 
 def wait_for(look: Callable[[], Found | None], timeout_s: float, failed: str, pause_s: float = 0.2) -> Found:

@@ -14,13 +14,17 @@ from pathlib import Path
 from deploy import bundle
 from deploy.flink_rest import ENDED, Flink, FlinkError, Job, wait_for
 from deploy.kafka import Cluster, topic_settings
+from deploy.retained import local_path, names_in, state_at, writers
 from deploy.stack.java import jars
+from deploy.stack.jobs import Book, StackJob, settings_of
 from deploy.stack.layout import Layout
+from deploy.stopping import Standing, continuing
 from deploy.target import SECRETS, Target
 from switchyard.core.app import ROOT, App, shipped
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.jobconfig import job_name
+from switchyard.core.jobconfig import PARAMETER, JobConfig, job_name
 from switchyard.core.kafkaaccess import PASSWORD
+from switchyard.core.restorable import misplaced, obstacles
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD, Topics
 from udfs import LIBRARIES
@@ -32,12 +36,13 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Submission:
-    """What to submit. `app` is a name or a folder."""
+    """What to submit. `app` is a name or a folder, `start` a savepoint or checkpoint to continue from."""
 
     app: str
     namespace: str
     stateless: bool = False
     ship_python: bool = False
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,23 +59,108 @@ def submit(wanted: Submission, target: Target, settings: Settings, report: Repor
 
     Raises SwitchyardError with what is wrong; before anything is stopped, where that can be known.
     """
+    with _standing(target).lock(wanted.namespace):
+        return submit_locked(wanted, target, settings, report)
+
+
+def submit_locked(wanted: Submission, target: Target, settings: Settings, report: Report) -> Submitted:
+    """`submit` for one that has the namespace's lock."""
     app = App.load(wanted.app)
-    flink, kafka = Flink(target.flink), Cluster(target.kafka)
-    running = _running(flink, wanted.namespace)
+    kafka = Cluster(target.kafka)
+    standing = _standing(target)
+    flink = standing.flink
+    start = None if wanted.start is None else state_at(wanted.start, elsewhere=standing.book is None)
+    running = standing.jobs(wanted.namespace)
     _check_slots(flink, settings.parallelism, len(running))
+    known = _check_change(flink, running, wanted, start, app, settings)
     largest = prepare_topics(kafka, app, wanted.namespace, report)
     if running:
         report("Planning the SQL before the job that runs is stopped ...")
         _plan(wanted, target, largest)
-    restored = _replace(flink, running, wanted, report)
+    elif start is None:
+        _tell_of_state(wanted, standing, report)
+    kept = _replace(standing, running, wanted, report)
+    if start is not None and kept is not None:
+        report(f"The state of the job that ran is kept at {kept}")
+    restored = start or kept
+    if restored:
+        report(f"Continuing from {restored}")
     report("Submitting to Flink ...")
     try:
-        job_id = _run(wanted, target, largest, restored)
+        job_id = _run(wanted, target, largest, restored, drop=known and not wanted.stateless)
+        if standing.book is not None:
+            standing.book.record(_recorded(wanted, target, settings, job_id, restored), app)
         _wait_running(flink, job_id)
     except FlinkError as error:
-        kept = f"; the state of the job that ran before is kept at {restored}" if restored else ""
-        raise FlinkError(f"{error}{kept}") from None
+        standing.forget(wanted.namespace, kept)
+        raise FlinkError(f"{error}{_what_is_kept(wanted, restored, kept)}") from None
     return Submitted(job_id, job_name(wanted.namespace, wanted.stateless), restored)
+
+
+def _standing(target: Target) -> Standing:
+    return Standing(Flink(target.flink), Book(Layout.current()) if target.stack else None)
+
+
+def _check_change(
+    flink: Flink, running: list[Job], wanted: Submission, start: str | None, app: App, settings: Settings
+) -> bool:
+    """Whether it is known what the state holds that the new job is to go on from.
+
+    Raises SwitchyardError where the new job cannot be given it.
+    """
+    same = [job.id for job in running if job.name == job_name(wanted.namespace, wanted.stateless)]
+    names = None if start is None else names_in(start)
+    wrote = same if start is None else writers(start, flink)
+    found = [] if names is None else misplaced(names, app.registry, wanted.namespace, wanted.stateless)
+    parameters = [flink.parameter(job_id, PARAMETER) for job_id in wrote or same]
+    for parameter in filter(None, parameters):
+        found += obstacles(JobConfig.fields(parameter), app.registry, settings.shards)
+    if found:
+        runs = "; the job that runs was left alone" if running else ""
+        raise SwitchyardError(f"this state cannot be restored: {'; '.join(dict.fromkeys(found))}{runs}")
+    return names is not None or bool(wrote)
+
+
+def _tell_of_state(wanted: Submission, standing: Standing, report: Report) -> None:
+    """Where the app's last job left state that this submission does not continue."""
+    job = standing.book.load(wanted.namespace) if standing.book is not None else None
+    state = standing.book.left_by(job) if standing.book is not None and job is not None else None
+    if job is not None and state is not None and job.stateless == wanted.stateless:
+        report(
+            f"This job begins anew, from the ledger. The last one left its state; to continue from that instead: "
+            f"{_continuing(wanted, state)}"
+        )
+
+
+def _continuing(wanted: Submission, state: str) -> str:
+    own = wanted.namespace if wanted.namespace != App.load(wanted.app).name else None
+    return continuing(wanted.app, state, namespace=own, stateless=wanted.stateless, flink=None)
+
+
+def _what_is_kept(wanted: Submission, restored: str | None, kept: str | None) -> str:
+    """What a person can still do after a submission that failed."""
+    if restored is None:
+        return ""
+    state = kept or restored
+    return (
+        f"; the old state is kept at {state}. Mend what is wrong and continue from it: "
+        f"{_continuing(wanted, state)}; or begin anew, from the ledger, without --from"
+    )
+
+
+def _recorded(wanted: Submission, target: Target, settings: Settings, job_id: str, restored: str | None) -> StackJob:
+    """The job as the stack's keeper needs it: with the options of this command line as settings."""
+    options = {"SWITCHYARD_KAFKA": settings.kafka, "SWITCHYARD_FLINK_PYTHON": settings.flink_python}
+    return StackJob(
+        app=_argument(wanted.app),
+        namespace=wanted.namespace,
+        stateless=wanted.stateless,
+        ship_python=wanted.ship_python,
+        job_id=job_id,
+        embedded_model=target.embedded_model,
+        environment={**settings_of(os.environ), **{name: value for name, value in options.items() if value}},
+        start=restored,
+    )
 
 
 def prepare_topics(kafka: Cluster, app: App, namespace: str, report: Report) -> int:
@@ -107,11 +197,6 @@ def _retention(config: dict[str, str]) -> float:
     return float("inf") if milliseconds < 0 else milliseconds
 
 
-def _running(flink: Flink, namespace: str) -> list[Job]:
-    names = (job_name(namespace), job_name(namespace, stateless=True))
-    return [job for job in flink.jobs() if job.name in names]
-
-
 def _check_slots(flink: Flink, needed: int, freed: int) -> None:
     overview = flink.overview()
     if overview["taskmanagers"] < 1:
@@ -123,21 +208,20 @@ def _check_slots(flink: Flink, needed: int, freed: int) -> None:
         )
 
 
-def _replace(flink: Flink, running: list[Job], wanted: Submission, report: Report) -> str | None:
-    """Stop what runs, so that two jobs never decide for one app; answers the state to start from."""
-    restored = None
+def _replace(standing: Standing, running: list[Job], wanted: Submission, report: Report) -> str | None:
+    """Stop what runs, so that two jobs never decide for one app; answers the state that it left."""
+    flink, restored = standing.flink, None
     for job in running:
         same_kind = job.name == job_name(wanted.namespace, wanted.stateless)
         report(f"Stopping the job that runs ({job.id}) ...")
         if not same_kind:
             flink.cancel(job.id)
         elif job.state == "RUNNING" and flink.running(job.id):
-            restored = flink.stop(job.id)
+            restored = local_path(flink.stop(job.id))
         else:
-            restored = flink.checkpoint(job.id)
             flink.cancel(job.id)
-    if restored:
-        report(f"Continuing from {restored}")
+            restored = local_path(flink.checkpoint(job.id))
+        standing.forget(wanted.namespace, restored)
     return restored
 
 
@@ -149,11 +233,16 @@ def _plan(wanted: Submission, target: Target, largest: int) -> None:
     _client(command, {name: value for name, value in os.environ.items() if name not in SECRETS})
 
 
-def _run(wanted: Submission, target: Target, largest: int, restored: str | None) -> str:
+def _run(wanted: Submission, target: Target, largest: int, restored: str | None, drop: bool) -> str:
+    """Submit; answers the job's id. `drop`: state without a place is dropped.
+
+    What must be kept has ids that stay, and was checked. The rest is that of sinks, which holds nothing (they write
+    at least once), and whose ids change with the statements that people edit.
+    """
     client, env = target.client()
     command = [*client, "run", "--detached", "-m", Flink(target.flink).host_port]
     if restored:
-        command += ["-s", restored]
+        command += ["-s", restored, *(["--allowNonRestoredState"] if drop else [])]
     for jar in target.connectors():
         command += ["-j", str(jar)]
     if wanted.ship_python:
@@ -171,11 +260,16 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None)
 def _arguments(wanted: Submission, target: Target, largest: int) -> list[str]:
     """What the job's own script is given."""
     return [
-        *("--app", wanted.app if wanted.app in shipped() else str(Path(wanted.app).resolve())),
+        *("--app", _argument(wanted.app)),
         *("--namespace", wanted.namespace, "--kafka", target.kafka.address, "--largest-record", str(largest)),
         *("--model-base-url", target.model_base_url, "--model", target.model),
         *(["--embedded-model"] if target.embedded_model else []),
     ]
+
+
+def _argument(app: str) -> str:
+    """An app as a process in any folder finds it."""
+    return app if app in shipped() else str(Path(app).resolve())
 
 
 def _client(command: list[str], env: dict[str, str]) -> str:
@@ -218,7 +312,10 @@ def _trouble(flink: Flink, job_id: str) -> str | None:
 
 def _last_words(output: str) -> str:
     """What a person needs of a failed client: our own sentence, else the last cause."""
+    refused = re.search(r"Failed to rollback to checkpoint/savepoint \S+\. (.+?)\.(?: If you want|$)", output, re.M)
+    if refused:
+        return f"the state cannot be restored: {refused[1]}"
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
     ours = [line for line in lines if line.startswith(("switchyard.core.errors.", "jobs.sqlfile."))]
-    causes = [line for line in lines if line.startswith("Caused by:")]
+    causes = [line for line in lines if line.startswith("Caused by:") and "Python process exits" not in line]
     return (ours or causes or lines or ["it printed nothing"])[-1].partition(": ")[2] or lines[-1]

@@ -15,6 +15,7 @@ from jobs import sqlfile
 from jobs.sqlfile import Statement
 from switchyard.core.app import ROOT, App
 from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.restorable import source_uid
 from switchyard.core.topics import Topics
 
 TABLES = ROOT / "sql" / "tables"
@@ -110,7 +111,7 @@ class Loader:
         """
         stream = self.environment.to_data_stream(self.environment.from_path(table))
         source = _source(stream)
-        source.setUid(f"switchyard-source-{table}")
+        source.setUid(source_uid(table))
         self.environment.create_temporary_view(f"{table}_source", stream)
 
     def share(self, view: str) -> None:

@@ -29,6 +29,7 @@ from switchyard.core.limits import Share
 from switchyard.core.model import Observer, OpenAIModel, Prices, Usage, api_key_from_environment, cost
 from switchyard.core.orchestration import Shard
 from switchyard.core.reading import Door
+from switchyard.core.restorable import ORCHESTRATOR_UID
 from switchyard.core.shard import (
     IN_FLIGHT,
     Answered,
@@ -53,7 +54,7 @@ from udfs.config import job_config
 
 log = logging.getLogger(__name__)
 
-UID = "switchyard-orchestrator"
+UID = ORCHESTRATOR_UID
 TOMBSTONE_DAYS = 7
 
 _STRING, _BYTES, _STRINGS = Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.OBJECT_ARRAY(Types.STRING())

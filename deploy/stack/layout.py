@@ -101,6 +101,11 @@ class Layout:
         return self.run / "apps.json"
 
     @property
+    def jobs(self) -> Path:
+        """What was submitted to this stack."""
+        return self.run / "jobs"
+
+    @property
     def lock_file(self) -> Path:
         return self.run / "lock"
 
@@ -128,6 +133,7 @@ class Layout:
             self.flink_tmp,
             self.mail,
             self.programs,
+            self.jobs,
             self.state,
         ):
             folder.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,8 @@ def programs(layout: Layout, ports: Mapping[str, int], options: StackOptions) ->
     if options.model_base_url is None:
         yield model.embedded(layout, ports["model"], options.embedded_model_delay_s)
     yield _mail(layout, ports["smtp"])
+    if options.flink is None:
+        yield _keeper(layout, f"http://{LOOPBACK}:{ports['flink']}")
 
 
 def worker_environment(info: StackInfo) -> dict[str, str]:
@@ -88,3 +90,8 @@ def _mail(layout: Layout, port: int) -> Program:
         *("--port", str(port), "--folder", str(layout.mail)),
     ]
     return Program("mail", command, port=port, health=Health("smtp", f"{LOOPBACK}:{port}"))
+
+
+def _keeper(layout: Layout, flink_address: str) -> Program:
+    command = [sys.executable, "-P", "-m", "deploy.keeper", "--flink", flink_address]
+    return Program("keeper", command, {"SWITCHYARD_HOME": str(layout.home)}, priority=550)

@@ -28,8 +28,13 @@ class Program:
 
     def __post_init__(self) -> None:
         for variable in self.env:
-            if any(word in variable.upper().split("_") for word in _SECRET_WORDS):
+            if may_be_secret(variable):
                 raise StackError(
                     f"{variable} may be a secret and would be written to a file; "
                     "set it in the environment of `switchyard up` instead."
                 )
+
+
+def may_be_secret(variable: str) -> bool:
+    """Whether an environment variable of this name may not be written to a file."""
+    return any(word in variable.upper().split("_") for word in _SECRET_WORDS)

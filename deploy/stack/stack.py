@@ -18,6 +18,7 @@ from deploy.stack.apps import Served
 from deploy.stack.errors import StackError
 from deploy.stack.health import Health
 from deploy.stack.info import ProgramRecord, StackInfo
+from deploy.stack.jobs import Book
 from deploy.stack.layout import Layout
 from deploy.stack.options import StackOptions
 from deploy.stack.program import Program
@@ -211,6 +212,7 @@ class Stack:
             supervisor.shutdown()
             psutil.wait_procs([daemon], timeout=40)
         left = sweep.stop_members(info.stack_id) if info is not None else 0
+        Book(self.layout).forget_all()
         self.layout.stack_file.unlink(missing_ok=True)
         self.layout.socket.unlink(missing_ok=True)
         return pid is not None or left > 0

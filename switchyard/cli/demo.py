@@ -15,11 +15,11 @@ import typer
 
 from agent_endpoints.background import Context
 from agent_endpoints.database import database_url, open_database
-from deploy.flink_rest import Flink
 from deploy.kafka import Cluster
 from deploy.stack.info import StackInfo
 from deploy.stack.options import StackOptions
 from deploy.stack.stack import Stack
+from deploy.stopping import Standing, end
 from deploy.submit import Submission, prepare_topics, submit
 from deploy.target import Target
 from switchyard.cli.live import Screen
@@ -28,7 +28,6 @@ from switchyard.cli.screen import program
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.jobconfig import job_name
 from switchyard.core.settings import Settings
 
 STALLED_S = 300.0
@@ -137,13 +136,11 @@ def _follow(planned: Demo, observer: Observer, info: StackInfo, screen: Screen) 
 
 def _end_earlier(stack: Stack, info: StackInfo, screen: Screen) -> None:
     """Stop job and worker of demos that ran before; what they wrote stays."""
-    flink = Flink(info.flink)
+    standing = Standing.find(Settings.read(flink=info.flink), info)
     for namespace in info.apps:
         if re.search(r"-[0-9a-f]{6}$", namespace):
             screen.say(f"Stopping the earlier demo {namespace} ...")
-            for job in flink.jobs():
-                if job.name.startswith(job_name(namespace)):
-                    flink.cancel(job.id)
+            end(namespace, standing)
             stack.remove_app(namespace)
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "down": "switchyard.cli.stack:down",
     "status": "switchyard.cli.stack:status",
     "submit": "switchyard.cli.submit:submit",
+    "stop": "switchyard.cli.stop:stop",
     "send": "switchyard.cli.send:send",
     "workflows": "switchyard.cli.workflows:workflows",
     "trace": "switchyard.cli.trace:trace",

@@ -10,6 +10,12 @@ import typer
 def submit(
     app: Annotated[str, typer.Argument(help="Name or folder of the app.")],
     namespace: Annotated[str | None, typer.Option(help="Prefix of its topics; the app's name if not given.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="PATH", help="Continue from this savepoint or checkpoint, in place of what runs."
+        ),
+    ] = None,
     stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
     kafka: Annotated[str | None, typer.Option(help="Kafka, HOST:PORT; the local stack's if not given.")] = None,
     flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
@@ -24,13 +30,15 @@ def submit(
     from deploy import submit as submitting
     from deploy.stack.stack import Stack
     from deploy.target import Target
+    from switchyard.cli.options import namespaced
     from switchyard.core.app import App
     from switchyard.core.settings import Settings
 
     settings = Settings.read(kafka=kafka, flink=flink, flink_python=python)
-    name = namespace or App.load(app).name
+    name = namespaced(namespace or App.load(app).name).namespace
     target = Target.find(settings, Stack().info())
-    done = submitting.submit(submitting.Submission(app, name, stateless, ship_python), target, settings, typer.echo)
+    wanted = submitting.Submission(app, name, stateless, ship_python, start)
+    done = submitting.submit(wanted, target, settings, typer.echo)
     typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
     inputs = App.load(app).registry.file.inputs
     if inputs:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from switchyard.core import strictjson
 from switchyard.core.limits import check_shares
 from switchyard.core.registry import Registry
 from switchyard.core.settings import Settings
+from switchyard.core.workflow import VERSION
 
 PARAMETER = "switchyard.config"
 
@@ -26,7 +28,10 @@ def namespace_of(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class JobConfig:
-    """`registry` is the registry's JSON; `model_base_url` None stands for the local stack's embedded model."""
+    """`registry` is the registry's JSON; `model_base_url` None stands for the local stack's embedded model.
+
+    `state_version` is the form of the state that the job writes.
+    """
 
     namespace: str
     registry: str
@@ -39,6 +44,7 @@ class JobConfig:
     model_concurrency: int
     price_prompt: float | None = None
     price_completion: float | None = None
+    state_version: int = VERSION
 
     @classmethod
     def of(
@@ -75,6 +81,12 @@ class JobConfig:
     @classmethod
     def decode(cls, text: str) -> JobConfig:
         """Raises ValueError where the job was not started by Switchyard."""
+        return cls(**cls.fields(text))
+
+    @staticmethod
+    def fields(text: str) -> dict[str, Any]:
+        """Its fields by name, those of another release's job, too. Raises ValueError as `decode` does."""
         if not text:
             raise ValueError(f"the job parameter {PARAMETER} is not set; start the job with `switchyard submit`")
-        return cls(**strictjson.loads(base64.urlsafe_b64decode(text)))
+        found: dict[str, Any] = strictjson.loads(base64.urlsafe_b64decode(text))
+        return found

@@ -66,7 +66,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     info = stack.info()
     assert info is not None
     before = processes(stack)
-    names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail"}
+    names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail", "keeper"}
     assert set(before) == names | {f"worker-{app}" for app in APPS}
     assert all(item.healthy and item.restarts == 0 for item in before.values())
     assert all(f"{name} is healthy" in first.stdout for name in before)

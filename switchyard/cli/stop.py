@@ -1,0 +1,33 @@
+"""The command `stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from switchyard.cli.options import Namespace
+
+
+def stop(
+    app: Annotated[str, typer.Argument(help="Name or folder of the app.")],
+    savepoint: Annotated[bool, typer.Option("--savepoint", help="Write the job's state to a savepoint first.")] = False,
+    namespace: Namespace = None,
+    flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
+) -> None:
+    """Stop an app's job, and say how to continue from where it was. Nothing in Kafka is touched."""
+    from deploy import stopping
+    from deploy.stack.stack import Stack
+    from switchyard.cli.options import namespaced
+    from switchyard.core.app import App
+    from switchyard.core.settings import Settings
+
+    name = namespaced(namespace or App.load(app).name).namespace
+    standing = stopping.Standing.find(Settings.read(flink=flink), Stack().info())
+    for done in stopping.stop(name, savepoint, standing, typer.echo):
+        if done.state is None:
+            typer.echo(f"{done.name} is stopped; it had written no state yet. Start it anew: switchyard submit {app}")
+            continue
+        command = stopping.continuing(app, done.state, namespace=namespace, stateless=done.stateless, flink=flink)
+        typer.echo(f"{done.name} is stopped. Its {'savepoint' if savepoint else 'newest checkpoint'}: {done.state}")
+        typer.echo(f"Continue from it: {command}")

@@ -1,0 +1,231 @@
+"""What the stack remembers of its jobs, and what its keeper does about one that is lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.flink_rest import Flink, FlinkError
+from deploy.keeper import Keeper
+from deploy.retained import names_in, state_at
+from deploy.stack.jobs import Book, StackJob, settings_of
+from deploy.stack.layout import Layout
+from deploy.stopping import Standing, continuing, stop
+from deploy.submit import _last_words
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+
+JOB = StackJob("sdr", "sdr", False, False, "a" * 32, True, {"SWITCHYARD_SHARDS": "8"})
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Book:
+    layout = Layout(tmp_path / "home")
+    layout.make()
+    return Book(layout)
+
+
+@pytest.fixture
+def answers() -> dict[str, Any]:
+    """What Flink answers to each path."""
+    return {"/jobs/overview": {"jobs": []}, "/overview": {"taskmanagers": 1}}
+
+
+@pytest.fixture
+def flink(answers: dict[str, Any]) -> Iterator[Flink]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = answers.get(self.path)
+            self.send_response(404 if found is None else 200)
+            self.end_headers()
+            self.wfile.write(json.dumps(found).encode())
+
+        def do_PATCH(self) -> None:
+            answers["/jobs/overview"] = {"jobs": []}
+            self.send_response(202)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Flink(f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+        thread.join()
+
+
+class Recording(Keeper):
+    """A keeper that only notes what it would bring back."""
+
+    def _bring_back(self, job: StackJob) -> None:
+        brought.append(job.namespace)
+
+
+brought: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_brought() -> None:
+    brought.clear()
+
+
+def checkpoint(book: Book, job_id: str, number: int, complete: bool = True) -> Path:
+    folder = book.layout.checkpoints / job_id / f"chk-{number}"
+    folder.mkdir(parents=True)
+    if complete:
+        (folder / "_metadata").write_bytes(b"x")
+    return folder
+
+
+def overview(state: str) -> dict[str, Any]:
+    return {"jobs": [{"jid": JOB.job_id, "name": "switchyard sdr", "state": state}]}
+
+
+def test_the_newest_complete_checkpoint_is_found_by_number(book: Book) -> None:
+    assert book.newest_checkpoint(JOB.job_id) is None
+    assert book.left_by(replace(JOB, start="/before")) == "/before"
+    checkpoint(book, JOB.job_id, 9)
+    newest = checkpoint(book, JOB.job_id, 10)
+    checkpoint(book, JOB.job_id, 11, complete=False)
+    assert book.left_by(JOB) == str(newest)
+    assert book.left_by(replace(JOB, savepoint="/s")) == "/s"
+
+
+def test_a_job_is_remembered_with_its_app_as_it_was_and_forgotten_when_it_stops(book: Book, tmp_path: Path) -> None:
+    app = App.load("sdr")
+    book.record(JOB, app)
+    copy = App.load(str(book.copy("sdr")))
+    assert copy.registry.version == app.registry.version
+    assert [path.name for path in sorted(copy.sql.glob("*.sql"))] == ["dispatch.sql", "requests.sql"]
+    book.record(JOB, copy)
+    assert App.load(str(book.copy("sdr"))).registry.json() == app.registry.json()
+    assert book.wanted() == [JOB]
+    book.forget("sdr", "/savepoint")
+    assert book.wanted() == []
+    assert book.load("sdr") == replace(JOB, wanted=False, savepoint="/savepoint")
+    book.save(JOB)
+    book.forget_all()
+    assert book.wanted() == []
+    assert book.load("nowhere") is None
+
+
+def test_settings_are_kept_and_secrets_are_not() -> None:
+    env = {
+        "SWITCHYARD_SHARDS": "8",
+        "SWITCHYARD_KAFKA_PASSWORD": "secret",
+        "SWITCHYARD_DATABASE": "postgresql://me:secret@host/db",
+        "OPENAI_API_KEY": "secret",
+        "OPENAI_BASE_URL": "https://me:secret@host/v1",
+        "PATH": "/bin",
+    }
+    assert settings_of(env) == {"SWITCHYARD_SHARDS": "8"}
+    assert settings_of({"OPENAI_BASE_URL": "http://host/v1"}) == {"OPENAI_BASE_URL": "http://host/v1"}
+    stack = {**env, "SWITCHYARD_SHARDS": "4", "SWITCHYARD_HOME": "/home", "SWITCHYARD_PARALLELISM": "2"}
+    again = JOB.environment_in(stack)
+    assert again["SWITCHYARD_SHARDS"] == "8"
+    assert again["SWITCHYARD_KAFKA_PASSWORD"] == again["OPENAI_API_KEY"] == "secret"
+    assert again["SWITCHYARD_HOME"] == "/home"
+    assert {"SWITCHYARD_PARALLELISM", "OPENAI_BASE_URL"}.isdisjoint(again)
+    assert "OPENAI_BASE_URL" in replace(JOB, embedded_model=False).environment_in(stack)
+
+
+def test_one_process_at_a_time_has_a_namespace(book: Book) -> None:
+    with book.locked("sdr") as first, book.locked("sdr", wait=False) as second, book.locked("other", wait=False) as own:
+        assert (first, second, own) == (True, False, True)
+    with book.locked("sdr", wait=False) as again:
+        assert again
+
+
+def test_the_keeper_brings_back_what_the_jobmanager_has_forgotten(
+    book: Book, flink: Flink, answers: dict[str, Any]
+) -> None:
+    keeper = Recording(book, flink)
+    keeper.look()
+    book.save(JOB)
+    answers["/jobs/overview"] = overview("RESTARTING")
+    keeper.look()
+    assert brought == []
+    answers.update({"/jobs/overview": {"jobs": []}, "/overview": {"taskmanagers": 0}})
+    keeper.look()
+    assert brought == [], "there is no TaskManager yet"
+    answers["/overview"] = {"taskmanagers": 1}
+    keeper.look()
+    assert brought == ["sdr"]
+    del answers["/jobs/overview"]
+    keeper.look()
+    assert brought == ["sdr"], "a JobManager that does not answer has lost nothing"
+
+
+@pytest.mark.parametrize("state", ["CANCELED", "FAILED", "FINISHED"])
+def test_the_keeper_lets_go_of_a_job_that_somebody_ended(
+    state: str, book: Book, flink: Flink, answers: dict[str, Any]
+) -> None:
+    book.save(JOB)
+    answers["/jobs/overview"] = overview(state)
+    with book.locked("sdr"):
+        Recording(book, flink).look()
+        assert book.wanted() == [JOB], "a submit is at work"
+    Recording(book, flink).look()
+    assert book.wanted() == brought == []
+
+
+def test_a_stop_of_a_lost_job_keeps_it_from_coming_back(book: Book, flink: Flink) -> None:
+    standing = Standing(flink, book)
+    with pytest.raises(FlinkError, match="no job of sdr runs"):
+        stop("sdr", False, standing, lambda line: None)
+    book.save(JOB)
+    newest = checkpoint(book, JOB.job_id, 1)
+    (stopped,) = stop("sdr", False, standing, lambda line: None)
+    assert stopped.state == str(newest)
+    assert book.wanted() == []
+
+
+def test_a_state_is_refused_before_anything_else_where_it_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SwitchyardError, match=r"none does not exist; nothing was stopped"):
+        state_at(str(tmp_path / "none"), elsewhere=True)
+    with pytest.raises(SwitchyardError, match="holds no _metadata"):
+        state_at(f"file://{tmp_path}", elsewhere=False)
+    (tmp_path / "_metadata").write_bytes(b"")
+    for given in (str(tmp_path), f"file:{tmp_path}", f"file://{tmp_path}/_metadata"):
+        assert state_at(given, elsewhere=False) == str(tmp_path)
+    for given in ("s3://bucket/savepoint", "file:///mnt/elsewhere"):
+        assert state_at(given, elsewhere=True) == given
+
+
+def test_names_stand_in_a_state_as_java_writes_text(tmp_path: Path) -> None:
+    names = ["switchyard-source-agent_messages", "sdr.agent-messages"]
+    raw = b"\x07".join(len(name).to_bytes(2, "big") + name.encode() for name in names) + b"and more"
+    (tmp_path / "_metadata").write_bytes(raw)
+    assert set(names) <= set(names_in(str(tmp_path)) or [])
+    assert names_in(str(tmp_path / "none")) is None
+
+
+def test_the_command_to_continue_names_what_was_given() -> None:
+    assert (
+        continuing("sdr", "/a b", namespace=None, stateless=False, flink=None) == "switchyard submit sdr --from '/a b'"
+    )
+    assert continuing("x", "/s", namespace="n", stateless=True, flink="http://f:1") == (
+        "switchyard submit x --from /s --namespace n --stateless --flink http://f:1"
+    )
+
+
+def test_a_state_that_flink_cannot_place_is_one_sentence() -> None:
+    said = (
+        "Caused by: java.lang.IllegalStateException: Failed to rollback to checkpoint/savepoint file:/s/savepoint-1. "
+        "Cannot map checkpoint/savepoint state for operator 75 to the new program, because the operator is not "
+        "available in the new program. If you want to allow to skip this, you can set it.\n"
+        "Caused by: x.ProgramAbortException: java.lang.RuntimeException: Python process exits with code: 1\n"
+    )
+    assert _last_words(said) == (
+        "the state cannot be restored: Cannot map checkpoint/savepoint state for operator 75 to the new program, "
+        "because the operator is not available in the new program"
+    )
