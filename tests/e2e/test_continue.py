@@ -17,6 +17,7 @@ from deploy.stack.jobs import Book
 from deploy.stack.stack import Stack
 from switchyard.core.decision import Decision, parse_record
 from switchyard.core.jobconfig import job_name
+from switchyard.core.kafkaaccess import KafkaAccess
 from tests.e2e.conftest import CommandLine
 from tests.e2e.test_demo import copy_of_sdr, message_ids
 from tests.e2e.test_submit import send_leads, wait_for_decisions
@@ -35,7 +36,7 @@ def until(look: Callable[[], bool], what: str) -> None:
 
 
 def values(info: StackInfo, topic: str) -> list[bytes]:
-    return [item.value for item in Cluster(info.kafka).read(f"{NAMESPACE}.{topic}")]
+    return [item.value for item in Cluster(KafkaAccess(info.kafka)).read(f"{NAMESPACE}.{topic}")]
 
 
 def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
@@ -61,7 +62,7 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
         file.write(f"{ONE_MORE_SINK}FROM dispatches\nWHERE FALSE;\n")
     command.run(*(str(edited) if word == "sdr" else word for word in again))
     before = len(values(info, "dead-letters"))
-    Cluster(info.kafka).send(f"{NAMESPACE}.incoming-leads", [(None, b"{broken")])
+    Cluster(KafkaAccess(info.kafka)).send(f"{NAMESPACE}.incoming-leads", [(None, b"{broken")])
     until(lambda: len(values(info, "dead-letters")) > before, "the job that goes on reads nothing")
     records = [parse_record(value) for value in values(info, "routing-decisions")]
     assert len([item for item in records if isinstance(item, Decision)]) == 25
