@@ -14,7 +14,8 @@ from switchyard.cli.reading import Effective
 from switchyard.cli.workflows import status_of
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.decision import Decision
-from switchyard.core.ids import dispatch_id
+from switchyard.core.dispatches import GATHER
+from switchyard.core.ids import dispatch_id, gather_id
 
 COLOURS = {
     "completed": "green",
@@ -30,6 +31,7 @@ ACTIONS = {
     "cancel": ("workflow cancelled", "red"),
     "dead-letter": ("dead letter", "red"),
     "late": ("too late, counts no more", "yellow"),
+    "gather": ("taken into the gather", "green"),
 }
 OF_WORKFLOW = {"workflow/cancel": "asked to cancel", "workflow/deadline": "out of time"}
 
@@ -66,6 +68,11 @@ class _Branches:
             if record.action == "dispatch" and not _approves(record)
             for agent in record.agents
         }
+        self.given |= {
+            gather_id(record.settles, record.attempt): (record, GATHER)
+            for record in records
+            if record.action == "dispatch" and not _approves(record)
+        }
         self.tries: dict[tuple[str, int], int] = {}
         self.roots: list[Decision] = []
         self.after: dict[str, list[Decision]] = {}
@@ -92,6 +99,8 @@ class _Branches:
             if item.action != "dispatch" or _approves(item) or (item.settles, item.attempt) in self.refused:
                 continue
             given = [(agent, dispatch_id(item.settles, agent, item.attempt)) for agent in item.agents]
+            for answer in reversed(self.after.get(gather_id(item.settles, item.attempt), [])):
+                pending.append((branch, answer, (item, GATHER)))
             for agent, identity in reversed(given):
                 for answer in reversed(self.after.get(identity, [])):
                     pending.append((branch, answer, (item, agent)))
@@ -117,7 +126,27 @@ class _Branches:
         text.append("\n").append_text(_outcome(record, self.tries.get((record.settles, record.attempt))))
         if (record.settles, record.attempt) in self.refused:
             text.append("  refused when read back, decided anew", style="red")
-        return text.append(f"\n{_why(record)}", style="dim")
+        text.append(f"\n{_why(record)}", style="dim")
+        if cause is not None and cause[1] == GATHER and record.settles.startswith("dispatch/"):
+            text.append_text(_votes(event.data))
+        return text
+
+
+def _votes(result: Mapping[str, Any]) -> Text:
+    """The votes of a gather, one line for each, with who is missing."""
+    text = Text()
+    for item in result["votes"]:
+        sign, style = ("✓", "green") if item["vote"] == result["vote"] else ("✗", "yellow")
+        text.append(f"\n  {sign} {item['agent']}: {screen.plain(item['vote'])}", style=style)
+        weight = "" if item["weight"] == 1 else f", weight {item['weight']:g}"
+        text.append(f"  confidence {item['confidence']:.2f}{weight}", style="dim")
+    for item in result["missing"]:
+        text.append(f"\n  - {item['agent']}: {screen.plain(item['reason'])}", style="red")
+    vote = "no vote"
+    if result["vote"] is not None:
+        vote = f"{screen.plain(result['vote'])}, confidence {result['confidence']:.2f}"
+    partial = "" if result["complete"] else "partial; "
+    return text.append(f"\n  {result['policy']}: {partial}{vote}", style="bold")
 
 
 def _approves(record: Decision) -> bool:
@@ -128,7 +157,7 @@ def _approves(record: Decision) -> bool:
 def _cause(record: Decision) -> str:
     """The id of the dispatch that it settles, or that its event answers."""
     kind, _, rest = record.settles.partition("/")
-    if kind in ("dispatch", "timeout", "approval"):
+    if kind in ("dispatch", "timeout", "approval", "gather"):
         return rest.partition("/")[0]
     return record.parsed_event().causation_id or ""
 
@@ -136,6 +165,8 @@ def _cause(record: Decision) -> str:
 def _became(record: Decision, agent: str) -> str:
     """What became of a dispatch, up to the type of the event that it is about."""
     kind = record.settles.partition("/")[0]
+    if agent == GATHER:
+        return "gathered " if kind == "dispatch" else "deadline of the gather on "
     if kind == "approval":
         return f"approval of {agent} for "
     if kind == "timeout":
@@ -150,6 +181,8 @@ def _outcome(record: Decision, tries: int | None) -> Text:
         text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
     else:
         words, colour = ACTIONS[record.action]
+        if record.action == "gather" and record.settles.startswith("gather/"):
+            words = "gather ended with what there is"
         text = Text("→ ").append(words, style=colour)
     text.append(f"  by {record.decided_by}")
     if tries is not None:

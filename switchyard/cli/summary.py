@@ -72,6 +72,20 @@ def model_calls(info: StackInfo, namespace: str, observed: Observed) -> dict[str
     }
 
 
+def gathers(app: App, observed: Observed) -> dict[str, int]:
+    """How many gathers came to a result, how many of them without all they asked for, how many with dissent."""
+    types = {item.result for item in app.registry.file.gathers}
+    if not types:
+        return {}
+    events = {record.settles: record.parsed_event() for record in observed.decisions}
+    found = [event.data for event in events.values() if event.type in types and event.causation_id is not None]
+    return {
+        "gathers": len(found),
+        "partial_gathers": sum(not data["complete"] for data in found),
+        "dissents": sum(bool(data["dissent"]) for data in found),
+    }
+
+
 def summary(app: App, observed: Observed, info: StackInfo, namespace: str, seconds: float) -> dict[str, Any]:
     """The figures of one demo."""
     statuses = Counter(item["status"] for item in observed.workflows.values())
@@ -88,6 +102,7 @@ def summary(app: App, observed: Observed, info: StackInfo, namespace: str, secon
         "dispatches": sum(len(decision.agents) for decision in observed.decisions),
         "emails": mails(info.mail_folder, namespace)[0],
         "outcomes": outcomes(app, observed),
+        **gathers(app, observed),
         "seconds": round(seconds, 1),
         **counted,
     }

@@ -15,6 +15,7 @@ from switchyard.core.event import Event
 from switchyard.core.orchestration import Question
 from switchyard.testing.memory import InMemory
 from tests.cli.conftest import FakeCluster, Run
+from tests.core import test_gathering
 from tests.core.toy import opened, registry
 
 
@@ -148,3 +149,17 @@ def test_send_keys_events_by_workflow(run: Run, kafka: type[FakeCluster]) -> Non
     kafka.content["sdr.agent-messages"] = []
     run("send", "-", "--topic", "agent-messages", input=opened(7).json().encode() + b"\nno event\n")
     assert [item.key for item in kafka.content["sdr.agent-messages"]] == [b"w7", b""]
+
+
+def test_a_trace_shows_the_fan_out_and_the_consensus_with_its_votes() -> None:
+    memory = test_gathering.runner({"market": test_gathering.says("buy"), "risk": test_gathering.says("sell")})
+    memory.publish(test_gathering.requested())
+    memory.settle()
+    shown = text(render_trace(records(memory, "w1"), memory.statuses["w1"].data))
+    lines = [line.strip("│├└─ ") for line in shown.splitlines()]
+    assert "→ market, risk, sentiment  by rule" in lines
+    assert "✗ market: buy  confidence 1.00" in lines
+    assert "✓ risk: sell  confidence 1.00" in lines
+    assert "- sentiment: no answer within 10 s" in lines
+    assert "all: partial; sell, confidence 0.50" in lines
+    assert any(line.startswith("+") and "gathered trade.requested.gathered" in line for line in lines)
