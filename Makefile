@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml
 	@deploy/check-tools "$(PYTHON)"
 	@echo "Making $(VENV) and installing the Python packages (about a minute) ..."
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,finance]'
 	@touch $@
 
 deploy/jars/.fetched: deploy/pom.xml

@@ -10,9 +10,9 @@ from deploy.stack.health import Health
 from deploy.stack.layout import Layout
 from deploy.stack.ports import LOOPBACK
 from deploy.stack.program import Program
+from switchyard.core.settings import OFFLINE_MODEL
 
 VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SWITCHYARD_MODEL")
-OFFLINE = "offline"
 
 
 def embedded_url(port: int) -> str:
@@ -33,7 +33,7 @@ def environment(caller: Mapping[str, str], base_url: str, is_embedded: bool) -> 
     """The caller's environment with the model's variables as the processes must see them."""
     env = {**caller, "OPENAI_BASE_URL": base_url}
     if is_embedded:
-        env.update(OPENAI_API_KEY=OFFLINE, SWITCHYARD_MODEL=OFFLINE)
+        env.update(OPENAI_API_KEY=OFFLINE_MODEL, SWITCHYARD_MODEL=OFFLINE_MODEL)
     return env
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from switchyard.core.errors import SettingsError
 
 OPENAI_URL = "https://api.openai.com/v1"
+OFFLINE_MODEL = "offline"
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
@@ -90,6 +91,11 @@ class Settings(BaseSettings):
     def embedded_model(self) -> bool:
         """Whether the local stack's own model answers: no other endpoint is set."""
         return self.openai_base_url is None
+
+    @property
+    def language_model(self) -> bool:
+        """Whether a language model is set. The local stack's own, which its processes see by this name, is none."""
+        return self.openai_base_url is not None and self.model != OFFLINE_MODEL
 
     @classmethod
     def read(cls, **overrides: object) -> Settings:
