@@ -6,7 +6,7 @@ from typing import Any
 
 from agent_endpoints.handler import Answer, Task
 
-from . import analysis, derivatives, mood, prices, rebalancing, risk
+from . import analysis, derivatives, mood, prices, rebalancing, recollection, risk
 from . import research as studies
 from .briefs import Brief
 
@@ -20,7 +20,13 @@ mood.lexicon()
 
 
 def market_analyst(task: Task) -> dict[str, Any]:
-    return analysis.analyse(Brief.of(task.data))
+    brief = Brief.of(task.data)
+    earlier = [text for ticker in brief.tickers for text in recollection.earlier(task, brief, ticker)]
+    analysed = analysis.analyse(brief)
+    for asset in analysed["assets"]:
+        said = f"{asset['ticker']} at {asset['price']:.2f}, trend {asset['trend']}"
+        recollection.keep(task, brief, asset["ticker"], said)
+    return {**analysed, "earlier": earlier}
 
 
 def risk_manager(task: Task) -> dict[str, Any]:
@@ -34,12 +40,15 @@ def sentiment_tracker(task: Task) -> dict[str, Any]:
 
 
 def portfolio_optimizer(task: Task) -> list[Answer]:
-    if task.event.type.endswith(".gathered"):
-        brief = Brief.of_gathered(task.data)
-        return [_rebalanced(brief), *_orders(brief)]
-    brief = Brief.of(task.data)
+    gathered = task.event.type.endswith(".gathered")
+    brief = Brief.of_gathered(task.data) if gathered else Brief.of(task.data)
     expected = {study["ticker"]: study["expected_return"] for study in task.data.get("studies", ())}
-    return [_rebalanced(brief, expected or None)]
+    suggested = rebalancing.suggest(brief, expected or None)
+    about = str(brief.trade["ticker"]) if brief.trade else "portfolio"
+    earlier = recollection.earlier(task, brief, about)
+    recollection.keep(task, brief, about, suggested["summary"])
+    answer = Answer("rebalancing.suggested", {**suggested, "earlier": earlier})
+    return [answer, *_orders(brief)] if gathered else [answer]
 
 
 def research_agent(task: Task) -> Answer:
@@ -54,10 +63,6 @@ def research_agent(task: Task) -> Answer:
 
 def options_strategist(task: Task) -> dict[str, Any]:
     return derivatives.price(Brief.of(task.data))
-
-
-def _rebalanced(brief: Brief, expected: dict[str, float] | None = None) -> Answer:
-    return Answer("rebalancing.suggested", rebalancing.suggest(brief, expected))
 
 
 def _orders(brief: Brief) -> list[Answer]:

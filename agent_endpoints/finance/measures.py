@@ -36,14 +36,18 @@ def drawdowns(prices: Array) -> Array:
 
 
 def value_at_risk(period_returns: Array, level: float = 0.95) -> float:
-    """The loss of one period that is not passed in a share `level` of the sample; 0 where even that one is a gain."""
-    return max(0.0, -float(np.quantile(period_returns, 1.0 - level, method="inverted_cdf")))
+    """The least loss that a share `level` of the sample does not pass; 0 where that is a gain."""
+    return max(0.0, -_cut(period_returns, level))
 
 
 def shortfall(period_returns: Array, level: float = 0.95) -> float:
     """The mean loss of the periods that lose as much as the value at risk, or more."""
-    cut = float(np.quantile(period_returns, 1.0 - level, method="inverted_cdf"))
-    return max(0.0, -float(np.mean(period_returns[period_returns <= cut])))
+    return max(0.0, -float(np.mean(period_returns[period_returns <= _cut(period_returns, level)])))
+
+
+def _cut(period_returns: Array, level: float) -> float:
+    beyond = int(len(period_returns) * (1.0 - level) + 1e-9)
+    return float(np.sort(period_returns)[beyond])
 
 
 def correlation(period_returns: Array) -> Array:

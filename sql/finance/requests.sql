@@ -21,7 +21,7 @@ SELECT
   *,
   CASE
     WHEN type = 'trade.requested' THEN ARRAY['market-analyst', 'risk-manager', 'sentiment-tracker']
-    -- WHEN type = 'trade.requested.gathered' THEN ARRAY['portfolio-optimizer']
+    WHEN type = 'trade.requested.gathered' THEN ARRAY['portfolio-optimizer']
     WHEN type = 'research.requested' THEN ARRAY['research-agent']
     WHEN type = 'research.completed' THEN ARRAY['portfolio-optimizer']
     WHEN type = 'derivatives.requested' THEN ARRAY['options-strategist']

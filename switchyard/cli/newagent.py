@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from switchyard.core import yamlfile
 from switchyard.core.app import App
 from switchyard.core.errors import AppError, SwitchyardError
 from switchyard.core.registry import AGENT_NAME, EVENT_TYPE, FAILED_TYPE, RESERVED_NAMES, AgentsFile, problems_of
@@ -75,7 +74,7 @@ def add(app: App, wanted: Wanted) -> list[str]:
 
 def _check(app: App, text: str, wanted: Wanted) -> None:
     """What the edited agents.yaml would be told by `lint`."""
-    file = AgentsFile.model_validate(yaml.safe_load(text))
+    file = AgentsFile.model_validate(yamlfile.load(text))
     contracts = (app.registry.contracts.keys() - {FAILED_TYPE}) | {wanted.emits}
     problems = problems_of(file, contracts)
     if problems:

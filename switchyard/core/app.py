@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from switchyard.core import yamlfile
 from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError
 from switchyard.core.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
@@ -74,7 +75,7 @@ def _registry(folder: Path) -> Registry:
 
 def _agents_file(folder: Path) -> AgentsFile:
     try:
-        value = yaml.safe_load((folder / "agents.yaml").read_text(encoding="utf-8"))
+        value = yamlfile.load((folder / "agents.yaml").read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise AppError(folder.name, [f"agents.yaml is not YAML: {' '.join(str(error).split())}"]) from None
     try:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from switchyard.core import yamlfile
 from switchyard.core.app import ROOT, App
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.jobconfig import JobConfig
@@ -63,7 +64,7 @@ def test_a_broken_file_is_told_whole(tmp_path: Path) -> None:
         App.load(str(tmp_path))
     assert len(caught.value.problems) == 2
     assert any("agents.0.name" in problem for problem in caught.value.problems)
-    with pytest.raises(AppError, match="there is no such app; name one of sdr"):
+    with pytest.raises(AppError, match="there is no such app; name one of finance, sdr"):
         App.load("nowhere")
 
 
@@ -136,3 +137,8 @@ def test_the_reference_of_agents_yaml_lists_every_key_and_its_default() -> None:
         for name, field in model.model_fields.items():
             if isinstance(field.default, int | float):
                 assert float(keys[name]) == field.default
+
+
+def test_words_that_old_yaml_takes_for_booleans_are_words() -> None:
+    text = "{on: trade.requested, off: no, holds: true, fails: False, number: 1.5}"
+    assert yamlfile.load(text) == {"on": "trade.requested", "off": "no", "holds": True, "fails": False, "number": 1.5}
