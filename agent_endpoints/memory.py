@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from switchyard.core.ids import stable_hash
+from switchyard.core.registry import MemoryLimits
 
+DAY = 24 * 3600 * 1_000_000
 LARGEST_TEXT = 64 * 1024
 LONGEST_SUBJECT = 256
 LONGEST_TTL_S = 100 * 365.25 * 86_400
@@ -57,6 +59,26 @@ class Memories(Protocol):
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """Remember; lasting when this returns. What is known already, or has been trimmed, changes nothing."""
+        ...
+
+
+class Trimmable(Memories, Protocol):
+    """What a backend does besides, so that it can be trimmed."""
+
+    def all(self, agent: str, subject: str) -> list[Entry]:
+        """Everything about a subject, the newest first, with what has expired."""
+        ...
+
+    def forget(self, entries: Sequence[Entry]) -> None:
+        """Trim these."""
+        ...
+
+    def over(self, limits: MemoryLimits) -> list[tuple[str, str]]:
+        """Agents and subjects that may have more than they may, or something that is too old."""
+        ...
+
+    def unmark(self) -> None:
+        """Drop what is kept about trimmed entries and no longer needed."""
         ...
 
 

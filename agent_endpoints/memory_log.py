@@ -60,6 +60,8 @@ class MemoryFollower(threading.Thread):
     def _follow(self, consumer: KafkaConsumer) -> None:
         """Until the worker stops, or the topic gets further partitions."""
         numbers = self._partitions(consumer)
+        if not numbers:
+            return
         partitions = [TopicPartition(self._topic, number) for number in numbers]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
@@ -75,7 +77,7 @@ class MemoryFollower(threading.Thread):
             self._take(consumer.poll(timeout_ms=POLL_MS), consumer)
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
-        """The topic's partitions. Where it is not there yet, nothing has been remembered."""
+        """The topic's partitions; none when the worker stops. While it is not there nothing has been remembered."""
         numbers: set[int] = set(consumer.partitions_for_topic(self._topic))
         while not numbers and not self._stop_event.is_set():
             self.restored.set()

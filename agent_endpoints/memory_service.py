@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from agent_endpoints.app_code import AppCode
 from agent_endpoints.database import Condition, open_database
+from agent_endpoints.memory import Memories
 from agent_endpoints.memory_log import MemoryFollower
+from agent_endpoints.memory_mem0 import Mem0Memories, open_mem0
 from agent_endpoints.memory_store import LocalMemories, memory_url
 from agent_endpoints.memory_trim import Trimmer
 from agent_endpoints.publisher import Publisher
@@ -18,10 +20,14 @@ from switchyard.core.topics import Topics
 
 
 class MemoryService:
-    """SQLite beside the worker and the topic behind it. `ready` is set once the file is as the topic says.
+    """SQLite beside the worker with the topic behind it, or mem0. No handler may run before `ready` is set.
 
-    `mine` says whether this worker trims an agent's memories. Raises AppError where there is no such summary function.
+    `mine` says whether this worker trims an agent's memories. Raises AppError where there is no such summary function,
+    SettingsError where mem0 cannot be used.
     """
+
+    memories: Memories
+    ready: threading.Event
 
     def __init__(
         self,
@@ -36,18 +42,29 @@ class MemoryService:
     ) -> None:
         limits = app.registry.file.memory
         summarise = None if limits.summarise is None else code.function(limits.summarise)
+        self._condition: Condition | None = None
+        self._threads: list[threading.Thread] = []
+        if settings.mem0_config is not None and settings.memory == "mem0":
+            config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
+            mem0 = Mem0Memories(lambda: open_mem0(config, folder), namespace, stop)
+            self.memories, self._close = mem0, mem0.close
+            self.ready = threading.Event()
+            self.ready.set()
+            self._threads = [Trimmer(mem0, limits, summarise, mine, stop)]
+            return
         topic = Topics(namespace).memory
-        self._engine = open_database(memory_url(settings, namespace))
-        self._condition = Condition(self._engine)
-        self.memories = LocalMemories(self._engine, lambda records: publisher.write(topic, records))
-        follower = MemoryFollower(self.memories, topic, kafka, stop)
+        engine = open_database(memory_url(settings, namespace))
+        self._condition = Condition(engine)
+        local = LocalMemories(engine, lambda records: publisher.write(topic, records))
+        follower = MemoryFollower(local, topic, kafka, stop)
+        self.memories, self._close = local, engine.dispose
         self.ready = follower.restored
-        self._threads = [follower, Trimmer(self.memories, limits, summarise, mine, stop)]
+        self._threads = [follower, Trimmer(local, limits, summarise, mine, stop)]
 
     @property
     def problem(self) -> str | None:
         """A sentence while the file cannot be used."""
-        return self._condition.problem
+        return None if self._condition is None else self._condition.problem
 
     def start(self) -> None:
         for thread in self._threads:
@@ -57,4 +74,4 @@ class MemoryService:
         """Wait until the threads have ended; call it when no handler runs any more."""
         for thread in self._threads:
             thread.join()
-        self._engine.dispose()
+        self._close()

@@ -24,13 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 
 from agent_endpoints.database import create
-from agent_endpoints.memory import Entry, now
+from agent_endpoints.memory import DAY, Entry, now
 from switchyard.core import strictjson
 from switchyard.core.registry import MemoryLimits
 from switchyard.core.settings import Settings
 
-WEEK = 7 * 24 * 3600 * 1_000_000
-DAY = 24 * 3600 * 1_000_000
+WEEK = 7 * DAY
 
 _METADATA = MetaData()
 ENTRIES = Table(
@@ -90,6 +89,8 @@ class LocalMemories:
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """Remember what is new. Raises what `write` raises."""
+        if not entries:
+            return
         with self._engine.connect() as connection:
             new = [entry for entry in entries if not _known(connection, entry)]
         if not new:

@@ -6,10 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from agent_endpoints.memory import LARGEST_TEXT, Entry, Remembered, now
-from agent_endpoints.memory_store import DAY, LocalMemories
+from agent_endpoints.memory import DAY, LARGEST_TEXT, Entry, Remembered, Trimmable, now
 from agent_endpoints.publisher import Stopped
 from switchyard.core.ids import stable_hash
 from switchyard.core.registry import MemoryLimits
@@ -47,7 +44,7 @@ class Trimmer(threading.Thread):
 
     def __init__(
         self,
-        memories: LocalMemories,
+        memories: Trimmable,
         limits: MemoryLimits,
         summarise: Summarise | None,
         mine: Callable[[str], bool],
@@ -66,11 +63,11 @@ class Trimmer(threading.Thread):
                 self.round()
             except Stopped:
                 return
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001  # a backend raises what it likes
                 log.warning("memories are not trimmed now (%s), trying again", type(error).__name__)
 
     def round(self) -> None:
-        """Trim everything that is over its limits now. Raises Stopped or SQLAlchemyError."""
+        """Trim everything that is over its limits now. Raises Stopped, and what the backend raises."""
         for agent, subject in self._memories.over(self._limits):
             if self._mine(agent) and not self._stop_event.is_set():
                 self._trim(agent, subject)

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     database: str | None = Field(None, description="database URL that an app's workers share")
+    memory: Literal["sqlite", "mem0"] = Field("sqlite", description="where agents' memories are kept")
+    mem0_config: Path | None = Field(None, description="mem0's own settings, a YAML or JSON file; with mem0")
     smtp: str | None = Field(None, description="mail server of the agents, host:port")
 
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
@@ -53,6 +55,14 @@ class Settings(BaseSettings):
     def _consistent(self) -> Settings:
         if self.openai_base_url is not None and self.model is None:
             raise ValueError("OPENAI_BASE_URL is set; set SWITCHYARD_MODEL to the model's name, too")
+        if self.memory == "mem0" and self.mem0_config is None:
+            raise ValueError(
+                "SWITCHYARD_MEMORY is mem0; set SWITCHYARD_MEM0_CONFIG to the file of mem0's settings, too"
+            )
+        if self.mem0_config is not None and not self.mem0_config.is_absolute():
+            raise ValueError(
+                f"SWITCHYARD_MEM0_CONFIG is {self.mem0_config}; write the whole path, for workers run elsewhere"
+            )
         if self.parallelism > self.shards:
             raise ValueError("SWITCHYARD_PARALLELISM must not exceed SWITCHYARD_SHARDS")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from agent_endpoints import memory
 from agent_endpoints.database import open_database
 from agent_endpoints.handler import Task
 from agent_endpoints.memory import Entry, Memory, Remembered
+from agent_endpoints.memory_mem0 import open_mem0
 from agent_endpoints.memory_store import WEEK, LocalMemories, Record
 from agent_endpoints.processor import Processor
 from agent_endpoints.publisher import Stopped
 from agent_endpoints.store import Effects
+from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
 from tests.agents.support import SCORED, SDR, inbox_event
 from tests.agents.test_processor import PROFILED, SCORED_LEAD
@@ -272,3 +275,26 @@ def test_wrong_calls_are_told(memories: LocalMemories, call: Any, said: str) -> 
     with pytest.raises(ValueError, match=said):
         call(task_memory)
     assert task_memory.noted == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"memory": "mem0"}, "set SWITCHYARD_MEM0_CONFIG"),
+        ({"memory": "mem0", "mem0_config": "mem0.yaml"}, "write the whole path"),
+        ({"memory": "elsewhere"}, "SWITCHYARD_MEMORY"),
+    ],
+)
+def test_mem0_needs_its_settings(given: dict[str, str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Settings.read(**given)
+
+
+def test_mem0_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mem0.yaml"
+    file.write_text("{}")
+    for name in ("MEM0_DIR", "MEM0_TELEMETRY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setitem(sys.modules, "mem0", None)
+    with pytest.raises(SettingsError, match=r"pip install 'switchyard\[mem0\]'"):
+        open_mem0(file, tmp_path)

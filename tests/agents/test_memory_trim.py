@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent_endpoints.memory import Entry, Remembered
-from agent_endpoints.memory_store import DAY, LocalMemories
+from agent_endpoints.memory import DAY, Entry, Remembered
+from agent_endpoints.memory_store import LocalMemories
 from agent_endpoints.memory_trim import Trimmer, surplus
 from switchyard.core.registry import MemoryLimits
 from tests.agents.test_memory import Clock, Topic, clock, entry, files, memories, texts, topic
