@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 
+from agent_endpoints.app_code import AppCode
 from agent_endpoints.memory import Memory
 from agent_endpoints.memory_mem0 import Mem0Memories, open_mem0
+from agent_endpoints.memory_service import MemoryService
 from agent_endpoints.memory_trim import Trimmer
-from agent_endpoints.publisher import Stopped
+from agent_endpoints.publisher import Publisher, Stopped
 from switchyard.core.errors import SettingsError
+from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.registry import MemoryLimits
+from switchyard.core.settings import Settings
+from tests.agents.support import SDR
 from tests.agents.test_memory import entry
 
 # To import it is to switch on what it tells its makers, unless `open_mem0` does.
@@ -136,6 +141,21 @@ def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memories], m
     memories._stop.set()
     with pytest.raises(Stopped):
         memories.keep([entry(5)])
+
+
+def test_a_worker_with_mem0_needs_no_file_and_no_topic(config: Path, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home", memory="mem0", mem0_config=config)
+    kafka, stop = KafkaAccess("127.0.0.1:1"), threading.Event()
+    publisher = Publisher(kafka, stop)
+    service = MemoryService(SDR, AppCode(SDR.folder), "ns", settings, kafka, publisher, lambda agent: True, stop)
+    service.start()
+    assert service.ready.is_set()
+    service.memories.keep([entry(1)])
+    assert [item.text for item in service.memories.recall("a", "s", 5)] == ["text 1"]
+    assert service.problem is None
+    stop.set()
+    service.join()
+    assert not list(settings.home.rglob("*.sqlite"))
 
 
 @pytest.mark.parametrize(("text", "said"), [("[", "cannot be read as YAML"), ("[]", "is no mapping")])
