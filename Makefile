@@ -20,7 +20,7 @@ test: setup ## Pass every check: lint, types, tests
 	$(BIN)/pytest
 
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
-	@$(BIN)/pytest tests/recovery -q -s --full-recovery $(ARGS)
+	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)
 
 $(VENV)/.installed: pyproject.toml
 	@deploy/check-tools "$(PYTHON)"

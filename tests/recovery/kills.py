@@ -24,11 +24,11 @@ GARBAGE = "<html>Bad gateway</html>"
 @dataclass(frozen=True)
 class Kill:
     """`strike` answers when it struck. `life` says what shows that work goes on: a decision of any kind, one of the
-    model, or a mail."""
+    job that came back, one of the model, or a mail."""
 
     name: str
     strike: Callable[[Rig, random.Random], float]
-    life: Literal["decision", "model", "mail"] = "decision"
+    life: Literal["decision", "job", "model", "mail"] = "decision"
 
 
 def killed(program: str, number: int = signal.SIGKILL) -> Callable[[Rig, random.Random], float]:
@@ -53,10 +53,10 @@ def flink_python(rig: Rig, chance: random.Random) -> float:
 
 
 def jobmanager(rig: Rig, chance: random.Random) -> float:
-    """The JobManager, and with it all that the cluster knew of its jobs; the operator submits again."""
+    """The JobManager, and with it all that the cluster knew of its jobs; the stack's keeper submits ours again."""
+    lost = rig.job_id()
     at = killed("flink-jobmanager")(rig, chance)
-    rig.until(rig.healthy, "the cluster was not healthy again")
-    rig.submit()
+    rig.until(lambda: rig.job_id() != lost and rig.runs_since() is not None, "the keeper did not bring the job back")
     return at
 
 
@@ -120,7 +120,7 @@ def at_first(wrong: Action, purpose: str | None = None) -> Behaviour:
 
 KILLS = (
     Kill("TaskManager", killed("flink-taskmanager")),
-    Kill("JobManager, and submitted again", jobmanager),
+    Kill("JobManager", jobmanager, "job"),
     Kill("Python worker of Flink", flink_python),
     Kill("agent worker in a handler", worker_in_a_handler),
     Kill("mail server", mail_server, "mail"),

@@ -1,4 +1,4 @@
-"""Broker, session cluster, worker and mail server in processes of their own, the sdr app, and a model to script."""
+"""The sdr app in a namespace of its own on a stack that is up, and a model to script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from email.parser import BytesHeaderParser
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,14 +18,15 @@ from sqlalchemy import Engine
 
 from agent_endpoints.database import database_url, open_database
 from agent_endpoints.sdr import mails
+from deploy.flink_rest import Flink, FlinkError
 from deploy.kafka import Cluster, Follower, Message
 from deploy.model_server import behaviour
 from deploy.model_server.behaviour import Behaviour
 from deploy.model_server.scripted import ScriptedServer
 from deploy.stack.info import StackInfo
-from deploy.stack.layout import Layout
-from deploy.stack.options import StackOptions
+from deploy.stack.jobs import Book
 from deploy.stack.stack import Stack
+from deploy.stopping import Standing, end
 from deploy.submit import Submission, prepare_topics, submit
 from deploy.target import Target
 from switchyard.core import strictjson
@@ -44,11 +44,10 @@ SDR = App.load("sdr")
 TOPICS = Topics("recovery")
 LIMIT_S = 240.0
 ENVIRONMENT = {
-    "OPENAI_API_KEY": "none",
     "SWITCHYARD_MODEL": "scripted",
     "SWITCHYARD_MODEL_DEADLINE_S": "24",
+    "SWITCHYARD_DAY_SECONDS": "0.05",
 }
-DAY = {"SWITCHYARD_DAY_SECONDS": "0.05"}
 ELSEWHERE = ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_DATABASE", "SWITCHYARD_SMTP")
 
 
@@ -63,6 +62,8 @@ class Rig:
         self.evidence = Evidence()
         self.decided: list[tuple[float, float, Decision]] = []
         self._engine = engine
+        self._flink = Flink(info.flink)
+        self._book = Book(stack.layout)
         self._taken = 0
         self._mails: dict[str, Mail] = {}
         self._cluster = Cluster(KafkaAccess(info.kafka))
@@ -86,7 +87,8 @@ class Rig:
             if path.name not in self._mails:
                 headers = BytesHeaderParser().parsebytes(path.read_bytes())
                 self._mails[path.name] = Mail(str(headers["Message-ID"]), ".repeat" in path.name)
-        self.evidence.mails = list(self._mails.values())
+        ours = f"@{TOPICS.namespace}."
+        self.evidence.mails = [mail for mail in self._mails.values() if ours in mail.message_id]
 
     def until(self, true: Callable[[], bool], what: str) -> None:
         """Look until it is true; AssertionError naming `what` after a generous time."""
@@ -115,10 +117,19 @@ class Rig:
     def healthy(self) -> bool:
         return all(item.healthy for item in self.stack.status())
 
-    def submit(self) -> None:
-        """Submit the job, as an operator does: it goes on from what there is, at least from the ledger."""
-        settings = Settings.read()
-        submit(Submission("sdr", TOPICS.namespace), Target.find(settings, self.info), settings, lambda line: None)
+    def job_id(self) -> str | None:
+        """The job that the stack's keeper keeps running; None where none is recorded."""
+        job = self._book.load(TOPICS.namespace)
+        return job.job_id if job is not None and job.wanted else None
+
+    def runs_since(self) -> float | None:
+        """When our job began to run; None while it does not."""
+        job_id = self.job_id()
+        try:
+            since = self._flink.running_since(job_id) if job_id is not None and self._flink.running(job_id) else None
+        except FlinkError:
+            return None
+        return None if since is None else since / 1000
 
     def process(self, program: str) -> psutil.Process:
         """The process that a program of the stack is now."""
@@ -138,6 +149,10 @@ class Rig:
         except OSError:
             return {}
         return said
+
+    def first_record(self, after: float) -> float | None:
+        """When the first record was written after this time."""
+        return min((at for at, _, _ in self.decided if at > after), default=None)
 
     def first_decision(self, after: float, by: tuple[str, ...] = ()) -> float | None:
         """When the first record came about something that happened after this time."""
@@ -168,29 +183,30 @@ class Rig:
 
 
 @contextmanager
-def running(home: Path, seed: int, delay_s: float) -> Iterator[Rig]:
-    """The stack with the job in it, and the model slow enough that calls are in flight at any moment."""
-    layout = Layout(home)
+def running(stack: Stack, seed: int, delay_s: float) -> Iterator[Rig]:
+    """The job and a worker on a stack that is up, and the model slow enough that calls are in flight at any moment."""
     usual = behaviour.slow(delay_s, 0.5, seed)
-    with pytest.MonkeyPatch.context() as patch, ScriptedServer(usual, apps_file=layout.apps_file) as model:
+    info = stack.info()
+    assert info is not None
+    with pytest.MonkeyPatch.context() as patch, ScriptedServer(usual, apps_file=stack.layout.apps_file) as model:
+        environment = {**ENVIRONMENT, "OPENAI_BASE_URL": model.base_url}
         for name in ELSEWHERE:
             patch.delenv(name, raising=False)
-        for name, value in {**ENVIRONMENT, "OPENAI_BASE_URL": model.base_url, "SWITCHYARD_HOME": str(home)}.items():
+        for name, value in {**environment, "SWITCHYARD_HOME": str(stack.layout.home)}.items():
             patch.setenv(name, value)
+        prepare_topics(Cluster(KafkaAccess(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
+        info = stack.add_app("sdr", TOPICS.namespace, environment)
         settings = Settings.read()
-        stack = Stack(layout)
-        info = stack.up([], StackOptions.of(settings))
+        engine = open_database(database_url(settings, TOPICS.namespace))
+        rig = Rig(stack, info, model, usual, engine)
         try:
-            prepare_topics(Cluster(KafkaAccess(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
-            info = stack.add_app("sdr", TOPICS.namespace, DAY)
-            engine = open_database(database_url(Settings.read(home=home), TOPICS.namespace))
-            rig = Rig(stack, info, model, usual, engine)
-            rig.submit()
+            submit(Submission("sdr", TOPICS.namespace), Target.find(settings, info), settings, lambda line: None)
             yield rig
+        finally:
             rig.close()
             engine.dispose()
-        finally:
-            stack.down(clean=True)
+            end(TOPICS.namespace, Standing.find(settings, info))
+            stack.remove_app(TOPICS.namespace)
 
 
 def _time(event: Event) -> float:
