@@ -11,10 +11,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 CAPACITY_PER_S = 110.0
 """100 calls at once of 0.907 s each: the mean of a lognormal with median 0.8 s and sigma 0.5."""
+
+Measured = TypeVar("Measured", bound="DataclassInstance")
+"""A dataclass of figures, every one a number."""
 
 _ASKED_ABOUT = re.compile(r'"data":\{"id":"([^"]+)"')
 
@@ -80,17 +86,18 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
-def medians(runs: Sequence[Figures]) -> Figures:
+def medians(runs: Sequence[Measured]) -> Measured:
     """Each figure's median over the runs."""
-    return Figures(*(median(getattr(run, item.name) for run in runs) for item in fields(Figures)))
+    kind = type(runs[0])
+    return kind(*(median(getattr(run, item.name) for run in runs) for item in fields(kind)))
+
+
+def rounded(figures: Measured) -> dict[str, float]:
+    """By name; ratios with three digits, everything else with one."""
+    found: dict[str, float] = asdict(figures)
+    return {name: round(value, 3 if name.endswith("_ratio") else 1) for name, value in found.items()}
 
 
 def as_json(results: Mapping[str, Figures]) -> str:
     """One line: by way of calling the model, its figures."""
-    digits = {"throughput_ratio": 3}
-    return json.dumps(
-        {
-            way: {name: round(value, digits.get(name, 1)) for name, value in asdict(figures).items()}
-            for way, figures in results.items()
-        }
-    )
+    return json.dumps({way: rounded(figures) for way, figures in results.items()})

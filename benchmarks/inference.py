@@ -14,6 +14,8 @@ from deploy.submit import prepare_topics
 from switchyard.core.app import App
 from switchyard.core.topics import Topics
 
+ASKED, AGENT = "bench.asked", "echo"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -51,9 +53,9 @@ def measure(there: Stage, way: str, plan: Plan, number: int) -> Figures:
     with (
         there.model_server(seed=number),
         WAYS[way](there, topics.namespace),
-        Traffic(there.target.kafka, topics) as traffic,
+        Traffic(there.target.kafka, topics, topics.inbox(AGENT), lambda message: True) as traffic,
     ):
-        traffic.burst("warm", plan.warm_up)
-        burst = traffic.burst("burst", plan.burst)
-        paced = traffic.paced("paced", plan.seconds * plan.per_second, plan.per_second)
+        traffic.burst("warm", plan.warm_up, ASKED)
+        burst = traffic.burst("burst", plan.burst, ASKED)
+        paced = traffic.paced("paced", plan.seconds * plan.per_second, plan.per_second, ASKED)
         return Figures.of(burst, paced, there.calls())

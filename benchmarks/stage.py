@@ -36,10 +36,11 @@ class Stage:
     model_port: int
 
     @contextmanager
-    def model_server(self, seed: int) -> Iterator[None]:
+    def model_server(self, seed: int, median_s: float = MEDIAN_S, sigma: float = SIGMA) -> Iterator[None]:
         """The same seed answers with the same latencies, in order of the calls."""
         command = [sys.executable, "-P", "-m", "deploy.model_server", "--port", str(self.model_port)]
-        command += ["--delay-s", str(MEDIAN_S), "--delay-sigma", str(SIGMA), "--seed", str(seed)]
+        command += ["--delay-s", str(median_s), "--delay-sigma", str(sigma), "--seed", str(seed)]
+        command += ["--apps", str(self.stack.layout.apps_file)]
         self.stack.add_program("scripted-model", command, health=Health("http", f"{self._model}/health"))
         try:
             yield

@@ -1,37 +1,42 @@
-"""Sends events, and watches the inbox that they are routed to."""
+"""Sends events, and watches for what comes of them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
 from kafka import KafkaProducer
 
 from benchmarks.figures import Trips
-from deploy.kafka import Cluster
+from deploy.kafka import Cluster, Message
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 
-AGENT = "echo"
 PATIENCE_S = 120.0
 _TEXT = "How long does an event take from one agent to the next, when a model decides which one that is?"
 
 
 class Traffic:
-    """Each event is a workflow of its own. It has arrived when a consumer on this machine has read the inbox."""
+    """Each event is a workflow of its own. It has arrived when a consumer on this machine has read what comes of it:
+    a message in the topic `watched` that `is_end` says yes to.
 
-    def __init__(self, kafka: KafkaAccess, topics: Topics) -> None:
+    `hops_ms` are the times from writing a message there to reading it.
+    """
+
+    def __init__(self, kafka: KafkaAccess, topics: Topics, watched: str, is_end: Callable[[Message], bool]) -> None:
         self._topic = topics.agent_messages
+        self._is_end = is_end
+        self.hops_ms: list[float] = []
         self._producer = KafkaProducer(**kafka.client(), acks="all", linger_ms=0)
-        self._inbox = Cluster(kafka).follow([topics.inbox(AGENT)])
+        self._follower = Cluster(kafka).follow([watched])
         self._arrived: dict[str, float] = {}
         self._over = threading.Event()
-        self._watching = threading.Thread(target=self._watch, name="inbox", daemon=True)
+        self._watching = threading.Thread(target=self._watch, name="watching", daemon=True)
 
     def __enter__(self) -> Self:
         self._watching.start()
@@ -42,28 +47,28 @@ class Traffic:
     ) -> None:
         self._over.set()
         self._watching.join()
-        self._inbox.close()
+        self._follower.close()
         self._producer.close()
 
-    def burst(self, name: str, count: int) -> Trips:
+    def burst(self, name: str, count: int, type: str) -> Trips:
         """All at once; waits for the last one to arrive."""
-        return self._complete({identity: self._send(identity) for identity in _ids(name, count)})
+        return self._complete({identity: self._send(identity, type) for identity in _ids(name, count)})
 
-    def paced(self, name: str, count: int, per_second: float) -> Trips:
+    def paced(self, name: str, count: int, per_second: float, type: str) -> Trips:
         """One after the other at a steady rate; waits for the last one to arrive."""
         sent = {}
         begun = time.monotonic()
         for number, identity in enumerate(_ids(name, count)):
             time.sleep(max(begun + number / per_second - time.monotonic(), 0.0))
-            sent[identity] = self._send(identity)
+            sent[identity] = self._send(identity, type)
         return self._complete(sent)
 
-    def _send(self, identity: str) -> float:
+    def _send(self, identity: str, type: str) -> float:
         """The record's CreateTime."""
         event = Event.new(
             id=identity,
             source="switchyard/benchmarks",
-            type="bench.asked",
+            type=type,
             workflow_id=identity,
             data={"id": identity, "text": _TEXT},
         )
@@ -85,8 +90,11 @@ class Traffic:
 
     def _watch(self) -> None:
         while not self._over.is_set():
-            for message in self._inbox.poll(0.2):
-                self._arrived.setdefault(message.key.decode(), time.time() * 1000)
+            for message in self._follower.poll(0.2):
+                now = time.time() * 1000
+                self.hops_ms.append(now - message.time)
+                if self._is_end(message):
+                    self._arrived.setdefault(message.key.decode(), now)
 
 
 def _ids(name: str, count: int) -> Iterable[str]:

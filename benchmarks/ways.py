@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 
 from benchmarks.apps import ECHO
 from benchmarks.stage import Stage
@@ -16,9 +17,9 @@ Way = Callable[[Stage, str], AbstractContextManager[None]]
 
 
 @contextmanager
-def _job(stage: Stage, namespace: str, stateless: bool) -> Iterator[None]:
+def job(stage: Stage, namespace: str, stateless: bool = False, app: Path = ECHO) -> Iterator[None]:
     """As `switchyard submit` runs it."""
-    wanted = Submission(str(ECHO), namespace, stateless)
+    wanted = Submission(str(app), namespace, stateless)
     submitted = submit(wanted, stage.target, stage.settings, lambda line: None)
     try:
         yield
@@ -38,7 +39,7 @@ def _plain_loop(stage: Stage, namespace: str) -> Iterator[None]:
 
 
 WAYS: dict[str, Way] = {
-    "orchestrator": partial(_job, stateless=False),
-    "route_message": partial(_job, stateless=True),
+    "orchestrator": partial(job, stateless=False),
+    "route_message": partial(job, stateless=True),
     "plain_loop": _plain_loop,
 }

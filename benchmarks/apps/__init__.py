@@ -3,3 +3,4 @@
 from pathlib import Path
 
 ECHO = Path(__file__).parent / "echo"
+FANOUT = Path(__file__).parent / "fanout"

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.apps import ECHO
 from benchmarks.figures import Figures, Trips, as_json, call_latencies, medians, overheads, percentile
-from benchmarks.traffic import AGENT
+from benchmarks.inference import AGENT
 from benchmarks.ways import WAYS
 from deploy.model_server.calls import CallRecord, Calls, beginning
 from switchyard.core.app import App
