@@ -107,7 +107,7 @@ def passages(
             continue
         if record.action == "dispatch":
             decided.setdefault(record.workflow_id, message.time)
-        elif record.action == "gather":
+        elif record.action == "gather" and record.settles.startswith("dispatch/"):
             dispatch = record.settles.split("/")[1]
             taken.setdefault(record.workflow_id, {}).setdefault(dispatch, (message.time, message.offset))
     dispatched: dict[str, float] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from deploy.model_server.templates import Templates
 from switchyard.core.app import App
 from switchyard.core.decision import Action, Decision, Fence
 from switchyard.core.event import Event
+from switchyard.testing.memory import InMemory
 
 
 @dataclass
@@ -128,3 +130,26 @@ def test_the_app_gathers_what_it_is_asked(tmp_path: Path) -> None:
         assert code.function(agent.function)
         said = templates.answer("fanout-1", agent.name, "", {})
         app.registry.contracts["stance.taken"].check(json.loads(said))
+
+
+@pytest.mark.parametrize(("type", "agents"), [(QUICK_ASKED, ["hawk", "dove", "owl"]), (SINGLE_ASKED, ["hawk"])])
+def test_a_passage_is_found_in_what_the_orchestrator_writes(
+    in_memory: Callable[..., InMemory], type: str, agents: list[str]
+) -> None:
+    def rule(event: Event) -> list[str] | None:
+        return agents if event.type == type else None
+
+    def answer(event: Event) -> list[tuple[str, object]]:
+        return [("stance.taken", {"stance": "yes"})]
+
+    run = in_memory(str(FANOUT), rule=rule, handlers=dict.fromkeys(agents, answer))
+    run.publish(event(type, {"id": "w", "text": "Shall we?"}))
+    run.settle()
+    assert not run.dead_letters
+    assert run.status("w") == "completed"
+    topics = ([*run.events], [line.encode() for line in run.ledger], [i.event.json().encode() for i in run.dispatches])
+    events, ledger, inboxes = ([Message("t", 0, i, i, b"", raw) for i, raw in enumerate(topic)] for topic in topics)
+    (found,) = passages(events, ledger, inboxes, ["w"])
+    last = len(agents)
+    assert (found.asked, found.dispatched, found.answered, found.gathered) == (0, last - 1, last, last + 1)
+    assert found.decided < found.taken
