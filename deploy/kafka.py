@@ -10,7 +10,12 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
-from kafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+)
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
@@ -131,7 +136,10 @@ class Cluster:
             ]
             ends = consumer.end_offsets(partitions)
         with self._admin() as admin:
-            committed = admin.list_group_offsets(group).get(group, {})
+            try:
+                committed = admin.list_group_offsets(group).get(group, {})
+            except CoordinatorNotAvailableError:  # no group has ever committed to this broker
+                committed = {}
         return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
 
     def follow(self, topics: list[str]) -> Follower:

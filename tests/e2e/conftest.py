@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,14 @@ def files_with(folder: Path, secret: str) -> list[Path]:
         except FileNotFoundError:
             continue
     return found
+
+
+def until(true: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from switchyard.core.event import Event
 from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
 from tests.agents.support import inbox_event
-from tests.e2e.conftest import MODEL_VARIABLES
+from tests.e2e.conftest import MODEL_VARIABLES, until
 
 pytestmark = pytest.mark.e2e
 
@@ -96,13 +95,6 @@ def worker(app: Path, info: StackInfo, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.wait(10)
-
-
-def until(true: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.1)
 
 
 class Reader:
