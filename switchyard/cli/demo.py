@@ -25,29 +25,37 @@ from deploy.target import Target
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import Observer
 from switchyard.cli.screen import program
+from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
 
 STALLED_S = 300.0
+EVENTS = "events.jsonl"
 
 
 @dataclass(frozen=True)
 class Demo:
-    """One run: an app, its input, and the namespace that nothing else uses."""
+    """One run: an app, the lines for its first input, events for agent-messages, a namespace that nothing else uses."""
 
     app: App
     argument: str
     namespace: str
     lines: list[bytes]
+    events: list[bytes]
     stateless: bool
 
     @property
-    def calls(self) -> str:
-        """About how many model calls it will make: each agent asks once, and so does the router before each."""
-        least, most = 3 * len(self.lines), 2 * len(self.lines) * len(self.app.registry.agents)
-        return f"about {least} to {most} calls"
+    def size(self) -> int:
+        """How many records it sends."""
+        return len(self.lines) + len(self.events)
+
+    @property
+    def most_calls(self) -> int:
+        """About how many model calls it may make: each agent asks once, and so does the router before each."""
+        return 2 * self.size * len(self.app.registry.agents)
 
 
 def demo(
@@ -62,13 +70,13 @@ def demo(
     """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
     settings = Settings.read(kafka=kafka, flink=flink)
     loaded = App.load(app)
-    planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), stateless)
+    events = [] if file else _read(loaded.folder / EVENTS)
+    planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
     stack = Stack()
     screen.say(_model(settings))
-    screen.say(
-        f"It will be asked {planned.calls}, for {len(planned.lines)} records and {len(loaded.registry.agents)} agents."
-    )
+    agents = len(loaded.registry.agents)
+    screen.say(f"It will be asked {planned.most_calls} times at most, for {planned.size} records and {agents} agents.")
     problems: list[str] = ["it was interrupted"]
     try:
         problems = _run(planned, stack, settings, screen)
@@ -93,9 +101,13 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     info = stack.add_app(planned.argument, planned.namespace, {"SWITCHYARD_DAY_SECONDS": _day()})
     wanted = Submission(planned.argument, planned.namespace, planned.stateless)
     job = submit(wanted, target, settings, screen.say)
-    topic = planned.app.registry.file.inputs[0].topic
-    Cluster(target.kafka).send(f"{planned.namespace}.{topic}", [(None, line) for line in planned.lines])
-    screen.say(f"Sent {len(planned.lines)} records to {planned.namespace}.{topic}.")
+    topics = Topics(planned.namespace)
+    sent = {topics.named(planned.app.registry.file.inputs[0].topic): planned.lines}
+    if planned.events:
+        sent[topics.agent_messages] = planned.events
+    for topic, records in sent.items():
+        Cluster(target.kafka).send(topic, [(workflow_of(line), line) for line in records])
+        screen.say(f"Sent {len(records)} records to {topic}.")
     observer = Observer(Cluster(target.kafka), planned.app, planned.namespace, planned.stateless)
     try:
         _follow(planned, observer, info, screen)
@@ -104,7 +116,7 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     observed = observer.observed
     figures = summary(planned.app, observed, info, planned.namespace, time.monotonic() - started)
     screen.finish(figures, observed, info, f"{target.flink}/#/job/{job.job_id}/overview")
-    return lost(len(planned.lines), figures, observed)
+    return lost(planned.size, figures, observed)
 
 
 def _follow(planned: Demo, observer: Observer, info: StackInfo, screen: Screen) -> None:
@@ -152,7 +164,11 @@ def _lines(app: App, file: Path | None) -> list[bytes]:
     path = file or app.folder / f"{inputs[0].topic.removeprefix('incoming-')}.jsonl"
     if not path.is_file():
         raise SwitchyardError(f"{path} is missing; give a file of records, one a line, with --input FILE")
-    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    return _read(path)
+
+
+def _read(path: Path) -> list[bytes]:
+    return lines(path.read_bytes()) if path.is_file() else []
 
 
 def _day() -> str:

@@ -36,7 +36,7 @@ def send(
     target = AppOnKafka.find(app, namespace, kafka)
     full_name = target.topics.named(name)
     target.require(full_name)
-    target.cluster.send(full_name, [(_key(line) if name == "agent-messages" else None, line) for line in found])
+    target.cluster.send(full_name, [(workflow_of(line) if name == "agent-messages" else None, line) for line in found])
     typer.echo(f"Sent {screen.counted(len(found), 'message')} to {full_name} on {target.cluster.bootstrap}.")
 
 
@@ -55,7 +55,8 @@ def lines(raw: bytes) -> list[bytes]:
     return [line for line in raw.split(b"\n") if line.strip()]
 
 
-def _key(line: bytes) -> bytes | None:
+def workflow_of(line: bytes) -> bytes | None:
+    """The Kafka key of an event: its workflow's id; None for what is no event."""
     from switchyard.core.event import Event
 
     try:

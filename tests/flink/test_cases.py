@@ -15,9 +15,10 @@ from tests.flink.support import copy_of, edited
 pytestmark = pytest.mark.flink
 
 
-def test_the_cases_of_sdr_pass() -> None:
+@pytest.mark.parametrize("app", ["sdr", "finance"])
+def test_the_cases_of_the_shipped_apps_pass(app: str) -> None:
     handlers = logging.getLogger().handlers[:]
-    result = CliRunner().invoke(switchyard, ["test", "sdr"])
+    result = CliRunner().invoke(switchyard, ["test", app])
     assert result.exit_code == 0, result.output
     assert "FAILED" not in result.output
     assert logging.getLogger().handlers == handlers
