@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from switchyard.core.deadletter import DeadLetter, parse_entry
@@ -27,15 +27,18 @@ class Onward:
 
 
 class Collected:
-    """The outcomes so far. `strays` is what belongs to no case."""
+    """The outcomes so far. `strays` is what belongs to no case; events of the types `results` the job reads by itself."""
 
-    def __init__(self, cases: Sequence[Case], script: ModelScript, agents: CaseAgents) -> None:
+    def __init__(
+        self, cases: Sequence[Case], script: ModelScript, agents: CaseAgents, results: Collection[str] = ()
+    ) -> None:
         self.outcomes = {case.content.workflow: Outcome(case) for case in cases}
         self.strays: list[str] = []
         self.onward: list[Onward] = []
         self.dispatched: dict[str, Event] = {}
         self._script = script
         self._agents = agents
+        self._results = results
         self._origins: dict[tuple[str, int], Outcome] = {}
 
     def came_from(self, topic: str, offset: int, outcome: Outcome) -> None:
@@ -64,7 +67,8 @@ class Collected:
     def _message(self, output: Output) -> Outcome | None:
         event = parsed(output.value)
         outcome = self._of_workflow(event.workflow_id) if event else None
-        self.onward.append(Onward(outcome, event, output.value, output.key))
+        if event is None or event.type not in self._results:
+            self.onward.append(Onward(outcome, event, output.value, output.key))
         return outcome
 
     def _record(self, output: Output) -> Outcome | None:

@@ -81,7 +81,8 @@ class _Run:
         tell: Tell,
     ) -> None:
         self._job, self._script, self._server, self._tell = job, script, server, tell
-        self._collected = Collected(cases, script, agents)
+        results = {item.result for item in job.app.registry.file.gathers}
+        self._collected = Collected(cases, script, agents, results)
         self._outcomes = self._collected.outcomes
         self._inputs = {workflow: deque(_inputs(item.case)) for workflow, item in self._outcomes.items()}
         self._outbox: deque[Onward] = deque()
