@@ -27,7 +27,7 @@ class Onward:
 
 
 class Collected:
-    """The outcomes so far. `strays` is what belongs to no case; events of the types `results` the job reads by itself."""
+    """The outcomes so far. `strays` is what belongs to no case; events of the types `results` are read back already."""
 
     def __init__(
         self, cases: Sequence[Case], script: ModelScript, agents: CaseAgents, results: Collection[str] = ()
