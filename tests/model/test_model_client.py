@@ -257,7 +257,7 @@ def test_no_server_at_all() -> None:
     with ScriptedServer() as server:
         pass
     with pytest.raises(ModelFailure) as raised:
-        ask(model_at(server, deadline_s=0.3))
+        ask(model_at(server, deadline_s=3.0))
     assert raised.value.reason == "unreachable"
 
 
