@@ -17,12 +17,8 @@ test: setup ## Pass every check: lint, types, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@echo "Tests in two halves at once: those on the local stack, and all others, whose output follows."
-	@$(BIN)/pytest -m "not e2e" >$(VENV)/tests.log 2>&1 & others=$$!; \
-	trap 'kill $$others' INT TERM; \
-	$(BIN)/pytest -m e2e; stack=$$?; \
-	wait $$others; rest=$$?; cat $(VENV)/tests.log; \
-	test $$stack -eq 0 && test $$rest -eq 0
+	@echo "Tests in two halves at once: those that share a local stack, and all others, whose output follows."
+	@$(BIN)/python -m tests.halves
 
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
 	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import CommandLine
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.own_stack]
 
 
 def test_an_app_of_ones_own_from_nothing(command: CommandLine, tmp_path: Path) -> None:

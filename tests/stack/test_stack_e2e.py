@@ -28,7 +28,7 @@ from switchyard.cli.stack import status
 from switchyard.core.app import shipped
 from switchyard.core.kafkaaccess import KafkaAccess
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.own_stack]
 
 KEY = "sk-of-this-test-alone"
 APPS = ["sdr"] if "sdr" in shipped() else []
