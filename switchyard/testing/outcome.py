@@ -44,7 +44,7 @@ class Outcome:
         expected, name = self.case.content.expect, self.case.name
         if expected.decisions is not None:
             yield from self._compare_decisions(expected.decisions)
-        if expected.dispatches is not None and expected.dispatches != self.dispatches:
+        if expected.dispatches is not None and sorted(expected.dispatches) != sorted(self.dispatches):
             yield (
                 ("dispatches",),
                 f"{name}: expected dispatches {_list(expected.dispatches)}, found {_list(self.dispatches)}",

@@ -95,7 +95,7 @@ class Rig:
         deadline = time.monotonic() + LIMIT_S
         self.look()
         while not true():
-            assert time.monotonic() < deadline, f"{what} within {LIMIT_S:.0f} s"
+            assert time.monotonic() < deadline, f"{what} within {LIMIT_S:.0f} s; {self._standing()}"
             self.look()
 
     def look_again(self) -> None:
@@ -165,6 +165,14 @@ class Rig:
 
     def close(self) -> None:
         self._follower.close()
+
+    def _standing(self) -> str:
+        """What can explain that something does not come true."""
+        over = ended(self.evidence)
+        left = [f"{it.workflow_id} {it.action} {it.agents}" for _, _, it in self.decided if it.workflow_id not in over]
+        stack = [f"{item.process}: {item.health}" for item in self.stack.status()]
+        waiting = mails.waiting(self._engine, TOPICS.namespace)
+        return "; ".join([f"{waiting} mails wait", *left, *stack, str(self.worker_health())])
 
     def _take(self, message: Message) -> None:
         if message.topic == TOPICS.routing_decisions:
