@@ -7,10 +7,14 @@ import pytest
 
 pytest_plugins = ["switchyard.testing.fixtures"]
 
-# A build must not fail by the luck of a draw; people and nightly runs draw anew each time.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# A build must fail neither by the luck of a draw nor by a slow machine; people and nightly runs draw anew each time.
+hypothesis.settings.register_profile(
+    "switchyard",
+    derandomize=bool(os.environ.get("CI")),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("switchyard")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from switchyard.core import strictjson
@@ -70,7 +70,7 @@ class DeadLetter:
         return replace(self, original="")
 
     def json(self) -> str:
-        return strictjson.dumps(asdict(self))
+        return strictjson.dumps(self)
 
     @property
     def position(self) -> Position:
@@ -110,7 +110,7 @@ class Note:
         return Position(self.topic, self.partition, self.offset)
 
     def json(self) -> str:
-        return strictjson.dumps(asdict(self))
+        return strictjson.dumps(self)
 
     @classmethod
     def parse(cls, raw: bytes | str) -> Note:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from switchyard.core import strictjson
@@ -78,7 +78,7 @@ class Decision:
         return Event.parse(self.event)
 
     def json(self) -> str:
-        return strictjson.dumps(asdict(self))
+        return strictjson.dumps(self)
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Fence:
     kind: Literal["fence"] = "fence"
 
     def json(self) -> str:
-        return strictjson.dumps(asdict(self))
+        return strictjson.dumps(self)
 
 
 Record = Decision | Fence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from switchyard.core import recording
 from switchyard.core.deadletter import Position
 from switchyard.core.deciding import Choice, NoChoice, Verdict
@@ -35,7 +33,7 @@ class Intake:
         workflow, waiting = self.workflow, self.workflow.waiting[settles]
         record = recording.decided(self.desk, workflow, settles, verdict, outcome, self.now)
         workflow.inputs = []
-        waiting.stage, waiting.record = "logged", asdict(record)
+        waiting.stage, waiting.record = "logged", dict(vars(record))
         self.due.clear("ask", workflow.id, settles)
         self.due.set("log", workflow.id, settles, self.now + LOG_AGAIN_MS)
         self.effects.append(Log(record))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from switchyard.core import strictjson
@@ -76,7 +76,7 @@ class JobConfig:
 
     def encode(self) -> str:
         """Base64, for Flink writes a map of parameters as `name:value,…` text."""
-        return base64.urlsafe_b64encode(strictjson.dumps(asdict(self)).encode()).decode()
+        return base64.urlsafe_b64encode(strictjson.dumps(self).encode()).decode()
 
     @classmethod
     def decode(cls, text: str) -> JobConfig:

@@ -12,7 +12,6 @@ before is not asked again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from switchyard.core import recording, strictjson
@@ -128,7 +127,7 @@ class Shard:
         return Turn(self.desk, workflow, 0).question(waiting)
 
     def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
-        held: dict[str, Any] = {"text": item.text, "position": asdict(item.position)}
+        held: dict[str, Any] = {"text": item.text, "position": item.position}
         if isinstance(item, EventRead):
             held["rule"] = item.rule
         self.desk.queues.push(queue, strictjson.dumps(held).encode())
@@ -227,7 +226,8 @@ class Shard:
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event
         settles = settles_of(event)
-        workflow, ended = self._load(event.workflow_id), self._ended(event.workflow_id)
+        workflow = self._load(event.workflow_id)
+        ended = None if workflow else self._ended(event.workflow_id)
         if ended is not None and not (begins_again(event, settles) and settles not in ended.seen):
             return self._after_end(ended, item, settles, now)
         if workflow is None:
@@ -280,7 +280,8 @@ class Shard:
         return turn.finish()
 
     def _read_back(self, record: Decision, now: int) -> list[Effect]:
-        workflow, ended = self._load(record.workflow_id), self._ended(record.workflow_id)
+        workflow = self._load(record.workflow_id)
+        ended = None if workflow else self._ended(record.workflow_id)
         if ended is not None and not _begins_again(record, ended):
             return []
         if workflow is None:

@@ -16,7 +16,7 @@ def loads(raw: bytes | str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text; keys keep their order."""
+    """Compact JSON text; keys keep their order. A dataclass is an object of its fields."""
     return orjson.dumps(value).decode()
 
 

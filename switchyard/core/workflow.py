@@ -6,7 +6,7 @@ Stored as JSON with a schema version, never pickled: state must outlive the code
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from switchyard.core import strictjson
@@ -143,7 +143,7 @@ class Workflow:
     version: int = VERSION
 
     def dump(self) -> bytes:
-        return strictjson.dumps(asdict(self)).encode()
+        return strictjson.dumps(self).encode()
 
     @classmethod
     def parse(cls, raw: bytes) -> Workflow:
@@ -243,7 +243,7 @@ class Ended:
     summary: dict[str, Any]
 
     def dump(self) -> bytes:
-        return strictjson.dumps(asdict(self)).encode()
+        return strictjson.dumps(self).encode()
 
     @classmethod
     def parse(cls, raw: bytes) -> Ended:

@@ -174,7 +174,7 @@ NUMBERS = itertools.count()
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 
 
-@hypothesis_settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=ANY, subject=ANY, body=ANY)
 def test_no_text_can_add_a_header_or_stop_the_mailer(
     server: Any, context: Context, name: str, subject: str, body: str

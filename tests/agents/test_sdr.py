@@ -105,7 +105,7 @@ LEADS = st.fixed_dictionaries(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lead=LEADS)
 def test_any_lead_ends(processor: Any, lead: dict[str, Any]) -> None:
     path, _ = run(processor, lead, f"any-{next(NUMBERS)}")

@@ -25,7 +25,7 @@ HANDLERS = {
 }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
     def model(event: Event, question: Question) -> Choice | NoChoice:
@@ -63,7 +63,7 @@ def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
     assert {letter.reason for letter in run.dead_letters} <= {"no-usable-decision", "agent-failed"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_replay_from_nothing_reaches_the_same_end(data: st.DataObject) -> None:
     """The order in which a restarted shard sees ledger and events does not matter."""
@@ -138,7 +138,7 @@ def operate(run: InMemory, what: str) -> None:
 OPERATIONS = ("pause", "resume", "cancel", "approve", "reject", "later", "silent", "answers")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_supervised_workflows_end_once_whatever_crashes(data: st.DataObject) -> None:
     run = supervised(data)

@@ -197,7 +197,7 @@ def test_cancel_reaches_all_branches() -> None:
     assert not run.shard.state.due
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_each_gather_has_one_result_whatever_crashes(data: st.DataObject) -> None:
     asks: Handler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731

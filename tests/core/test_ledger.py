@@ -64,7 +64,7 @@ def compare(run: InMemory, *without: str) -> None:
         assert derived[name] == summary
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.data())
 def test_the_ledger_tells_what_the_orchestrator_told(data: st.DataObject) -> None:
     run = run_of(data)
@@ -74,7 +74,7 @@ def test_the_ledger_tells_what_the_orchestrator_told(data: st.DataObject) -> Non
     compare(run)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_also_where_it_crashed_and_decided_differently(data: st.DataObject) -> None:
     """Repeats that the orchestrator counts after a crash are not in the ledger."""
