@@ -18,6 +18,7 @@ from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 
+import udfs.pipelined_state  # noqa: F401 - before the state of this operator is used
 from switchyard.core.breaker import Breaker
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
