@@ -28,7 +28,7 @@ class Plan:
     pairs: int = 20
     runs: int = 3
     per_second: int = 20
-    warm_up: int = 200
+    warm_up: int = 800
 
 
 QUICK = Plan(seconds=15, pairs=8, runs=1)

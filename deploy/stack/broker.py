@@ -86,9 +86,9 @@ def prepare(layout: Layout, ports: Mapping[str, int]) -> Program:
         _format(layout, [*common, "kafka.tools.StorageTool"], str(properties))
     command = [
         java(),
+        *QUICK_START,
         "-Xms128m",
         "-Xmx512m",
-        "-Xshare:auto",
         "-Djava.awt.headless=true",
         f"-Dswitchyard.log={layout.log / 'kafka.log'}",
         *common,

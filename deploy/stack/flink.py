@@ -27,7 +27,6 @@ JOBMANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntryp
 TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 JOBMANAGER_JVM = ("-Xms128m", "-Xmx512m", "-XX:MaxMetaspaceSize=256m")
 TASKMANAGER_JVM = (
-    "-XX:+UseG1GC",
     "-Xms256m",
     "-Xmx640m",
     "-XX:MaxDirectMemorySize=256m",
@@ -182,7 +181,7 @@ def _program(
         *(sys.executable, "-P", "-m", "deploy.stack.successor"),
         java(),
         *jvm,
-        "-Xshare:auto",
+        *QUICK_START,
         *options,
         f"-Dlog.file={layout.log / f'flink-{role}.log'}",
         f"-Dlog4j.configurationFile={(layout.flink_conf / 'log4j.properties').as_uri()}",
