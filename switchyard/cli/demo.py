@@ -82,14 +82,23 @@ def demo(
         problems = _run(planned, stack, settings, screen)
     finally:
         if stop:
-            screen.say("Stopping the stack ...")
-            stack.down()
+            screen.say("Stopping the job and the stack ...")
+            _leave(planned, stack, settings)
     if not stop:
         screen.say(f"The stack is up. Stop it: {program()} down")
     if as_json:
         typer.echo(json.dumps(screen.figures))
     if problems:
         raise SwitchyardError("; ".join(problems))
+
+
+def _leave(planned: Demo, stack: Stack, settings: Settings) -> None:
+    """End the job, which on a Flink that is not the stack's own would go on, and stop the stack."""
+    try:
+        if settings.flink is not None:
+            end(planned.namespace, Standing.find(settings, None))
+    finally:
+        stack.down()
 
 
 def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> list[str]:

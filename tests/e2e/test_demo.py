@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email import policy
 from email.parser import BytesParser
 from pathlib import Path
@@ -16,12 +16,25 @@ from deploy.model_server import behaviour
 from deploy.model_server.scripted import ScriptedServer
 from deploy.stack.info import StackInfo
 from deploy.stack.stack import Stack
+from deploy.stopping import Standing, end
 from switchyard.core.app import App
+from switchyard.core.settings import Settings
 from tests.e2e.conftest import CommandLine, files_with
 
 pytestmark = pytest.mark.e2e
 
 KEY = "sk-a-secret-of-this-test"
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(stack: Stack, info: StackInfo) -> Iterator[None]:
+    """A demo leaves its job and its worker running, for people to look at."""
+    yield
+    standing = Standing.find(Settings.read(flink=info.flink), info)
+    for namespace in (stack.info() or info).apps:
+        end(namespace, standing)
+        stack.remove_app(namespace)
+    assert standing.flink.jobs() == []
 
 
 def copy_of_sdr(folder: Path) -> Path:
