@@ -16,6 +16,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     TopicAlreadyExistsError,
 )
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
@@ -96,7 +97,25 @@ class Cluster:
                 admin.delete_topics(names)
 
     def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
-        """The settings in force, by topic."""
+        """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
+
+        Raises SwitchyardError where Kafka does not tell them.
+        """
+        again = Retrying(
+            retry=retry_if_result(lambda found: not all(found.get(name) for name in names)),
+            stop=stop_after_delay(BOOTSTRAP_MS / 1000),
+            wait=wait_fixed(0.2),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        found: dict[str, dict[str, str]] = again(self._topic_config, names)
+        missing = [name for name in names if not found.get(name)]
+        if missing:
+            raise SwitchyardError(
+                f"Kafka at {self.bootstrap} does not tell the settings of {missing[0]}; may this user read them?"
+            )
+        return found
+
+    def _topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         with self._admin() as admin:
             resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
             answers = admin.describe_configs(resources, config_filter="all")

@@ -14,7 +14,7 @@ OTHERS = "not e2e or own_stack"
 
 
 def main() -> int:
-    pytest = [sys.executable, "-m", "pytest", "-m"]
+    pytest = [sys.executable, "-m", "pytest", "--durations=10", "-m"]
     with tempfile.TemporaryFile() as log:
         others = subprocess.Popen([*pytest, OTHERS], stdout=log, stderr=log)
         shared = subprocess.Popen([*pytest, SHARED])

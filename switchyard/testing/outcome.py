@@ -59,22 +59,23 @@ class Outcome:
                 yield (key,), f"{name}: expected {key} {wanted}, found {found}"
 
     def _compare_decisions(self, expected: Sequence[ExpectedDecision]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        found = self.decisions
+        """Events that are there together are decided in any order, so each is compared with the next of its type."""
+        left = self.decisions
         for index, wanted in enumerate(expected):
             where = f"{self.case.name}: decision {index + 1}"
-            if index >= len(found):
+            of_type = (item for item in left if wanted.event in (None, item.parsed_event().type))
+            found = next(of_type, None)
+            if found is None:
                 yield ("decisions", index), f"{where}: expected {_wanted(wanted)}, found none"
                 continue
-            actual = _fields(found[index])
+            left.remove(found)
+            actual = _fields(found)
             for key, value in wanted.model_dump(exclude_none=True).items():
                 if actual[key] != value:
-                    text = (
-                        f"{where}: expected {key} {_list(value)}, found {_list(actual[key])} {_because(found[index])}"
-                    )
+                    text = f"{where}: expected {key} {_list(value)}, found {_list(actual[key])} {_because(found)}"
                     yield ("decisions", index, key), text
-        for index in range(len(expected), len(found)):
-            text = f"{self.case.name}: decision {index + 1} is one more than expected: {_shown(found[index])}"
-            yield ("decisions",), text
+        for found in left:
+            yield ("decisions",), f"{self.case.name}: one decision more than expected: {_shown(found)}"
 
     def _compare_dead_letters(
         self, expected: Sequence[ExpectedDeadLetter]

@@ -19,6 +19,7 @@ from deploy.stack.options import StackOptions
 from deploy.stack.stack import Stack
 
 SWITCHYARD = str(Path(sys.executable).with_name("switchyard"))
+LAST_LINES = 12
 KAFKA_PASSWORD = "pass $word; of 'this' test"
 MODEL_VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_KEY", "SWITCHYARD_MODEL", "SWITCHYARD_KAFKA", "SWITCHYARD_FLINK")
 
@@ -77,6 +78,18 @@ def until(true: Callable[[], bool], seconds: float) -> None:
     while not true():
         assert time.monotonic() < deadline, "it took too long"
         time.sleep(0.1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A failure tells what the processes of the stack logged last; their files are gone with it."""
+    report: Any = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and isinstance(stack, Stack):
+        for path in sorted(stack.layout.log.glob("*.log")):
+            last = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+            report.sections.append((path.name, "\n".join(line[:300] for line in last)))
+    return report
 
 
 @pytest.fixture(scope="session")
