@@ -51,6 +51,8 @@ def kafka_values(
         "value.fields-include": "EXCEPT_KEY",
         # A broker that restarts must find a producer that still tries.
         "properties.delivery.timeout.ms": "600000",
+        # A client since Kafka 4.0 waits 5 ms for more records; each step of a workflow would.
+        "properties.linger.ms": "0",
     }
     return {
         "namespace": namespace,
