@@ -18,7 +18,7 @@ test: setup ## Pass every check: lint, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@echo "Tests in two halves at once: those that share a local stack, and all others, whose output follows."
-	@$(BIN)/python -m tests.halves
+	@$(BIN)/python -m tests.run_parallel
 
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
 	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)
@@ -30,12 +30,8 @@ $(VENV)/.installed: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,finance]'
 	@touch $@
 
-deploy/jars/.fetched: deploy/pom.xml
-	@deploy/check-tools "$(PYTHON)"
-	@echo "Fetching the Kafka connector and the local broker with Maven (50 MB, once) ..."
-	@rm -rf deploy/jars
-	@mvn -q -B -Dstyle.color=never -f deploy/pom.xml process-resources >&2
-	@touch $@
+deploy/jars/.fetched: deploy/pom.xml | $(VENV)/.installed
+	@$(BIN)/python -m switchyard.local.jars
 
 clean: ## Stop the local stack and remove its data
 	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean

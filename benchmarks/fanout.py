@@ -10,10 +10,10 @@ from benchmarks.passages import FanOut, Passage, is_gathered, passages
 from benchmarks.stage import Report, Stage, stage
 from benchmarks.traffic import Traffic
 from benchmarks.ways import job
-from deploy.kafka import Cluster
-from deploy.submit import prepare_topics
 from switchyard.core.app import App
 from switchyard.core.topics import Topics
+from switchyard.deployment.submit import prepare_topics
+from switchyard.kafka.admin import Cluster
 
 MODEL_S = 0.5
 QUICK_ASKED, SLOW_ASKED, SINGLE_ASKED = "quick.asked", "slow.asked", "single.asked"

@@ -9,10 +9,10 @@ from benchmarks.figures import Figures, medians
 from benchmarks.stage import Report, Stage, stage
 from benchmarks.traffic import Traffic
 from benchmarks.ways import WAYS
-from deploy.kafka import Cluster
-from deploy.submit import prepare_topics
 from switchyard.core.app import App
 from switchyard.core.topics import Topics
+from switchyard.deployment.submit import prepare_topics
+from switchyard.kafka.admin import Cluster
 
 ASKED, AGENT = "bench.asked", "echo"
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import percentile
-from deploy.kafka import Message
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.kafka.admin import KafkaRecord
 
 HOPS = 5
 """Records that somebody waits for: question, decision, the last dispatch, its answer, and the record of that."""
@@ -82,7 +82,7 @@ class FanOut:
 
 
 def passages(
-    events: Iterable[Message], ledger: Iterable[Message], inboxes: Iterable[Message], wanted: Iterable[str]
+    events: Iterable[KafkaRecord], ledger: Iterable[KafkaRecord], inboxes: Iterable[KafkaRecord], wanted: Iterable[str]
 ) -> list[Passage]:
     """One for each workflow in `wanted`; of a record that was written again the first counts.
 
@@ -107,8 +107,8 @@ def passages(
             continue
         if record.action == "dispatch":
             decided.setdefault(record.workflow_id, message.time)
-        elif record.action == "gather" and record.settles.startswith("dispatch/"):
-            dispatch = record.settles.split("/")[1]
+        elif record.action == "gather" and record.subject.startswith("dispatch/"):
+            dispatch = record.subject.split("/")[1]
             taken.setdefault(record.workflow_id, {}).setdefault(dispatch, (message.time, message.offset))
     dispatched: dict[str, float] = {}
     for message in inboxes:
@@ -125,6 +125,6 @@ def passages(
     return found
 
 
-def is_gathered(message: Message) -> bool:
+def is_gathered(message: KafkaRecord) -> bool:
     """Whether an event is the result of a gather."""
     return Event.parse(message.value).type.endswith(".gathered")

@@ -17,20 +17,20 @@ import openai
 from kafka import KafkaProducer
 
 from benchmarks.apps import ECHO
-from deploy.kafka import Cluster, Message
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.kafkaaccess import KafkaAccess
-from switchyard.core.prompt import SCHEMA_NAME
-from switchyard.core.question import question
+from switchyard.core.routing.prompt import SCHEMA_NAME
+from switchyard.core.routing.question import question
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster, KafkaRecord
+from switchyard.kafka.connection import KafkaConnection
 
 
 class PlainLoop:
     def __init__(self, address: str, namespace: str) -> None:
         settings = Settings.read()
-        kafka = KafkaAccess.of(settings, address)
+        kafka = KafkaConnection.of(settings, address)
         self._model = settings.model or ""
         self._room = asyncio.Semaphore(settings.model_concurrency)
         self._registry = App.load(str(ECHO)).registry
@@ -43,7 +43,7 @@ class PlainLoop:
     async def run(self) -> None:
         """Until the process is ended."""
         loop = asyncio.get_running_loop()
-        messages: asyncio.Queue[Message] = asyncio.Queue()
+        messages: asyncio.Queue[KafkaRecord] = asyncio.Queue()
 
         def read() -> None:
             while True:
@@ -62,7 +62,7 @@ class PlainLoop:
         self._room.release()
         self._routing.discard(task)
 
-    async def _route(self, message: Message) -> None:
+    async def _route(self, message: KafkaRecord) -> None:
         asked = question(self._registry, Event.parse(message.value))
         shape = {"name": SCHEMA_NAME, "schema": asked.schema, "strict": True}
         request: dict[str, Any] = {

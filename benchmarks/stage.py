@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.stack.health import Health
-from deploy.stack.options import StackOptions
-from deploy.stack.ports import LOOPBACK, free_port
-from deploy.stack.stack import Stack
-from deploy.target import Target
 from switchyard.core.settings import Settings
+from switchyard.deployment.target import Target
+from switchyard.local.health import Health
+from switchyard.local.options import StackOptions
+from switchyard.local.ports import LOOPBACK, free_port
+from switchyard.local.stack import Stack
 
 MEDIAN_S, SIGMA = 0.8, 0.5
 AT_ONCE = 100
@@ -38,7 +38,7 @@ class Stage:
     @contextmanager
     def model_server(self, seed: int, median_s: float = MEDIAN_S, sigma: float = SIGMA) -> Iterator[None]:
         """The same seed answers with the same latencies, in order of the calls."""
-        command = [sys.executable, "-P", "-m", "deploy.model_server", "--port", str(self.model_port)]
+        command = [sys.executable, "-P", "-m", "switchyard.local.model_server", "--port", str(self.model_port)]
         command += ["--delay-s", str(median_s), "--delay-sigma", str(sigma), "--seed", str(seed)]
         command += ["--apps", str(self.stack.layout.apps_file)]
         self.stack.add_program("scripted-model", command, health=Health("http", f"{self._model}/health"))

@@ -11,11 +11,11 @@ from typing import Self
 from kafka import KafkaProducer
 
 from benchmarks.figures import Trips
-from deploy.kafka import Cluster, Message
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster, KafkaRecord
+from switchyard.kafka.connection import KafkaConnection
 
 PATIENCE_S = 120.0
 _TEXT = "How long does an event take from one agent to the next, when a model decides which one that is?"
@@ -28,7 +28,9 @@ class Traffic:
     `hops_ms` are the times from writing a message there to reading it.
     """
 
-    def __init__(self, kafka: KafkaAccess, topics: Topics, watched: str, is_end: Callable[[Message], bool]) -> None:
+    def __init__(
+        self, kafka: KafkaConnection, topics: Topics, watched: str, is_end: Callable[[KafkaRecord], bool]
+    ) -> None:
         self._topic = topics.agent_messages
         self._is_end = is_end
         self.hops_ms: list[float] = []

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.apps import ECHO
 from benchmarks.stage import Stage
-from deploy.flink_rest import Flink
-from deploy.submit import Submission, submit
+from switchyard.deployment.submit import Submission, submit
+from switchyard.flink.rest import Flink
 
 Way = Callable[[Stage, str], AbstractContextManager[None]]
 

@@ -1,4 +1,4 @@
-"""The house: which package may import which, and how long a module may be."""
+"""The house: imports point down, the top-level folders hold no machinery, a module is read in one sitting."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MAY_IMPORT = {
-    "switchyard.core": {"switchyard.core"},
-    "udfs": {"udfs", "switchyard.core"},
-    "jobs": {"jobs", "udfs", "switchyard.core"},
-    "agent_endpoints": {"agent_endpoints", "switchyard.core"},
-    "deploy": {"deploy", "udfs", "switchyard.core"},
-    "switchyard.testing": {"switchyard.testing", "switchyard.core", "jobs", "udfs", "agent_endpoints", "deploy"},
-    "switchyard.cli": {"switchyard", "jobs", "udfs", "agent_endpoints", "deploy"},
-    "benchmarks": {"benchmarks", "switchyard", "jobs", "udfs", "agent_endpoints", "deploy"},
-}
-OURS = ("switchyard", "jobs", "udfs", "agent_endpoints", "deploy", "benchmarks")
-NOT_IN_CORE = ("pyflink", "kafka", "typer", "sqlalchemy", "py4j")
-LONGEST_MODULE = 450
+FLOORS = (
+    {"benchmarks"},
+    {"switchyard.cli", "switchyard.testing"},
+    {"switchyard.deployment"},
+    {"switchyard.local"},
+    {"switchyard.flink", "switchyard.worker"},
+    {"switchyard.kafka"},
+    {"switchyard.core"},
+)
+"""From the roof down: a package imports itself and what stands below it."""
+
+CORE = (
+    {"orchestrator"},
+    {"routing"},
+    {"ledger", "model"},
+)
+"""The floors inside the core; its other modules are the ground, which all of them stand on."""
+
+PUBLIC = "switchyard"
+"""The face of the package, which an app imports, and which imports what it shows."""
+NOT_IN_CORE = ("pyflink", "kafka", "typer", "sqlalchemy", "py4j", "socket", "httpx")
+LONGEST_MODULE = 400
+OURS = ("switchyard", "jobs", "udfs", "agent_endpoints", "benchmarks")
 
 
 def modules() -> list[Path]:
@@ -34,6 +44,10 @@ def package_of(path: Path) -> str:
     return ".".join(parts[:2]) if parts[0] == "switchyard" and len(parts) > 2 else parts[0]
 
 
+def floor_of(package: str) -> int | None:
+    return next((number for number, floor in enumerate(FLOORS) if package in floor), None)
+
+
 def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -43,17 +57,63 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{item.name}" for item in node.names)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path: Path) -> None:
-    package = package_of(path)
-    if package == "switchyard":
-        return
-    allowed = MAY_IMPORT[package]
+def names(path: Path) -> Iterator[str]:
+    """Our packages that a module imports."""
     for name in imports(path):
-        if name.split(".")[0] in OURS and name != "switchyard":
-            assert any(name == item or name.startswith(f"{item}.") for item in allowed), f"{package} imports {name}"
-        if package == "switchyard.core":
-            assert name.split(".")[0] not in NOT_IN_CORE, f"the core imports {name}"
+        parts = name.split(".")
+        if parts[0] == "switchyard" and len(parts) > 1:
+            yield ".".join(parts[:2])
+
+
+def wrong_imports(path: Path) -> list[str]:
+    """What a module must not import."""
+    package = package_of(path)
+    own = floor_of(package)
+    if own is None:
+        return []
+    return [
+        name
+        for name in dict.fromkeys(names(path))
+        if name != package and (floor := floor_of(name)) is not None and floor <= own
+    ]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    assert wrong_imports(path) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "switchyard/core").rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_inside_the_core_point_down(path: Path) -> None:
+    parts = path.relative_to(ROOT / "switchyard/core").parts
+    own = next((number for number, floor in enumerate(CORE) if parts[0] in floor), len(CORE))
+    for name in imports(path):
+        inside = name.removeprefix("switchyard.core.").split(".")[0]
+        floor = next((number for number, rooms in enumerate(CORE) if inside in rooms), len(CORE))
+        if name.startswith("switchyard.core.") and inside != parts[0]:
+            assert floor > own or floor == len(CORE), f"it imports {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "switchyard/core").rglob("*.py")), ids=lambda path: path.stem)
+def test_the_core_knows_neither_servers_nor_its_environment(path: Path) -> None:
+    for name in imports(path):
+        assert name.split(".")[0] not in NOT_IN_CORE, f"the core imports {name}"
+    text = path.read_text(encoding="utf-8")
+    assert "os.environ" not in text
+    assert "getenv" not in text
+
+
+@pytest.mark.parametrize("folder", ["jobs", "udfs"])
+def test_what_people_edit_holds_no_machinery(folder: str) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not any(isinstance(node, ast.ClassDef | ast.FunctionDef) for node in ast.walk(tree)), path
+
+
+@pytest.mark.parametrize("folder", ["jobs", "udfs", "sql", "agent_endpoints", "deploy"])
+def test_what_people_edit_is_no_package(folder: str) -> None:
+    """A package of such a name in site-packages would shadow a user's own."""
+    assert not (ROOT / folder / "__init__.py").exists()
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -61,8 +121,9 @@ def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
 
 
-def test_the_check_of_imports_can_fail(tmp_path: Path) -> None:
-    wrong = tmp_path / "wrong.py"
-    wrong.write_text("from jobs.wiring import wire\n")
-    assert not any(name.startswith("udfs") for name in imports(wrong))
-    assert list(imports(wrong)) == ["jobs.wiring", "jobs.wiring.wire"]
+def test_the_check_of_imports_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.test_house.ROOT", tmp_path)
+    wrong = tmp_path / "switchyard" / "kafka" / "wrong.py"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text("from switchyard.local.stack import Stack\nfrom switchyard.core import event\n")
+    assert wrong_imports(wrong) == ["switchyard.local"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from agent_endpoints.answers import Failed
 from switchyard.core import strictjson
+from switchyard.worker.answers import Failed
 
 Stance = Literal["for", "against", "neutral"]
 TRADE = ("request_id", "user", "ticker", "side", "quantity", "as_of", "holdings", "research", "derivatives")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent_endpoints.background import Context
+from switchyard.worker.background import Context
 
 OUTCOMES = ("rebalanced", "researched", "hedged", "answered")
 

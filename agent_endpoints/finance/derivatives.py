@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from agent_endpoints.answers import Failed
+from switchyard.worker.answers import Failed
 
 from . import measures, prices
 from .blackscholes import quote

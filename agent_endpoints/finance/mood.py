@@ -8,8 +8,8 @@ from typing import Any
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from agent_endpoints.answers import Failed
-from agent_endpoints.handler import Task
+from switchyard.worker.answers import Failed
+from switchyard.worker.task import Task
 
 from .briefs import Brief
 

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from vega_datasets import data as datasets
 
-from agent_endpoints.answers import Failed
+from switchyard.worker.answers import Failed
 
 PERIODS_PER_YEAR = 12
 LOOKBACK = 36

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent_endpoints.handler import Task
+from switchyard.worker.task import Task
 
 from .briefs import Brief
 

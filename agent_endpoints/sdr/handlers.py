@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from agent_endpoints.handler import Task
+from switchyard.worker.task import Task
 
 from . import mails, research
 

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent_endpoints.background import Context
-from agent_endpoints.database import create, unavailable
+from switchyard.worker.background import Context
+from switchyard.worker.database import create, unavailable
 
 from . import mails
 

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import Column, Engine, Float, Index, Integer, MetaData, Row, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
-from agent_endpoints.database import create
-from agent_endpoints.handler import Task
 from switchyard.core.ids import stable_hash
+from switchyard.worker.database import create
+from switchyard.worker.task import Task
 
 CLAIM_S = 15.0
 LATEST_DAY = 365

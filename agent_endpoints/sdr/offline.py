@@ -60,7 +60,7 @@ ANGLES = (
     ("cdc mongodb postgres oracle database databases replication", "moving database changes without nightly jobs"),
     ("agent agents ai llm genai model models ml machine-learning", "giving agents and models fresh data"),
     ("dashboard dashboards analytics reporting bi insight", "dashboards that show this minute, not last night"),
-    ("compliance audit gdpr lineage governance regulation", "knowing where each record came from"),
+    ("compliance audit gdpr ancestors governance regulation", "knowing where each record came from"),
     ("order orders inventory stock retail shop ecommerce", "stock figures that every shop can trust"),
     ("kafka flink migration migrate cluster", "running Kafka and Flink with fewer people on call"),
 )

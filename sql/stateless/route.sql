@@ -14,12 +14,12 @@ CREATE TEMPORARY VIEW first_decisions AS
 SELECT workflow_id, agents, dead_letter, `value`
 FROM (
   SELECT d.workflow_id, d.agents, d.dead_letter, `value`,
-    ROW_NUMBER() OVER (PARTITION BY d.settles, d.attempt ORDER BY read_at) AS nth
+    ROW_NUMBER() OVER (PARTITION BY d.subject, d.attempt ORDER BY read_at) AS nth
   FROM (
     SELECT read_decision(`value`, `topic`, `partition`, `offset`) AS d, `value`, PROCTIME() AS read_at
     FROM routing_decisions_source
   )
-  WHERE d.settles IS NOT NULL
+  WHERE d.subject IS NOT NULL
 )
 WHERE nth = 1;
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
-    from switchyard.cli.reading import Standing
-    from switchyard.core.decision import Decision
+    from switchyard.cli.reading import LatestStatus
+    from switchyard.core.ledger.record import Decision
 
 SHOWN = 8
 
@@ -32,7 +32,7 @@ approvals = typer.Typer(
 class Approval:
     """A dispatch of `type` to `agent` that waits. Times are milliseconds since 1970; `until` may be None, for ever.
 
-    `standing` is the status that tells of it.
+    `latest` is the status that tells of it.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Approval:
     type: str
     since: int
     until: int | None
-    standing: Standing
+    latest: LatestStatus
 
 
 @approvals.command("list")
@@ -49,16 +49,16 @@ def list_all(app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = N
     """List what waits for approval, the oldest first."""
     found = waiting(_find(app, namespace, kafka))
     if as_json:
-        screen.json_lines(_line(item) for item in found)
+        formatting.json_lines(_line(item) for item in found)
     elif not found:
         typer.echo("Nothing waits for approval.")
     else:
         short = _shortest([item.id for item in found])
         rows = [
-            [item.id[:short], item.agent, item.type, screen.clock(item.since), _until(item), item.workflow_id]
+            [item.id[:short], item.agent, item.type, formatting.clock(item.since), _until(item), item.workflow_id]
             for item in found
         ]
-        screen.table(["id", "agent", "event", "since", "until", "workflow"], rows)
+        formatting.table(["id", "agent", "event", "since", "until", "workflow"], rows)
         typer.echo(
             "See one: switchyard approvals show ID. Then: switchyard approvals approve ID, "
             "or switchyard approvals reject ID --reason TEXT"
@@ -76,15 +76,15 @@ def show(
     event = None if record is None else record.parsed_event().object()
     why = None if record is None else {"decided_by": record.decided_by, "reason": record.reason}
     if as_json:
-        screen.json_lines([{**_line(item), **(why or {}), "event": event}])
+        formatting.json_lines([{**_line(item), **(why or {}), "event": event}])
         return
-    told = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": screen.clock(item.since)}
+    told = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": formatting.clock(item.since)}
     for name, value in {**told, "until": _until(item), **(why or {})}.items():
-        typer.echo(f"{name.replace('_', ' '):<11} {screen.plain(value)}")
+        typer.echo(f"{name.replace('_', ' '):<11} {formatting.plain(value)}")
     if event is None:
         typer.echo("The ledger no longer has the decision, so the event cannot be shown.")
     else:
-        typer.echo(screen.readable(json.dumps(event, indent=2, ensure_ascii=False).encode()))
+        typer.echo(formatting.readable(json.dumps(event, indent=2, ensure_ascii=False).encode()))
 
 
 @approvals.command()
@@ -118,10 +118,10 @@ def waiting(target: AppOnKafka) -> list[Approval]:
     from switchyard.cli import reading
 
     found = [
-        Approval(item["id"], workflow, item["agent"], item["type"], item["since"], item["until"], standing)
-        for workflow, standing in reading.standings(target).items()
-        if not reading.has_ended(standing.summary)
-        for item in standing.summary.get("approvals") or ()
+        Approval(item["id"], workflow, item["agent"], item["type"], item["since"], item["until"], latest)
+        for workflow, latest in reading.latest_statuses(target).items()
+        if not reading.has_ended(latest.summary)
+        for item in latest.summary.get("approvals") or ()
     ]
     return sorted(found, key=lambda item: (item.since, item.id))
 
@@ -140,16 +140,16 @@ def one(known: list[Approval], identity: str) -> Approval:
 
 
 def _decide(kind: Literal["approve", "reject"], target: AppOnKafka, identity: str, reason: str) -> None:
-    from switchyard.cli import operating, reading
+    from switchyard.cli import control_client, reading
 
     item = one(waiting(target), identity)
-    control = operating.new(target, kind, reason, item.workflow_id, item.id)
-    operating.send(target, control)
+    control = control_client.new(target, kind, reason, item.workflow_id, item.id)
+    control_client.send(target, control)
 
-    def gone(summary: operating.Summary) -> bool:
+    def gone(summary: control_client.Summary) -> bool:
         return reading.has_ended(summary) or item.id not in [other["id"] for other in summary.get("approvals") or ()]
 
-    after = operating.wait_for(target, control, item.standing, gone)
+    after = control_client.wait_for(target, control, item.latest, gone)
     if kind == "approve" and after["status"] in ("stopped", "failed", "cancelled"):
         why = f": {after['reason']}" if after.get("reason") else ""
         raise SwitchyardError(f"workflow {item.workflow_id} is {after['status']}{why}")
@@ -163,13 +163,13 @@ def _record(target: AppOnKafka, item: Approval) -> Decision | None:
     from switchyard.core.ids import dispatch_id
 
     for record in reading.decisions(target, item.workflow_id):
-        if item.agent in record.agents and dispatch_id(record.settles, item.agent, record.attempt) == item.id:
+        if item.agent in record.agents and dispatch_id(record.subject, item.agent, record.attempt) == item.id:
             return record
     return None
 
 
 def _until(item: Approval) -> str:
-    return "-" if item.until is None else screen.clock(item.until)
+    return "-" if item.until is None else formatting.clock(item.until)
 
 
 def _line(item: Approval) -> dict[str, Any]:
@@ -179,8 +179,8 @@ def _line(item: Approval) -> dict[str, Any]:
         "agent": item.agent,
         "type": item.type,
         "workflow_id": item.workflow_id,
-        "since": screen.iso(item.since),
-        "until": screen.iso(item.until),
+        "since": formatting.iso(item.since),
+        "until": formatting.iso(item.until),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
 
@@ -24,24 +24,24 @@ def cancel(
 
     Which shard it is on follows from the ledger, and from SWITCHYARD_SHARDS where nothing stands there yet.
     """
-    from switchyard.cli import operating, reading
+    from switchyard.cli import control_client, reading
     from switchyard.cli.options import AppOnKafka
 
     target = AppOnKafka.find(app, namespace, kafka)
-    standing = reading.standings(target).get(workflow)
-    if standing is None:
+    latest = reading.latest_statuses(target).get(workflow)
+    if latest is None:
         raise SwitchyardError(
             f"no status of workflow {workflow!r} stands in {target.topics.workflow_status}; "
             f"list the workflows: switchyard workflows --app {app}"
         )
-    status = standing.summary
+    status = latest.summary
     if reading.has_ended(status):
         raise SwitchyardError(
-            f"workflow {workflow} ended already: {status['status']} at {screen.clock(status['ended_at'])}"
+            f"workflow {workflow} ended already: {status['status']} at {formatting.clock(status['ended_at'])}"
         )
-    control = operating.new(target, "cancel", reason, workflow)
-    operating.send(target, control)
-    ended = operating.wait_for(target, control, standing, reading.has_ended)
+    control = control_client.new(target, "cancel", reason, workflow)
+    control_client.send(target, control)
+    ended = control_client.wait_for(target, control, latest, reading.has_ended)
     if ended["status"] != "cancelled":
         raise SwitchyardError(f"workflow {workflow} came to its end before: it is {ended['status']}")
     typer.echo(f"Workflow {workflow} is cancelled.")
@@ -52,22 +52,22 @@ def pause(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> No
 
     How many shards there are follows from the ledger, and from SWITCHYARD_SHARDS where nothing stands there yet.
     """
-    from switchyard.cli import operating
+    from switchyard.cli import control_client
     from switchyard.cli.options import AppOnKafka
 
     target = AppOnKafka.find(app, namespace, kafka)
-    told = operating.send(target, operating.new(target, "pause"))
+    told = control_client.send(target, control_client.new(target, "pause"))
     typer.echo(
-        f"Told {screen.counted(told, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
+        f"Told {formatting.counted(told, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
         f"Go on: switchyard resume {target.again}"
     )
 
 
 def resume(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> None:
     """Let an app that is paused go on with all that has come meanwhile."""
-    from switchyard.cli import operating
+    from switchyard.cli import control_client
     from switchyard.cli.options import AppOnKafka
 
     target = AppOnKafka.find(app, namespace, kafka)
-    told = operating.send(target, operating.new(target, "resume"))
-    typer.echo(f"Told {screen.counted(told, 'shard')} of {target.topics.namespace} to go on.")
+    told = control_client.send(target, control_client.new(target, "resume"))
+    typer.echo(f"Told {formatting.counted(told, 'shard')} of {target.topics.namespace} to go on.")

@@ -13,24 +13,24 @@ from typing import Annotated
 
 import typer
 
-from agent_endpoints.background import Context
-from agent_endpoints.database import database_url, open_database
-from deploy.kafka import Cluster
-from deploy.stack.info import StackInfo
-from deploy.stack.options import StackOptions
-from deploy.stack.stack import Stack
-from deploy.stopping import Standing, end
-from deploy.submit import Submission, prepare_topics, submit
-from deploy.target import Target
+from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
-from switchyard.cli.observe import Observer
-from switchyard.cli.screen import program
+from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from switchyard.deployment.stop import FlinkTarget, end
+from switchyard.deployment.submit import Submission, prepare_topics, submit
+from switchyard.deployment.target import Target
+from switchyard.kafka.admin import Cluster
+from switchyard.local.info import StackInfo
+from switchyard.local.options import StackOptions
+from switchyard.local.stack import Stack
+from switchyard.worker.background import Context
+from switchyard.worker.database import database_url, open_database
 
 STALLED_S = 300.0
 EVENTS = "events.jsonl"
@@ -96,7 +96,7 @@ def _leave(planned: Demo, stack: Stack, settings: Settings) -> None:
     """End the job, which on a Flink that is not the stack's own would go on, and stop the stack."""
     try:
         if settings.flink is not None:
-            end(planned.namespace, Standing.find(settings, None))
+            end(planned.namespace, FlinkTarget.find(settings, None))
     finally:
         stack.down()
 
@@ -117,7 +117,7 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     for topic, records in sent.items():
         Cluster(target.kafka).send(topic, [(workflow_of(line), line) for line in records])
         screen.say(f"Sent {len(records)} records to {topic}.")
-    observer = Observer(Cluster(target.kafka), planned.app, planned.namespace, planned.stateless)
+    observer = TopicObserver(Cluster(target.kafka), planned.app, planned.namespace, planned.stateless)
     try:
         _follow(planned, observer, info, screen)
     finally:
@@ -128,7 +128,7 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     return lost(planned.size, figures, observed)
 
 
-def _follow(planned: Demo, observer: Observer, info: StackInfo, screen: Screen) -> None:
+def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, screen: Screen) -> None:
     """Until every workflow has ended and nothing is left to send. Raises SwitchyardError when all stands still."""
     context = _context(planned, info)
     moved = time.monotonic()
@@ -157,11 +157,11 @@ def _follow(planned: Demo, observer: Observer, info: StackInfo, screen: Screen) 
 
 def _end_earlier(stack: Stack, info: StackInfo, screen: Screen) -> None:
     """Stop job and worker of demos that ran before; what they wrote stays."""
-    standing = Standing.find(Settings.read(flink=info.flink), info)
+    flink_target = FlinkTarget.find(Settings.read(flink=info.flink), info)
     for namespace in info.apps:
         if re.search(r"-[0-9a-f]{6}$", namespace):
             screen.say(f"Stopping the earlier demo {namespace} ...")
-            end(namespace, standing)
+            end(namespace, flink_target)
             stack.remove_app(namespace)
 
 

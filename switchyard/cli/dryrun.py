@@ -10,22 +10,22 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from switchyard.core import deciding
 from switchyard.core.app import App
-from switchyard.core.deciding import Choice, NoChoice, Verdict
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.jobconfig import JobConfig
+from switchyard.core.input_validator import InputValidator
+from switchyard.core.job_config import JobConfig
 from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
-from switchyard.core.question import question
-from switchyard.core.reading import Door
+from switchyard.core.routing import deciding
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, Verdict
+from switchyard.core.routing.question import question
 from switchyard.core.settings import Settings
 
 NAMESPACE = "route"
 
 
 @dataclass(frozen=True)
-class Model:
+class RoutingEndpoint:
     """Where a routing question goes; `about` says it in words."""
 
     base_url: str
@@ -41,7 +41,7 @@ class DryRun:
     event: Event
     verdict: Verdict
     candidates: tuple[str, ...]
-    outcome: Choice | NoChoice | None
+    outcome: ModelDecision | ModelUnavailable | None
     milliseconds: float
 
     def object(self) -> dict[str, Any]:
@@ -69,20 +69,20 @@ def configuration(app: App, settings: Settings) -> JobConfig:
 def dry_run(app: App, settings: Settings, raw: bytes, with_rules: bool) -> DryRun:
     """Raises Rejected where the event would become a dead letter, SqlError, SettingsError."""
     config = configuration(app, settings)
-    event = Door(config).event(raw)
+    event = InputValidator(config).event(raw)
     rule = None
     if with_rules:
         from switchyard.cli.rules import rule_agents
 
         rule = rule_agents(app, config, event)
     started = time.perf_counter()
-    outcome: Choice | NoChoice | None = None
-    verdict = deciding.without_model(app.registry, event, deciding.Situation(event.hops, rule))
+    outcome: ModelDecision | ModelUnavailable | None = None
+    verdict = deciding.without_model(app.registry, event, deciding.RoutingContext(event.hops, rule))
     if verdict is None:
         with routing_model(settings) as model:
             started = time.perf_counter()
             outcome = asyncio.run(_ask(app, settings, model, event))
-        if isinstance(outcome, Choice):
+        if isinstance(outcome, ModelDecision):
             verdict = deciding.by_choice(app.registry, event, (), outcome)
         else:
             sentence = f"{outcome.reason}: {outcome.message}"
@@ -93,31 +93,31 @@ def dry_run(app: App, settings: Settings, raw: bytes, with_rules: bool) -> DryRu
 
 
 @contextmanager
-def routing_model(settings: Settings) -> Iterator[Model]:
+def routing_model(settings: Settings) -> Iterator[RoutingEndpoint]:
     """The model of the settings, else the running stack's, else the embedded one, started for this question."""
-    from deploy.model_server.app import MODEL, WHAT_IT_IS
-    from deploy.stack.stack import Stack
+    from switchyard.local.model_server.app import MODEL, WHAT_IT_IS
+    from switchyard.local.stack import Stack
 
     if settings.openai_base_url is not None:
-        yield Model(settings.openai_base_url, settings.model or "", False, "the model of the settings")
+        yield RoutingEndpoint(settings.openai_base_url, settings.model or "", False, "the model of the settings")
         return
     info = Stack().info()
     if info is not None and info.model_embedded:
-        yield Model(info.model_base_url, MODEL, True, f"the local stack's {WHAT_IT_IS}")
+        yield RoutingEndpoint(info.model_base_url, MODEL, True, f"the local stack's {WHAT_IT_IS}")
         return
     if info is not None:
         raise SwitchyardError(
             f"the local stack uses the model at {info.model_base_url}; "
             "set OPENAI_BASE_URL, OPENAI_API_KEY and SWITCHYARD_MODEL here, too"
         )
-    from deploy.model_server.scripted import ScriptedServer
+    from switchyard.local.model_server.scripted import ScriptedServer
 
     with ScriptedServer() as server:
-        yield Model(server.base_url, MODEL, True, WHAT_IT_IS)
+        yield RoutingEndpoint(server.base_url, MODEL, True, WHAT_IT_IS)
 
 
-async def _ask(app: App, settings: Settings, model: Model, event: Event) -> Choice | NoChoice:
-    from udfs.asking import answer
+async def _ask(app: App, settings: Settings, model: RoutingEndpoint, event: Event) -> ModelDecision | ModelUnavailable:
+    from switchyard.core.model.pool import answer
 
     prices = None
     if settings.price_prompt is not None and settings.price_completion is not None:

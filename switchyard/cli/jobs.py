@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from switchyard.cli.screen import clock, lasted, table
+from switchyard.cli.formatting import clock, lasted, table
 
 if TYPE_CHECKING:
-    from deploy.job_status import JobStatus
+    from switchyard.flink.job_status import JobStatus
 
 
 def show_jobs(flink: str, as_json: bool) -> None:
     """The jobs of a cluster below the processes; where it does not answer, that is said on standard error."""
-    from deploy.flink_rest import Flink, FlinkError
-    from deploy.job_status import job_statuses
+    from switchyard.flink.job_status import job_statuses
+    from switchyard.flink.rest import Flink, FlinkError
 
     try:
         found = job_statuses(Flink(flink))

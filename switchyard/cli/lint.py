@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 
 
 def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr") -> None:
@@ -32,7 +32,7 @@ def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] 
         typer.echo(problem)
     if problems or found is None:
         raise typer.Exit(1)
-    agents = screen.counted(len(found.registry.agents), "agent")
-    schemas = screen.counted(len(found.registry.contracts) - 1, "contract")
-    files = screen.counted(len(list(found.sql.glob("*.sql"))), "SQL file")
+    agents = formatting.counted(len(found.registry.agents), "agent")
+    schemas = formatting.counted(len(found.registry.contracts) - 1, "contract")
+    files = formatting.counted(len(list(found.sql.glob("*.sql"))), "SQL file")
     typer.echo(f"{found.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")

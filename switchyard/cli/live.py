@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from deploy.stack.info import StackInfo
 from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
-from switchyard.core.decision import Decision
+from switchyard.core.ledger.record import Decision
+from switchyard.local.info import StackInfo
 
 ROWS = 15
 EVERY_S = 3.0

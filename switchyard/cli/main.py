@@ -26,7 +26,7 @@ COMMANDS = {
     "cancel": "switchyard.cli.control:cancel",
     "pause": "switchyard.cli.control:pause",
     "resume": "switchyard.cli.control:resume",
-    "dead-letters": "switchyard.cli.deadletters:dead_letters",
+    "dead-letters": "switchyard.cli.dead_letters:dead_letters",
     "route": "switchyard.cli.route:route",
     "lint": "switchyard.cli.lint:lint",
     "test": "switchyard.cli.test:test",
@@ -66,8 +66,8 @@ class Commands(TyperGroup):
 
 def still_running() -> str:
     """What goes on without this command, and how to stop it."""
-    from deploy.stack.stack import Stack
-    from switchyard.cli.screen import program
+    from switchyard.cli.formatting import program
+    from switchyard.local.stack import Stack
 
     info = Stack().info()
     if info is None:

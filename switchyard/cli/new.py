@@ -14,8 +14,8 @@ def new_app(
     name: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name, or a path whose last part is the name.")],
 ) -> None:
     """Make the folder of a small app that passes `lint` and `test` and runs in `demo`."""
+    from switchyard.cli.formatting import here
     from switchyard.cli.newapp import create
-    from switchyard.cli.screen import here
 
     folder, files = create(name)
     shown = here(folder)
@@ -39,12 +39,12 @@ def new_agent(
     ] = None,
 ) -> None:
     """Add an agent to an app: its entry, a contract where its event type is new, a handler, an offline answer."""
-    from switchyard.cli.newagent import Wanted, add
-    from switchyard.cli.screen import here
+    from switchyard.cli.formatting import here
+    from switchyard.cli.newagent import NewAgent, add
     from switchyard.core.app import App
 
     found = App.load(app)
-    made = add(found, Wanted.of(found, name, accepts, emits, description))
+    made = add(found, NewAgent.of(found, name, accepts, emits, description))
     for change in made:
         typer.echo(change)
     function = name.replace("-", "_")

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from deploy.kafka import Cluster, Follower, Message
 from switchyard.cli.reading import has_ended
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter, parse_entry
-from switchyard.core.decision import Decision, parse_record
+from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Observed:
     dead_letters: dict[tuple[str, int, int], DeadLetter] = field(default_factory=dict)
     _seen: set[tuple[str, int]] = field(default_factory=set)
 
-    def add(self, message: Message, topics: Topics) -> Decision | None:
+    def add(self, message: KafkaRecord, topics: Topics) -> Decision | None:
         """Take in a record of one of the three topics; answers a decision that is effective and new."""
         if message.topic == topics.workflow_status:
             summary = strictjson.loads(message.value)["data"]
@@ -42,15 +42,15 @@ class Observed:
 
     def _decision(self, record: Decision) -> Decision | None:
         self.records.append(record)
-        if (record.settles, record.attempt) in self._seen:
+        if (record.subject, record.attempt) in self._seen:
             return None
-        self._seen.add((record.settles, record.attempt))
+        self._seen.add((record.subject, record.attempt))
         self.decisions.append(record)
         return record
 
     def derive_workflows(self) -> None:
         """For a stateless job, which writes no statuses: they follow from the ledger."""
-        from switchyard.core.ledger import derive
+        from switchyard.core.ledger.summaries import derive
 
         self.workflows = derive(self.records)
 
@@ -59,7 +59,7 @@ class Observed:
         return bool(self.workflows) and all(has_ended(item) for item in self.workflows.values())
 
 
-class Observer:
+class TopicObserver:
     """Follows a namespace's topics from their beginning."""
 
     def __init__(self, cluster: Cluster, app: App, namespace: str, stateless: bool = False) -> None:
@@ -97,6 +97,6 @@ class Observer:
     def close(self) -> None:
         self._follower.close()
 
-    def _take(self, messages: Iterable[Message]) -> list[Decision]:
+    def _take(self, messages: Iterable[KafkaRecord]) -> list[Decision]:
         found = [self.observed.add(message, self.topics) for message in messages]
         return [decision for decision in found if decision is not None]

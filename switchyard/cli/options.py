@@ -10,10 +10,10 @@ import typer
 from switchyard.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
-    from deploy.kafka import Cluster
     from switchyard.core.app import App
-    from switchyard.core.kafkaaccess import KafkaAccess
     from switchyard.core.topics import Topics
+    from switchyard.kafka.admin import Cluster
+    from switchyard.kafka.connection import KafkaConnection
 
 AppName = Annotated[str, typer.Option("--app", help="Name or folder of the app.")]
 Namespace = Annotated[
@@ -27,11 +27,11 @@ Kafka = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on each line.")]
 
 
-def kafka_access(given: str | None) -> KafkaAccess:
+def kafka_connection(given: str | None) -> KafkaConnection:
     """The option, else SWITCHYARD_KAFKA, else the running stack's. Raises SwitchyardError where there is none."""
-    from deploy.stack.stack import Stack
-    from switchyard.core.kafkaaccess import KafkaAccess
     from switchyard.core.settings import Settings
+    from switchyard.kafka.connection import KafkaConnection
+    from switchyard.local.stack import Stack
 
     settings = Settings.read()
     address = given or settings.kafka
@@ -39,7 +39,7 @@ def kafka_access(given: str | None) -> KafkaAccess:
         address = info.kafka
     if address is None:
         raise SwitchyardError("no Kafka address: start the stack with `switchyard up`, or give --kafka HOST:PORT")
-    return KafkaAccess.of(settings, address)
+    return KafkaConnection.of(settings, address)
 
 
 def namespaced(namespace: str) -> Topics:
@@ -63,11 +63,11 @@ class AppOnKafka:
 
     @classmethod
     def find(cls, argument: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
-        from deploy.kafka import Cluster
         from switchyard.core.app import App
+        from switchyard.kafka.admin import Cluster
 
         app = App.load(argument)
-        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_access(kafka)))
+        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_connection(kafka)))
 
     def require(self, *names: str) -> None:
         """Raises SwitchyardError where a topic is missing."""

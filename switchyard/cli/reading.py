@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from switchyard.core import strictjson
 from switchyard.core.deadletter import DeadLetter, Note, Position, parse_entry
-from switchyard.core.decision import Decision, Record, parse_record
+from switchyard.core.ledger.record import Decision, Record, parse_record
 
 if TYPE_CHECKING:
-    from deploy.kafka import Message
     from switchyard.cli.options import AppOnKafka
+    from switchyard.kafka.admin import KafkaRecord
 
 
 @dataclass(frozen=True)
 class Effective:
-    """The records that count, the first for each (settles, attempt), and how many were ignored."""
+    """The records that count, the first for each (subject, attempt), and how many were ignored."""
 
     records: list[Decision]
     ignored: int
@@ -29,11 +29,11 @@ class Effective:
         count = 0
         for record in records:
             count += 1
-            first.setdefault((record.settles, record.attempt), record)
+            first.setdefault((record.subject, record.attempt), record)
         return cls(list(first.values()), count - len(first))
 
 
-def ledger(target: AppOnKafka) -> Iterator[tuple[Message, Record]]:
+def ledger(target: AppOnKafka) -> Iterator[tuple[KafkaRecord, Record]]:
     """Every record in ledger order with the message it stands in; what is no record is left out."""
     topic = target.topics.routing_decisions
     target.require(topic)
@@ -54,7 +54,7 @@ def decisions(target: AppOnKafka, workflow_id: str | None = None) -> list[Decisi
 
 
 @dataclass(frozen=True)
-class Standing:
+class LatestStatus:
     """How a workflow stands, as `Workflow.summary` has it, and the offset of the status that tells so."""
 
     summary: dict[str, Any]
@@ -71,21 +71,21 @@ def summary_of(raw: bytes) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def standings(target: AppOnKafka) -> dict[str, Standing]:
+def latest_statuses(target: AppOnKafka) -> dict[str, LatestStatus]:
     """The newest status of each workflow, by workflow id."""
     topic = target.topics.workflow_status
     target.require(topic)
-    latest: dict[str, Standing] = {}
+    latest: dict[str, LatestStatus] = {}
     for message in _in_order(target.cluster.read(topic)):
         summary = summary_of(message.value)
         if summary is not None:
-            latest[message.key.decode(errors="replace")] = Standing(summary, message.offset)
+            latest[message.key.decode(errors="replace")] = LatestStatus(summary, message.offset)
     return latest
 
 
 def summaries(target: AppOnKafka) -> list[dict[str, Any]]:
     """How each workflow stands, as `Workflow.summary` has it."""
-    return [item.summary for item in standings(target).values()]
+    return [item.summary for item in latest_statuses(target).values()]
 
 
 def has_ended(summary: Mapping[str, Any]) -> bool:
@@ -94,7 +94,7 @@ def has_ended(summary: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True)
-class Letter:
+class NumberedDeadLetter:
     """A dead letter as a person works on it.
 
     `number` is short and never changes: it comes from where the letter stands in its topic, so numbers have gaps.
@@ -110,7 +110,7 @@ class Letter:
         return self.note.action if self.note else "open"
 
 
-def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Letter]:
+def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[NumberedDeadLetter]:
     """Each source record's first dead letter, by time."""
     topic = target.topics.dead_letters
     target.require(topic)
@@ -127,13 +127,13 @@ def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Let
         elif entry.position not in notes or entry.time >= notes[entry.position].time:
             notes[entry.position] = entry
     found = [
-        Letter(number, letter, notes.get(position))
+        NumberedDeadLetter(number, letter, notes.get(position))
         for position, (number, letter) in first.items()
         if workflow_id in (None, letter.workflow_id)
     ]
     return sorted(found, key=lambda item: (item.dead.time, item.number))
 
 
-def _in_order(messages: Iterable[Message]) -> list[Message]:
+def _in_order(messages: Iterable[KafkaRecord]) -> list[KafkaRecord]:
     """By partition, then offset: the order that a key's messages were written in."""
     return sorted(messages, key=lambda message: (message.partition, message.offset))

@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.reading import Effective
 from switchyard.cli.workflows import status_of
 from switchyard.core.deadletter import DeadLetter
-from switchyard.core.decision import Decision
-from switchyard.core.dispatches import GATHER
 from switchyard.core.ids import dispatch_id, gather_id
+from switchyard.core.ledger.record import Decision
+from switchyard.core.orchestrator.dispatches import GATHER
 
 COLOURS = {
     "completed": "green",
@@ -49,7 +49,9 @@ def render_trace(
     for letter in dead_letters:
         place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         if (letter.topic, letter.partition, letter.offset) not in {(p.topic, p.partition, p.offset) for p in shown}:
-            parts.append(Text(f"dead letter {letter.reason}: {screen.plain(letter.message)} ({place})", style="red"))
+            parts.append(
+                Text(f"dead letter {letter.reason}: {formatting.plain(letter.message)} ({place})", style="red")
+            )
     parts.append(_end(effective, status))
     return Group(*parts)
 
@@ -60,16 +62,16 @@ class _Branches:
     def __init__(self, records: Sequence[Decision], waiting: frozenset[str]) -> None:
         self.waiting = waiting
         self.start = min((record.at - record.elapsed_ms for record in records), default=0)
-        last = {record.settles: record.attempt for record in records}
-        self.refused = {(r.settles, r.attempt) for r in records if r.attempt < last[r.settles]}
+        last = {record.subject: record.attempt for record in records}
+        self.refused = {(r.subject, r.attempt) for r in records if r.attempt < last[r.subject]}
         self.given = {
-            dispatch_id(record.settles, agent, record.attempt): (record, agent)
+            dispatch_id(record.subject, agent, record.attempt): (record, agent)
             for record in records
             if record.action == "dispatch" and not _approves(record)
             for agent in record.agents
         }
         self.given |= {
-            gather_id(record.settles, record.attempt): (record, GATHER)
+            gather_id(record.subject, record.attempt): (record, GATHER)
             for record in records
             if record.action == "dispatch" and not _approves(record)
         }
@@ -80,7 +82,7 @@ class _Branches:
             cause = _cause(record)
             if record.decided_by == "retry":
                 before = self.given[cause][0] if cause in self.given else record
-                self.tries[record.settles, record.attempt] = self.tries.get((before.settles, before.attempt), 1) + 1
+                self.tries[record.subject, record.attempt] = self.tries.get((before.subject, before.attempt), 1) + 1
             if cause in self.given:
                 self.after.setdefault(cause, []).append(record)
             else:
@@ -96,10 +98,10 @@ class _Branches:
         while pending:
             place, item, why = pending.pop()
             branch = place.add(self._label(item, why))
-            if item.action != "dispatch" or _approves(item) or (item.settles, item.attempt) in self.refused:
+            if item.action != "dispatch" or _approves(item) or (item.subject, item.attempt) in self.refused:
                 continue
-            given = [(agent, dispatch_id(item.settles, agent, item.attempt)) for agent in item.agents]
-            for answer in reversed(self.after.get(gather_id(item.settles, item.attempt), [])):
+            given = [(agent, dispatch_id(item.subject, agent, item.attempt)) for agent in item.agents]
+            for answer in reversed(self.after.get(gather_id(item.subject, item.attempt), [])):
                 pending.append((branch, answer, (item, GATHER)))
             for agent, identity in reversed(given):
                 for answer in reversed(self.after.get(identity, [])):
@@ -113,21 +115,21 @@ class _Branches:
 
     def _label(self, record: Decision, cause: tuple[Decision, str] | None) -> Text:
         event = record.parsed_event()
-        text = Text(f"+{screen.lasted(record.at - self.start)}  ", style="dim")
-        if record.settles in OF_WORKFLOW:
-            text.append(OF_WORKFLOW[record.settles], style="bold")
+        text = Text(f"+{formatting.lasted(record.at - self.start)}  ", style="dim")
+        if record.subject in OF_WORKFLOW:
+            text.append(OF_WORKFLOW[record.subject], style="bold")
         elif cause is None:
             again = f", retry {event.retry}" if event.retry else ""
             text.append(event.type, style="bold").append(f" from {event.source}{again}", style="dim")
         else:
             before, agent = cause
             text.append(_became(record, agent)).append(event.type, style="bold")
-            text.append(f" after {screen.lasted(max(record.at - before.at, 0))}", style="dim")
-        text.append("\n").append_text(_outcome(record, self.tries.get((record.settles, record.attempt))))
-        if (record.settles, record.attempt) in self.refused:
+            text.append(f" after {formatting.lasted(max(record.at - before.at, 0))}", style="dim")
+        text.append("\n").append_text(_outcome(record, self.tries.get((record.subject, record.attempt))))
+        if (record.subject, record.attempt) in self.refused:
             text.append("  refused when read back, decided anew", style="red")
         text.append(f"\n{_why(record)}", style="dim")
-        if cause is not None and cause[1] == GATHER and record.settles.startswith("dispatch/"):
+        if cause is not None and cause[1] == GATHER and record.subject.startswith("dispatch/"):
             text.append_text(_votes(event.data))
         return text
 
@@ -137,26 +139,26 @@ def _votes(result: Mapping[str, Any]) -> Text:
     text = Text()
     for item in result["votes"]:
         sign, style = ("✓", "green") if item["vote"] == result["vote"] else ("✗", "yellow")
-        text.append(f"\n  {sign} {item['agent']}: {screen.plain(item['vote'])}", style=style)
+        text.append(f"\n  {sign} {item['agent']}: {formatting.plain(item['vote'])}", style=style)
         weight = "" if item["weight"] == 1 else f", weight {item['weight']:g}"
         text.append(f"  confidence {item['confidence']:.2f}{weight}", style="dim")
     for item in result["missing"]:
-        text.append(f"\n  - {item['agent']}: {screen.plain(item['reason'])}", style="red")
+        text.append(f"\n  - {item['agent']}: {formatting.plain(item['reason'])}", style="red")
     vote = "no vote"
     if result["vote"] is not None:
-        vote = f"{screen.plain(result['vote'])}, confidence {result['confidence']:.2f}"
+        vote = f"{formatting.plain(result['vote'])}, confidence {result['confidence']:.2f}"
     partial = "" if result["complete"] else "partial; "
     return text.append(f"\n  {result['policy']}: {partial}{vote}", style="bold")
 
 
 def _approves(record: Decision) -> bool:
     """Whether it lets a dispatch go that waits for approval, and makes none of its own."""
-    return record.settles.startswith("approval/") and record.action == "dispatch"
+    return record.subject.startswith("approval/") and record.action == "dispatch"
 
 
 def _cause(record: Decision) -> str:
-    """The id of the dispatch that it settles, or that its event answers."""
-    kind, _, rest = record.settles.partition("/")
+    """The id of the dispatch that it subject, or that its event answers."""
+    kind, _, rest = record.subject.partition("/")
     if kind in ("dispatch", "timeout", "approval", "gather"):
         return rest.partition("/")[0]
     return record.parsed_event().causation_id or ""
@@ -164,7 +166,7 @@ def _cause(record: Decision) -> str:
 
 def _became(record: Decision, agent: str) -> str:
     """What became of a dispatch, up to the type of the event that it is about."""
-    kind = record.settles.partition("/")[0]
+    kind = record.subject.partition("/")[0]
     if agent == GATHER:
         return "gathered " if kind == "dispatch" else "deadline of the gather on "
     if kind == "approval":
@@ -181,12 +183,12 @@ def _outcome(record: Decision, tries: int | None) -> Text:
         text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
     else:
         words, colour = ACTIONS[record.action]
-        if record.action == "gather" and record.settles.startswith("gather/"):
+        if record.action == "gather" and record.subject.startswith("gather/"):
             words = "gather ended with what there is"
         text = Text("→ ").append(words, style=colour)
     text.append(f"  by {record.decided_by}")
     if tries is not None:
-        text.append(f", attempt {tries} after {screen.lasted(record.delay_ms)}")
+        text.append(f", attempt {tries} after {formatting.lasted(record.delay_ms)}")
     if record.confidence is not None:
         text.append(f", confidence {record.confidence:.2f}")
     return text
@@ -195,20 +197,20 @@ def _outcome(record: Decision, tries: int | None) -> Text:
 def _why(record: Decision) -> str:
     spent = []
     if record.model_calls:
-        calls = screen.counted(record.model_calls, "call")
-        spent.append(f"{record.model} ({calls}, {screen.lasted(record.latency_ms)})")
+        calls = formatting.counted(record.model_calls, "call")
+        spent.append(f"{record.model} ({calls}, {formatting.lasted(record.latency_ms)})")
         spent.append(f"{record.prompt_tokens} + {record.completion_tokens} tokens")
     if record.cost is not None:
         spent.append(f"cost {record.cost:.4f}")
     code = f"{record.code}: " if record.code else ""
-    return f"{code}{screen.plain(record.reason)}" + (f"\n{', '.join(spent)}" if spent else "")
+    return f"{code}{formatting.plain(record.reason)}" + (f"\n{', '.join(spent)}" if spent else "")
 
 
 def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text:
     name = status["workflow_id"] if status else records[0].workflow_id if records else "?"
     text = Text(str(name), style="bold")
     started = status["started_at"] if status else min((r.at - r.elapsed_ms for r in records), default=None)
-    return text.append(f"  started {screen.clock(started)}", style="dim")
+    return text.append(f"  started {formatting.clock(started)}", style="dim")
 
 
 def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
@@ -218,18 +220,18 @@ def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
     else:
         text.append(status_of(status), style=COLOURS.get(status["status"], "none"))
         if status.get("ended_at"):
-            text.append(f" after {screen.lasted(status['ended_at'] - status['started_at'])}")
+            text.append(f" after {formatting.lasted(status['ended_at'] - status['started_at'])}")
         if status.get("reason"):
-            text.append(f": {screen.plain(status['reason'])}")
+            text.append(f": {formatting.plain(status['reason'])}")
         words = {"hops": "hop", "dispatches": "dispatch", "model_calls": "model call", "tokens": "token"}
-        counted = [screen.counted(status.get(name, 0), word) for name, word in words.items()]
+        counted = [formatting.counted(status.get(name, 0), word) for name, word in words.items()]
         if status.get("cost") is not None:
             counted.append(f"cost {status['cost']:.4f}")
         text.append(f"\n{', '.join(counted)}", style="dim")
     repeats = status.get("duplicates", 0) if status else 0
     if repeats or effective.ignored:
         events, records = (
-            screen.counted(n, f"repeated {w}") for n, w in ((repeats, "event"), (effective.ignored, "record"))
+            formatting.counted(n, f"repeated {w}") for n, w in ((repeats, "event"), (effective.ignored, "record"))
         )
         text.append(f"\nignored: {events}, {records}", style="dim")
     return text

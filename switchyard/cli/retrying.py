@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import click
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.core import strictjson
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.reading import Door
+from switchyard.core.input_validator import InputValidator
 from switchyard.core.registry import FAILED_TYPE
 
 if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
-    from switchyard.cli.reading import Letter
+    from switchyard.cli.reading import NumberedDeadLetter
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Sending:
     value: bytes
 
 
-class NotRetried(SwitchyardError):
+class RetryRefused(SwitchyardError):
     """This dead letter cannot be sent again as it is; the text says what to do."""
 
 
@@ -55,13 +55,13 @@ class Retries:
         from switchyard.core.settings import Settings
 
         self._topics = target.topics
-        self._door = Door(configuration(target.app, Settings.read()))
+        self._door = InputValidator(configuration(target.app, Settings.read()))
         self._inputs = {target.topics.named(item.topic): item.type for item in target.app.registry.file.inputs}
 
-    def prepare(self, letter: Letter, edit: bool) -> Sending:
+    def prepare(self, letter: NumberedDeadLetter, edit: bool) -> Sending:
         """What to send, checked as the job will check it, after a person's edit if wanted.
 
-        Raises NotRetried with what to do instead.
+        Raises RetryRefused with what to do instead.
         """
         dead = letter.dead
         try:
@@ -69,33 +69,33 @@ class Retries:
             if not edit:
                 return retry.made(None)
             if dead.topic == self._topics.agent_messages and letter.state == "retried":
-                raise NotRetried(
+                raise RetryRefused(
                     "it was retried already, and a second retry is the same event, whatever its data; if the first "
                     "one failed, it has a dead letter of its own: edit that"
                 )
             return edited(retry, letter.number)
         except Rejected as error:
             mend = "" if edit else "; mend it with --edit"
-            raise NotRetried(f"it would be refused again, {error}{mend}") from None
+            raise RetryRefused(f"it would be refused again, {error}{mend}") from None
 
     def _retry(self, dead: DeadLetter) -> Retry:
         topics = self._topics
         if dead.offset < 0:
-            raise NotRetried("the record it is about is not known; the log of the TaskManager says what happened")
+            raise RetryRefused("the record it is about is not known; the log of the TaskManager says what happened")
         if dead.topic == topics.agent_messages:
             return self._event(dead)
         if dead.topic in self._inputs:
             return self._input(dead, self._inputs[dead.topic])
         if dead.topic == topics.routing_decisions:
-            raise NotRetried("only the job writes to the ledger; nothing waits for this record, so discard it")
+            raise RetryRefused("only the job writes to the ledger; nothing waits for this record, so discard it")
         if dead.topic == topics.control:
-            raise NotRetried("a control event is given anew (cancel, approvals, pause, resume); discard this one")
+            raise RetryRefused("a control event is given anew (cancel, approvals, pause, resume); discard this one")
         if dead.topic.startswith(topics.inbox("")):
-            raise NotRetried(
+            raise RetryRefused(
                 "only the job writes to an inbox; if it holds an event that should be handled, "
                 f"send that to {topics.agent_messages} with `switchyard send`, and discard this one"
             )
-        raise NotRetried(f"{dead.topic} is no topic that this app reads")
+        raise RetryRefused(f"{dead.topic} is no topic that this app reads")
 
     def _event(self, dead: DeadLetter) -> Retry:
         try:
@@ -104,7 +104,7 @@ class Retries:
             problem = broken
             return Retry(as_text(dead.raw), lambda text: self._mended(dead, text, problem))
         if event.type == FAILED_TYPE:
-            raise NotRetried("it tells that an agent failed, which cannot happen again; retry the event it failed on")
+            raise RetryRefused("it tells that an agent failed, which cannot happen again; retry the event it failed on")
 
         def made(text: str | None) -> Sending:
             data = event.data if text is None else _json(text)
@@ -141,7 +141,7 @@ def edited(retry: Retry, number: int) -> Sending:
         try:
             return retry.made(None if text == retry.text else text)
         except Rejected as error:
-            if text == before or not screen.on_terminal():
+            if text == before or not formatting.on_terminal():
                 raise
             typer.echo(f"Dead letter {number} would be refused again, {error}", err=True)
             if not typer.confirm("Edit it again?", default=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json
 from switchyard.core.errors import Rejected, SwitchyardError
 
@@ -43,7 +43,7 @@ def route(
         for raw in _events(found, settings, event, type, data, topic):
             result = dry_run(found, settings, raw, rules)
             if as_json:
-                screen.json_lines([result.object()])
+                formatting.json_lines([result.object()])
             else:
                 _show(result)
     except Rejected as error:
@@ -99,9 +99,9 @@ def _show(result: DryRun) -> None:
     }
     if spent is not None:
         cost = "" if spent.cost is None else f", cost {spent.cost:.4f}"
-        calls = screen.counted(spent.calls, "call")
+        calls = formatting.counted(spent.calls, "call")
         tokens = f"{spent.prompt_tokens} + {spent.completion_tokens} tokens"
-        lines["model"] = f"{spent.model}: {calls}, {tokens}{cost}, {screen.lasted(spent.latency_ms)}"
-    lines["took"] = screen.lasted(result.milliseconds)
+        lines["model"] = f"{spent.model}: {calls}, {tokens}{cost}, {formatting.lasted(spent.latency_ms)}"
+    lines["took"] = formatting.lasted(result.milliseconds)
     for name, value in lines.items():
         typer.echo(f"{name:<11} {value}")

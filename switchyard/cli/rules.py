@@ -7,15 +7,15 @@ from typing import Any
 
 from pyflink.table import DataTypes
 
-from jobs import sqlfile, wiring
-from jobs.tables import Loader, table_name
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.jobconfig import JobConfig
-from switchyard.core.reading import Door
+from switchyard.core.input_validator import InputValidator
+from switchyard.core.job_config import JobConfig
 from switchyard.core.shards import shard_of
+from switchyard.flink import job, sql_file
+from switchyard.flink.tables import Loader, table_name
 
 _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
 _PLACE = [
@@ -52,10 +52,10 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
     if event_type is None:
         known = ", ".join(item.topic for item in app.registry.file.inputs) or "none"
         raise SwitchyardError(f"{topic!r} is no input topic of the app; there are {known}")
-    data = strictjson.dumps(Door(config).data(event_type, raw))
+    data = strictjson.dumps(InputValidator(config).data(event_type, raw))
     environment = _prepared(app, config, [], {topic: data})
     made = []
-    for statement in sqlfile.read(app.sql / "requests.sql"):
+    for statement in sql_file.read(app.sql / "requests.sql"):
         found = _INTO_EVENTS.search(statement.text)
         if statement.kind == "INSERT" and found:
             made += [bytes(row[1]) for row in _rows(environment, statement.text[found.end() :])]
@@ -63,7 +63,7 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
 
 
 def _prepared(app: App, config: JobConfig, events: list[Any], inputs: dict[str, str]) -> Any:
-    environment = wiring.environment("switchyard route", config, 1)
+    environment = job.environment("switchyard route", config, 1)
     _view(environment, "events", events, _EVENTS)
     for item in app.registry.file.inputs:
         rows = [(inputs[item.topic], item.topic, 0, 0)] if item.topic in inputs else []

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Kafka, Namespace
 from switchyard.core.errors import Rejected, SwitchyardError
 
@@ -37,7 +37,7 @@ def send(
     full_name = target.topics.named(name)
     target.require(full_name)
     target.cluster.send(full_name, [(workflow_of(line) if name == "agent-messages" else None, line) for line in found])
-    typer.echo(f"Sent {screen.counted(len(found), 'message')} to {full_name} on {target.cluster.bootstrap}.")
+    typer.echo(f"Sent {formatting.counted(len(found), 'message')} to {full_name} on {target.cluster.bootstrap}.")
 
 
 def read(file: str) -> bytes:

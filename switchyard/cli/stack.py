@@ -15,7 +15,7 @@ from switchyard.core.errors import SwitchyardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deploy.stack.status import ProgramStatus
+    from switchyard.local.status import ProgramStatus
 
 Kafka = Annotated[str | None, typer.Option("--kafka", help="Use this Kafka (host:port) and start none.")]
 Flink = Annotated[str | None, typer.Option("--flink", help="Use this Flink (http://host:port) and start none.")]
@@ -30,10 +30,10 @@ def up(
     ] = None,
 ) -> None:
     """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
-    from deploy.stack.options import StackOptions
-    from deploy.stack.stack import Stack
-    from switchyard.cli.screen import program
+    from switchyard.cli.formatting import program
     from switchyard.core.settings import Settings
+    from switchyard.local.options import StackOptions
+    from switchyard.local.stack import Stack
 
     options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
     info = Stack().up(apps or ["sdr"], options, typer.echo)
@@ -46,7 +46,7 @@ def down(
     clean: Annotated[bool, typer.Option("--clean", help="Remove all data, too.")] = False,
 ) -> None:
     """Stop what `up` started; data stays unless --clean is given."""
-    from deploy.stack.stack import Stack
+    from switchyard.local.stack import Stack
 
     ran = Stack().down(clean, typer.echo)
     data = "its data is removed" if clean else "its data is kept"
@@ -57,9 +57,9 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show each process, its health and restarts, and each job on Flink. Exit 1 unless all processes are healthy."""
-    from deploy.stack.stack import Stack
     from switchyard.cli.jobs import show_jobs
     from switchyard.core.settings import Settings
+    from switchyard.local.stack import Stack
 
     stack = Stack()
     found, info = stack.status(), stack.info()

@@ -16,15 +16,15 @@ def stop(
     flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
 ) -> None:
     """Stop an app's job, and say how to continue from where it was. Nothing in Kafka is touched."""
-    from deploy import stopping
-    from deploy.stack.stack import Stack
     from switchyard.cli.options import namespaced
     from switchyard.core.app import App
     from switchyard.core.settings import Settings
+    from switchyard.deployment import stop as stopping
+    from switchyard.local.stack import Stack
 
     name = namespaced(namespace or App.load(app).name).namespace
-    standing = stopping.Standing.find(Settings.read(flink=flink), Stack().info())
-    for done in stopping.stop(name, savepoint, standing, typer.echo):
+    flink_target = stopping.FlinkTarget.find(Settings.read(flink=flink), Stack().info())
+    for done in stopping.stop(name, savepoint, flink_target, typer.echo):
         if done.state is None:
             typer.echo(f"{done.name} is stopped; it had written no state yet. Start it anew: switchyard submit {app}")
             continue

@@ -27,18 +27,18 @@ def submit(
     ] = None,
 ) -> None:
     """Check everything, create missing topics, and run an app's job on Flink in place of the one that runs."""
-    from deploy import submit as submitting
-    from deploy.stack.stack import Stack
-    from deploy.target import Target
     from switchyard.cli.options import namespaced
     from switchyard.core.app import App
     from switchyard.core.settings import Settings
+    from switchyard.deployment import submit
+    from switchyard.deployment.target import Target
+    from switchyard.local.stack import Stack
 
     settings = Settings.read(kafka=kafka, flink=flink, flink_python=python)
     name = namespaced(namespace or App.load(app).name).namespace
     target = Target.find(settings, Stack().info())
-    wanted = submitting.Submission(app, name, stateless, ship_python, start)
-    done = submitting.submit(wanted, target, settings, typer.echo)
+    wanted = submit.Submission(app, name, stateless, ship_python, start)
+    done = submit.submit(wanted, target, settings, typer.echo)
     typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
     inputs = App.load(app).registry.file.inputs
     if inputs:

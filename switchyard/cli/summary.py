@@ -11,18 +11,18 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import Any
 
-from agent_endpoints.background import Context
-from deploy.stack.info import StackInfo
 from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
 from switchyard.core.app import App
+from switchyard.local.info import StackInfo
+from switchyard.worker.background import Context
 
 
 def app_hooks(app: App) -> Any:
     """The app's `demo.py`: `waiting(context) -> int` and `outcome(agents) -> str`; None where it has none."""
     if not (app.folder / "demo.py").is_file():
         return None
-    from agent_endpoints.app_code import AppCode
+    from switchyard.core.app_code import AppCode
 
     return AppCode(app.folder).module("demo")
 
@@ -77,7 +77,7 @@ def gathers(app: App, observed: Observed) -> dict[str, int]:
     types = {item.result for item in app.registry.file.gathers}
     if not types:
         return {}
-    events = {record.settles: record.parsed_event() for record in observed.decisions}
+    events = {record.subject: record.parsed_event() for record in observed.decisions}
     found = [event.data for event in events.values() if event.type in types and event.causation_id is not None]
     return {
         "gathers": len(found),

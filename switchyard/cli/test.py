@@ -37,7 +37,7 @@ def test(
         typer.echo(f"{'FAILED' if differences else 'ok':<7} {outcome.case.name}")
         for line in differences:
             typer.echo(f"        {line}")
-    for stray in report.strays:
+    for stray in report.unmatched:
         typer.echo(f"FAILED  {stray}")
     passed = len(chosen) - failed
     typer.echo(f"{passed} of {len(chosen)} cases passed in {time.monotonic() - begun:.0f} s.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
 
@@ -30,7 +30,7 @@ def trace(
     target = AppOnKafka.find(app, namespace, kafka)
     records = reading.decisions(target, workflow)
     if as_json:
-        screen.json_lines(asdict(record) for record in reading.Effective.of(records).records)
+        formatting.json_lines(asdict(record) for record in reading.Effective.of(records).records)
         if records:
             return
     status = next((item for item in known(target) if item["workflow_id"] == workflow), None)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from switchyard.cli import screen
+from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.workflow import Status
+from switchyard.core.orchestrator.workflow import WorkflowStatus
 
 if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
@@ -23,7 +23,9 @@ FIELDS = (
 
 def workflows(
     app: AppName = "sdr",
-    status: Annotated[str | None, typer.Option("--status", help="Only " + ", ".join(get_args(Status)) + ".")] = None,
+    status: Annotated[
+        str | None, typer.Option("--status", help="Only " + ", ".join(get_args(WorkflowStatus)) + ".")
+    ] = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
     as_json: Json = False,
@@ -31,13 +33,13 @@ def workflows(
     """List the workflows of an app: how each stands, what it took, why it ended."""
     from switchyard.cli.options import AppOnKafka
 
-    if status is not None and status not in get_args(Status):
-        raise SwitchyardError(f"--status {status}: there are {', '.join(get_args(Status))}")
+    if status is not None and status not in get_args(WorkflowStatus):
+        raise SwitchyardError(f"--status {status}: there are {', '.join(get_args(WorkflowStatus))}")
     target = AppOnKafka.find(app, namespace, kafka)
     every = known(target)
     found = [item for item in every if status in (None, item["status"])]
     if as_json:
-        screen.json_lines(line(item) for item in found)
+        formatting.json_lines(line(item) for item in found)
     elif found:
         _show(found)
     elif every:
@@ -53,7 +55,7 @@ def workflows(
 def known(target: AppOnKafka) -> list[dict[str, Any]]:
     """All workflows of an app: from their status events, or from the ledger where a stateless job wrote none."""
     from switchyard.cli import reading
-    from switchyard.core.ledger import derive
+    from switchyard.core.ledger.summaries import derive
 
     found = reading.summaries(target)
     if not found:
@@ -63,7 +65,7 @@ def known(target: AppOnKafka) -> list[dict[str, Any]]:
 
 def line(summary: Mapping[str, Any]) -> dict[str, Any]:
     """One workflow as an object of `--json`."""
-    times = {name: screen.iso(summary.get(name)) for name in ("started_at", "ended_at")}
+    times = {name: formatting.iso(summary.get(name)) for name in ("started_at", "ended_at")}
     return {name: times.get(name, summary.get(name)) for name in FIELDS}
 
 
@@ -71,16 +73,16 @@ def status_of(summary: Mapping[str, Any]) -> str:
     """How it stands, in words: with the code of what stopped it, and how many approvals it waits for."""
     waiting = len(summary.get("approvals") or ())
     if waiting:
-        return f"{summary['status']} ({screen.counted(waiting, 'approval')})"
+        return f"{summary['status']} ({formatting.counted(waiting, 'approval')})"
     return f"{summary['status']} ({summary['code']})" if summary.get("code") else str(summary["status"])
 
 
 def _say_paused(target: AppOnKafka) -> None:
-    from switchyard.cli import operating
+    from switchyard.cli import control_client
 
-    found = operating.paused(target)
+    found = control_client.paused(target)
     if found is not None:
-        since = f"since {screen.clock(found.since)} by {found.by}"
+        since = f"since {formatting.clock(found.since)} by {found.by}"
         typer.echo(f"{target.topics.namespace} is paused {since}. Go on: switchyard resume {target.again}")
 
 
@@ -90,12 +92,12 @@ def _show(found: Sequence[Mapping[str, Any]]) -> None:
     headings += ["again>", "dead>", "started", "took>", "reason"]
     rows = []
     for item in found:
-        took = screen.lasted(item["ended_at"] - item["started_at"]) if item.get("ended_at") else None
+        took = formatting.lasted(item["ended_at"] - item["started_at"]) if item.get("ended_at") else None
         cost = [None if item.get("cost") is None else f"{item['cost']:.4f}"] if with_cost else []
         counted = [item.get(name) for name in ("hops", "model_calls", "tokens")]
-        after = [item.get("duplicates"), item.get("dead_letters"), screen.clock(item["started_at"]), took]
+        after = [item.get("duplicates"), item.get("dead_letters"), formatting.clock(item["started_at"]), took]
         rows.append([item["workflow_id"], status_of(item), *counted, *cost, *after, item.get("reason") or ""])
-    screen.table(headings, rows)
+    formatting.table(headings, rows)
     counts = {name: sum(item["status"] == name for item in found) for name in ("running", "queued")}
     queued = f", {counts['queued']} queued" if counts["queued"] else ""
     typer.echo(f"{len(found)} workflows, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")

@@ -9,12 +9,11 @@ import yaml
 from pydantic import ValidationError
 
 from switchyard.core import yamlfile
+from switchyard.core.bundled import APPS, SQL
 from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError
-from switchyard.core.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
 from switchyard.core.registry import AgentsFile, Registry, problems_of
-
-ROOT = Path(__file__).resolve().parents[2]
+from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ class App:
 
 def shipped() -> list[str]:
     """Names of the apps that ship with Switchyard."""
-    return sorted(path.parent.name for path in (ROOT / "agent_endpoints").glob("*/agents.yaml"))
+    return sorted(path.parent.name for path in APPS.glob("*/agents.yaml"))
 
 
 def find(name_or_path: str) -> tuple[Path, Path]:
     """The folder of an app and the folder of its SQL. Raises AppError where there is none."""
     if name_or_path in shipped():
-        return ROOT / "agent_endpoints" / name_or_path, ROOT / "sql" / name_or_path
+        return APPS / name_or_path, SQL / name_or_path
     folder = Path(name_or_path).expanduser().resolve()
     if (folder / "agents.yaml").is_file():
         return folder, folder / "sql"

@@ -25,14 +25,14 @@ def effect_key(source: str, event_id: str, agent: str, retry: int = 0) -> str:
     return stable_hash("effect", source, event_id, agent, *_number(retry))
 
 
-def dispatch_id(settles: str, agent: str, attempt: int) -> str:
+def dispatch_id(subject: str, agent: str, attempt: int) -> str:
     """One delivery of what is settled to one agent, one attempt."""
-    return stable_hash("dispatch", settles, agent, str(attempt))
+    return stable_hash("dispatch", subject, agent, str(attempt))
 
 
-def gather_id(settles: str, attempt: int) -> str:
+def gather_id(subject: str, attempt: int) -> str:
     """The gather that a decision opens."""
-    return stable_hash("gather", settles, str(attempt))
+    return stable_hash("gather", subject, str(attempt))
 
 
 def answer_id(effect: str, position: int) -> str:

@@ -136,7 +136,7 @@ class MemoryLimits(_Strict):
     summarise: str | None = Field(default=None, description="`module:function` of what may be kept of the trimmed")
 
 
-class Input(_Strict):
+class InputTopic(_Strict):
     """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
 
     topic: str
@@ -155,7 +155,7 @@ class AgentsFile(_Strict):
     limits: Limits = Limits()
     sequence: tuple[str, ...] = ()
     gathers: tuple[Gather, ...] = ()
-    inputs: tuple[Input, ...] = ()
+    inputs: tuple[InputTopic, ...] = ()
     background: tuple[str, ...] = ()
     memory: MemoryLimits = MemoryLimits()
     agents: tuple[Agent, ...] = Field(min_length=1)

@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent_endpoints.handler import Answer
-from agent_endpoints.processor import answer_events
-from agent_endpoints.store import Effect
 from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import FAILED_TYPE, Agent
 from switchyard.core.settings import Settings
 from switchyard.testing.cases import Case, CaseError
+from switchyard.worker.effects import StoredEffect
+from switchyard.worker.processor import answer_events
+from switchyard.worker.task import Answer
 
 if TYPE_CHECKING:
-    from agent_endpoints.processor import Processor
+    from switchyard.worker.processor import Processor
 
 
 class CaseAgents:
@@ -50,7 +50,7 @@ class CaseAgents:
         failed = any(item.type == FAILED_TYPE for item in answers)
         key = str(event.attributes["dispatchid" if failed else "effectkey"])
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return answer_events(event, f"switchyard/{self._namespace}/{name}", key, Effect(tuple(answers), now))
+        return answer_events(event, f"switchyard/{self._namespace}/{name}", key, StoredEffect(tuple(answers), now))
 
     def close(self) -> None:
         for item in self._closing:
@@ -78,12 +78,12 @@ class CaseAgents:
 
     def _processor(self, agent: Agent) -> Processor:
         if agent.name not in self._processors:
-            from agent_endpoints.app_code import AppCode
-            from agent_endpoints.database import open_database
-            from agent_endpoints.memory_store import LocalMemories
-            from agent_endpoints.processor import Processor
-            from agent_endpoints.store import Effects
+            from switchyard.core.app_code import AppCode
             from switchyard.core.model import BlockingModel, OpenAIModel
+            from switchyard.worker.database import open_database
+            from switchyard.worker.effects import EffectStore
+            from switchyard.worker.memory.store import SqliteMemory
+            from switchyard.worker.processor import Processor
 
             self._folder.mkdir(parents=True, exist_ok=True)
             engine = open_database(f"sqlite:///{self._folder / 'handlers.sqlite'}")
@@ -94,8 +94,8 @@ class CaseAgents:
                 agent=agent,
                 registry=self._app.registry,
                 handler=AppCode(self._app.folder).function(agent.function),
-                effects=Effects(engine, self._namespace),
-                memories=LocalMemories(engine, lambda records: None),
+                effects=EffectStore(engine, self._namespace),
+                memories=SqliteMemory(engine, lambda records: None),
                 namespace=self._namespace,
                 settings=Settings.read(home=self._folder),
                 database=engine,

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from switchyard.core.app import ROOT, App
-from switchyard.core.decision import Action, DecidedBy
+from switchyard.core.app import App
+from switchyard.core.bundled import shown
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.workflow import Status
+from switchyard.core.ledger.record import Action, DecidedBy
+from switchyard.core.orchestrator.workflow import WorkflowStatus
 
 
 class CaseError(SwitchyardError):
@@ -55,7 +56,7 @@ class ExpectedDeadLetter(_Strict):
 class Expected(_Strict):
     """What must have come of a case. What is not named is not compared, but for dead letters: by default none."""
 
-    status: Status | Literal["none"] | None = None
+    status: WorkflowStatus | Literal["none"] | None = None
     decisions: list[ExpectedDecision] | None = None
     dispatches: list[str] | None = None
     dead_letters: list[ExpectedDeadLetter] = Field(default_factory=list)
@@ -93,10 +94,6 @@ class Case:
 
     def place(self, *path: str | int) -> str:
         return f"{shown(self.file)}:{self.line_of(*path)}"
-
-
-def shown(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def load(app: App) -> list[Case]:

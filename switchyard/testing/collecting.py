@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from switchyard.core.deadletter import DeadLetter, parse_entry
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.testing.agents import CaseAgents
 from switchyard.testing.cases import Case, CaseError
 from switchyard.testing.minicluster import Output
@@ -17,7 +17,7 @@ from switchyard.testing.script import ModelScript
 
 
 @dataclass(frozen=True)
-class Onward:
+class OutgoingRecord:
     """A record for agent-messages: what the app's SQL made, or an agent's answer. No outcome: it is no case's."""
 
     outcome: Outcome | None
@@ -27,14 +27,14 @@ class Onward:
 
 
 class Collected:
-    """The outcomes so far. `strays` is what belongs to no case; events of the types `results` are read back already."""
+    """The outcomes so far. `unmatched` belongs to no case; events of the types `results` are read back already."""
 
     def __init__(
         self, cases: Sequence[Case], script: ModelScript, agents: CaseAgents, results: Collection[str] = ()
     ) -> None:
         self.outcomes = {case.content.workflow: Outcome(case) for case in cases}
-        self.strays: list[str] = []
-        self.onward: list[Onward] = []
+        self.unmatched: list[str] = []
+        self.onward: list[OutgoingRecord] = []
         self.dispatched: dict[str, Event] = {}
         self._script = script
         self._agents = agents
@@ -68,7 +68,7 @@ class Collected:
         event = parsed(output.value)
         outcome = self._of_workflow(event.workflow_id) if event else None
         if event is None or event.type not in self._results:
-            self.onward.append(Onward(outcome, event, output.value, output.key))
+            self.onward.append(OutgoingRecord(outcome, event, output.value, output.key))
         return outcome
 
     def _record(self, output: Output) -> Outcome | None:
@@ -95,13 +95,13 @@ class Collected:
             outcome.problems.append(str(error))
             return outcome
         key = event.workflow_id.encode()
-        self.onward += [Onward(outcome, answer, answer.json().encode(), key) for answer in answers]
+        self.onward += [OutgoingRecord(outcome, answer, answer.json().encode(), key) for answer in answers]
         return outcome
 
     def _dead_letter(self, letter: DeadLetter) -> Outcome | None:
         outcome = self._origins.get((letter.topic, letter.offset)) or self.outcomes.get(letter.workflow_id or "")
         if outcome is None:
-            self.strays.append(f"a dead letter of no case: {letter.reason} from {letter.topic} ({letter.message})")
+            self.unmatched.append(f"a dead letter of no case: {letter.reason} from {letter.topic} ({letter.message})")
         else:
             outcome.dead_letters.append(letter)
         return outcome
@@ -109,8 +109,8 @@ class Collected:
     def _of_workflow(self, workflow: str) -> Outcome | None:
         outcome = self.outcomes.get(workflow)
         text = f"workflow {workflow} is named by no case; set `workflow:` of the case that starts it"
-        if outcome is None and text not in self.strays:
-            self.strays.append(text)
+        if outcome is None and text not in self.unmatched:
+            self.unmatched.append(text)
         return outcome
 
 

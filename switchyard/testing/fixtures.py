@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from deploy.model_server.scripted import ScriptedServer
     from switchyard.core.app import App
+    from switchyard.local.model_server.scripted import ScriptedServer
     from switchyard.testing.memory import InMemory
     from switchyard.testing.minicluster import MiniCluster
 
@@ -26,7 +26,7 @@ def no_remote_model(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def scripted_model() -> Iterator[ScriptedServer]:
     """A model server on loopback. `script(...)` sets what it answers, `calls` is what it was asked."""
-    from deploy.model_server.scripted import ScriptedServer
+    from switchyard.local.model_server.scripted import ScriptedServer
 
     with ScriptedServer() as server:
         yield server

@@ -11,40 +11,40 @@ from dataclasses import dataclass, field
 
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.deciding import Choice, NoChoice
-from switchyard.core.decision import Decision, Fence, parse_record
-from switchyard.core.desk import Price, no_price
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
-from switchyard.core.limits import Share
-from switchyard.core.orchestration import Shard
-from switchyard.core.question import Question
-from switchyard.core.registry import Registry
-from switchyard.core.shard import (
-    Answered,
+from switchyard.core.ledger.record import Decision, Fence, parse_record
+from switchyard.core.orchestrator.context import Price, no_price
+from switchyard.core.orchestrator.limits import Quota
+from switchyard.core.orchestrator.messages import (
     Ask,
     ControlRead,
-    Dead,
     Dispatch,
     Effect,
     EventRead,
-    Input,
     Log,
+    ModelAnswered,
     Publish,
     RecordRead,
+    RejectedRecord,
+    ShardInput,
     ShardState,
-    Status,
+    StatusChanged,
     Tick,
-    Unreadable,
+    WriteDeadLetter,
 )
+from switchyard.core.orchestrator.shard import Shard
+from switchyard.core.registry import Registry
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.question import Question
 from switchyard.core.shards import shard_keys
 
 SHARD = shard_keys(1)[0]
 
-Model = Callable[[Event, Question], Choice | NoChoice]
+Decide = Callable[[Event, Question], ModelDecision | ModelUnavailable]
 Rule = Callable[[Event], Sequence[str] | None]
-Handler = Callable[[Event], Sequence[tuple[str, object]]]
+ScriptedHandler = Callable[[Event], Sequence[tuple[str, object]]]
 
 
 def no_rule(event: Event) -> None:
@@ -66,12 +66,12 @@ class InMemory:
     """One shard, its topics, and the agents behind it. `now` is in milliseconds and moves by one a step."""
 
     registry: Registry
-    model: Model
-    handlers: dict[str, Handler] = field(default_factory=dict)
+    model: Decide
+    handlers: dict[str, ScriptedHandler] = field(default_factory=dict)
     rule: Rule = no_rule
     namespace: str = "test"
     now: int = 1_000
-    share: Share | None = None
+    share: Quota | None = None
     price: Price = no_price
     events: list[bytes] = field(default_factory=list)
     controls: list[bytes] = field(default_factory=list)
@@ -152,12 +152,12 @@ class InMemory:
         raise RuntimeError(f"not settled after {limit} steps")
 
     def decisions(self) -> list[Decision]:
-        """The effective records of the ledger, in order: the first for each (settles, attempt)."""
+        """The effective records of the ledger, in order: the first for each (subject, attempt)."""
         first: dict[tuple[str, int], Decision] = {}
         for line in self.ledger:
             record = parse_record(line)
             if isinstance(record, Decision):
-                first.setdefault((record.settles, record.attempt), record)
+                first.setdefault((record.subject, record.attempt), record)
         return list(first.values())
 
     def status(self, workflow_id: str) -> str:
@@ -166,24 +166,24 @@ class InMemory:
     def _read_event(self) -> None:
         raw, position = self.events[self._event], Position("agent-messages", 0, self._event)
         self._event += 1
-        item: Input
+        item: ShardInput
         try:
             event = Event.parse(raw)
             self.registry.check(event)
             rule = self.rule(event)
             item = EventRead(event, raw.decode(), position, None if rule is None else tuple(rule))
         except Rejected as error:
-            item = Unreadable(error, raw, position)
+            item = RejectedRecord(error, raw, position)
         self._advance(item)
 
     def _read_control(self) -> None:
         raw, position = self.controls[self._control], Position("control", 0, self._control)
         self._control += 1
-        item: Input
+        item: ShardInput
         try:
             item = ControlRead(Control.parse(raw, SHARD, 1), raw.decode(), position)
         except Rejected as error:
-            item = Unreadable(error, raw, position)
+            item = RejectedRecord(error, raw, position)
         self._advance(item)
 
     def _ask(self, ask: Ask) -> None:
@@ -192,12 +192,12 @@ class InMemory:
             return
         self.asked.append(question)
         event = Event.parse(self._waiting_event(ask))
-        self._advance(Answered(ask.workflow_id, ask.settles, ask.attempt, self.model(event, question)))
+        self._advance(ModelAnswered(ask.workflow_id, ask.subject, ask.attempt, self.model(event, question)))
 
     def _waiting_event(self, ask: Ask) -> str:
         workflow = self.shard._load(ask.workflow_id)
         assert workflow is not None
-        return workflow.waiting[ask.settles].event
+        return workflow.waiting[ask.subject].event
 
     def _handle(self, dispatch: Dispatch) -> None:
         """An agent worker: an effect that was done publishes the same answers again."""
@@ -221,7 +221,7 @@ class InMemory:
                 )
             )
 
-    def _advance(self, item: Input) -> None:
+    def _advance(self, item: ShardInput) -> None:
         for effect in self.shard.advance(item, self.now):
             self._apply(effect)
 
@@ -235,7 +235,7 @@ class InMemory:
                 self.dispatches.append(effect)
             case Publish():
                 self.publish(effect.event)
-            case Status():
+            case StatusChanged():
                 self.statuses[effect.workflow_id] = effect.event
-            case Dead(letter):
+            case WriteDeadLetter(letter):
                 self.dead_letters.append(letter)

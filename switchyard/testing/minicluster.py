@@ -16,7 +16,7 @@ from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.jobconfig import JobConfig
+from switchyard.core.job_config import JobConfig
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
@@ -102,14 +102,14 @@ class MiniCluster:
 
     def plan(self, savepoint: Path | None = None) -> tuple[StreamTableEnvironment, StatementSet]:
         """The job, ready to execute. Raises SqlError."""
-        from jobs import wiring
-        from jobs.tables import TABLES, Loader, table_name
+        from switchyard.flink import job
+        from switchyard.flink.tables import TABLES, Loader, table_name
 
         config = JobConfig.of(
             self.app.registry,
             self.namespace,
             self.settings,
-            sql_version=wiring.sql_version(self.app),
+            sql_version=job.sql_version(self.app),
             model_base_url=self.model_base_url,
             model="scripted",
             embedded=True,
@@ -135,8 +135,8 @@ class MiniCluster:
         flink = {**FLINK, **self.flink}
         if savepoint is not None:
             flink["execution.state-recovery.path"] = savepoint.as_uri()
-        environment = wiring.environment(f"test {self.namespace}", config, 1, **flink)
-        return environment, wiring.wire(self.app, environment, create_tables)
+        environment = job.environment(f"test {self.namespace}", config, 1, **flink)
+        return environment, job.build_job(self.app, environment, create_tables)
 
     def publish(self, topic: str, value: bytes, key: bytes | None = None) -> int:
         """Append a record to a topic that the job reads, named without the namespace; its offset."""
@@ -207,7 +207,7 @@ class MiniCluster:
         from py4j.protocol import Py4JJavaError
         from pyflink.util.exceptions import JavaException
 
-        from jobs.tables import first_cause
+        from switchyard.flink.tables import first_cause
 
         try:
             if self._client.get_job_status().result().name not in ("FAILED", "FAILING", "FINISHED", "CANCELED"):

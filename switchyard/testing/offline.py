@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from deploy.model_server.choose import choose
 from switchyard.core import strictjson
-from switchyard.core.deciding import Choice
 from switchyard.core.event import Event
-from switchyard.core.question import Question
+from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.routing.question import Question
+from switchyard.local.model_server.choose import choose
 
 
-def choose_offline(event: Event, question: Question) -> Choice:
+def choose_offline(event: Event, question: Question) -> ModelDecision:
     """What the offline model answers to a routing question."""
     answer = choose(strictjson.loads(question.messages[1]["content"]))
-    return Choice(tuple(answer["agents"]), answer["reason"], float(answer["confidence"]), "offline")
+    return ModelDecision(tuple(answer["agents"]), answer["reason"], float(answer["confidence"]), "offline")

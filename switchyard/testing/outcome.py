@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from switchyard.core.deadletter import DeadLetter
-from switchyard.core.decision import Decision
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import Decision
 from switchyard.testing.cases import Case, ExpectedDeadLetter, ExpectedDecision
 
 
@@ -26,10 +26,10 @@ class Outcome:
 
     @property
     def decisions(self) -> list[Decision]:
-        """The effective records in order: the first for each (settles, attempt)."""
+        """The effective records in order: the first for each (subject, attempt)."""
         first: dict[tuple[str, int], Decision] = {}
         for record in self.records:
-            first.setdefault((record.settles, record.attempt), record)
+            first.setdefault((record.subject, record.attempt), record)
         return list(first.values())
 
     @property

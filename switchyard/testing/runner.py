@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.model_server.scripted import ScriptedServer
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.agents import CaseAgents
 from switchyard.testing.cases import Case
-from switchyard.testing.collecting import Collected, Onward, parsed
+from switchyard.testing.collecting import Collected, OutgoingRecord, parsed
 from switchyard.testing.minicluster import MiniCluster
 from switchyard.testing.outcome import Outcome
 from switchyard.testing.script import ModelScript
@@ -32,20 +32,20 @@ PROGRESS_S = 2.0
 Tell = Callable[[str], None]
 
 
-class NothingMoves(SwitchyardError):
+class JobStalled(SwitchyardError):
     """The job did not begin to work."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of all cases; `strays` is what belongs to none of them."""
+    """What came of all cases; `unmatched` is what belongs to none of them."""
 
     outcomes: list[Outcome]
-    strays: list[str]
+    unmatched: list[str]
 
     @property
     def passed(self) -> bool:
-        return not self.strays and not any(outcome.differences() for outcome in self.outcomes)
+        return not self.unmatched and not any(outcome.differences() for outcome in self.outcomes)
 
 
 def run_cases(app: App, cases: Sequence[Case], tell: Tell = lambda text: None) -> Report:
@@ -85,7 +85,7 @@ class _Run:
         self._collected = Collected(cases, script, agents, results)
         self._outcomes = self._collected.outcomes
         self._inputs = {workflow: deque(_inputs(item.case)) for workflow, item in self._outcomes.items()}
-        self._outbox: deque[Onward] = deque()
+        self._outbox: deque[OutgoingRecord] = deque()
         self._moved: dict[str, float] = {}
         self._working: float | None = None
         self._latest = 0.0
@@ -102,13 +102,13 @@ class _Run:
                 if outcome is not None:
                     self._moved[outcome.case.content.workflow] = now
             if self._working is None and now - begun > START_S:
-                raise NothingMoves(f"the job wrote nothing within {START_S:.0f} s")
+                raise JobStalled(f"the job wrote nothing within {START_S:.0f} s")
             if now - told > PROGRESS_S:
                 told = now
                 good = sum(not item.differences() for item in self._outcomes.values())
                 self._tell(f"  {now - begun:3.0f} s: {good} of {len(self._outcomes)} as expected so far")
             time.sleep(0.01)
-        return Report(list(self._outcomes.values()), self._collected.strays)
+        return Report(list(self._outcomes.values()), self._collected.unmatched)
 
     def _over(self, now: float) -> bool:
         if self._working is None or self._outbox or any(self._inputs.values()):
@@ -125,7 +125,7 @@ class _Run:
                 topic, raw = inputs.popleft()
                 self._moved[workflow] = self._latest = now
                 event = parsed(raw) if topic == "agent-messages" else None
-                onward = Onward(self._outcomes[workflow], event, raw, None)
+                onward = OutgoingRecord(self._outcomes[workflow], event, raw, None)
                 if event is None:
                     self._write(onward, topic)
                 else:
@@ -146,7 +146,7 @@ class _Run:
             return True
         return self._working is not None and now - max(self._working, self._moved[workflow]) > BETWEEN_S
 
-    def _may_go(self, onward: Onward) -> bool:
+    def _may_go(self, onward: OutgoingRecord) -> bool:
         """A failure is an occasion to decide anew about the event that its agent was given."""
         event = onward.event
         if event is None or onward.outcome is None:
@@ -155,7 +155,7 @@ class _Run:
             event = self._collected.dispatched.get(event.causation_id or "", event)
         return self._script.claim(onward.outcome.case, event)
 
-    def _write(self, onward: Onward, topic: str) -> None:
+    def _write(self, onward: OutgoingRecord, topic: str) -> None:
         offset = self._job.publish(topic, onward.raw, onward.key)
         if onward.outcome is not None:
             self._collected.came_from(f"{self._job.namespace}.{topic}", offset, onward.outcome)

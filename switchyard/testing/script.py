@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from deploy.model_server.behaviour import OFFLINE, Action, Call
 from switchyard.core import strictjson
 from switchyard.core.event import Event
-from switchyard.core.prompt import COMPLETE, NONE
+from switchyard.core.routing.prompt import COMPLETE, NONE
+from switchyard.local.model_server.behaviour import OFFLINE, Action, Call
 from switchyard.testing.cases import Case
 
 FIELDS = ("answer", "raw", "status", "message", "headers", "delay_s", "hang")

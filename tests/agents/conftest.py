@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from agent_endpoints.app_code import AppCode
-from agent_endpoints.database import open_database
-from agent_endpoints.memory_store import LocalMemories
-from agent_endpoints.processor import Processor
-from agent_endpoints.store import Effects
+from switchyard.core.app_code import AppCode
 from switchyard.core.settings import Settings
+from switchyard.worker.database import open_database
+from switchyard.worker.effects import EffectStore
+from switchyard.worker.memory.store import SqliteMemory
+from switchyard.worker.processor import Processor
 from tests.agents.support import SDR, ScriptedModel, offline_answer
 
 
@@ -44,8 +44,8 @@ def processor(settings: Settings, database: Engine, model: ScriptedModel) -> Cal
             agent=agent,
             registry=SDR.registry,
             handler=handler or code.function(agent.function),
-            effects=Effects(database, "test"),
-            memories=LocalMemories(database, lambda records: None),
+            effects=EffectStore(database, "test"),
+            memories=SqliteMemory(database, lambda records: None),
             namespace="test",
             settings=settings,
             database=database,

@@ -11,7 +11,7 @@ from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import dispatch_id, effect_key
-from switchyard.core.model import Check, Reply, Usage
+from switchyard.core.model import AnswerCheck, Reply, Usage
 from switchyard.core.model.answer import violation
 
 SDR = App.load("sdr")
@@ -32,7 +32,7 @@ class ScriptedModel:
         *,
         name: str,
         purpose: str,
-        check: Check | None = None,
+        check: AnswerCheck | None = None,
     ) -> Reply:
         self.asked.append({"messages": messages, "schema": schema, "name": name, "purpose": purpose})
         value = self._answer(purpose, strictjson.loads(messages[1]["content"]))

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from agent_endpoints.background import BackgroundThread, Context
-from agent_endpoints.database import Condition, unavailable
-from agent_endpoints.handler import Task
 from agent_endpoints.sdr import mails
 from switchyard.core.settings import Settings
+from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.database import DatabaseHealth, unavailable
+from switchyard.worker.task import Task
 from tests.agents.support import inbox_event, leads
 
 LEAD = next(leads())
@@ -31,7 +31,7 @@ def limit(database: Engine, pages: int) -> None:
 def test_a_full_disk_is_told_and_costs_no_attempt(
     processor: Any, database: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    condition = Condition(database)
+    condition = DatabaseHealth(database)
     sending = processor("send-email")
     limit(database, 20)
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_a_full_disk_is_told_and_costs_no_attempt(
 
 
 def test_a_wrong_statement_of_a_handler_is_its_failure(processor: Any, database: Engine) -> None:
-    condition = Condition(database)
+    condition = DatabaseHealth(database)
 
     def handler(task: Task) -> None:
         with task.database.connect() as connection:
@@ -64,7 +64,7 @@ def test_a_wrong_statement_of_a_handler_is_its_failure(processor: Any, database:
 def test_a_background_function_goes_on_without_a_trace_for_each_try(
     database: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("agent_endpoints.background.PAUSE_S", 0.0)
+    monkeypatch.setattr("switchyard.worker.background.PAUSE_S", 0.0)
     runs: list[int] = []
 
     def function(context: Context, stop: threading.Event) -> None:

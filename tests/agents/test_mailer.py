@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
-from agent_endpoints.background import Context
-from agent_endpoints.database import create
-from agent_endpoints.handler import Task
-from agent_endpoints.memory import Memory
-from agent_endpoints.memory_store import LocalMemories
 from agent_endpoints.sdr import mailer, mails
-from deploy.stack.ports import free_port
 from switchyard.core.settings import Settings
+from switchyard.local.ports import free_port
+from switchyard.worker.background import Context
+from switchyard.worker.database import create
+from switchyard.worker.memory.backend import AgentMemory
+from switchyard.worker.memory.store import SqliteMemory
+from switchyard.worker.task import Task
 from tests.agents.support import SDR, inbox_event
 
 
@@ -74,7 +74,7 @@ def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **chang
     agent = SDR.registry.agents["send-email"]
     event = inbox_event("send-email", "emails.drafted", data, id=id)
     key = str(event.attributes["effectkey"])
-    memory = Memory(LocalMemories(context.database, lambda records: None), agent.name, key)
+    memory = AgentMemory(SqliteMemory(context.database, lambda records: None), agent.name, key)
     task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts, memory)
     return mails.schedule(task, time.time())
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from agent_endpoints import memory
-from agent_endpoints.database import open_database
-from agent_endpoints.handler import Task
-from agent_endpoints.memory import Entry, Memory, Remembered
-from agent_endpoints.memory_mem0 import open_mem0
-from agent_endpoints.memory_store import WEEK, LocalMemories, Record
-from agent_endpoints.processor import Processor
-from agent_endpoints.publisher import Stopped
-from agent_endpoints.store import Effects
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
+from switchyard.worker.database import open_database
+from switchyard.worker.effects import EffectStore
+from switchyard.worker.memory import backend
+from switchyard.worker.memory.backend import AgentMemory, Recollection, StoredMemory
+from switchyard.worker.memory.mem0 import open_mem0
+from switchyard.worker.memory.store import WEEK, Record, SqliteMemory
+from switchyard.worker.processor import Processor
+from switchyard.worker.publisher import WorkerStopping
+from switchyard.worker.task import Task
 from tests.agents.support import SCORED, SDR, inbox_event
 from tests.agents.test_processor import PROFILED, SCORED_LEAD
 
@@ -45,7 +45,7 @@ class Topic:
 
 
 class Clock:
-    """The time of `agent_endpoints.memory`, microseconds since 1970; each look takes one."""
+    """The time of `switchyard.worker.memory.backend`, microseconds since 1970; each look takes one."""
 
     def __init__(self) -> None:
         self.at = 1_700_000_000_000_000
@@ -63,8 +63,8 @@ def topic() -> Topic:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    for module in ("memory", "memory_store", "memory_trim"):
-        monkeypatch.setattr(f"agent_endpoints.{module}.now", clock)
+    for module in ("backend", "store", "trim"):
+        monkeypatch.setattr(f"switchyard.worker.memory.{module}.now", clock)
     return clock
 
 
@@ -83,16 +83,16 @@ def files(tmp_path: Path) -> Iterator[Callable[[str], Engine]]:
 
 
 @pytest.fixture
-def memories(files: Any, topic: Topic) -> LocalMemories:
-    return LocalMemories(files("memory.sqlite"), topic.write)
+def memories(files: Any, topic: Topic) -> SqliteMemory:
+    return SqliteMemory(files("memory.sqlite"), topic.write)
 
 
 @pytest.fixture
-def handle(memories: LocalMemories, settings: Settings, database: Engine) -> Callable[..., list[Any]]:
+def handle(memories: SqliteMemory, settings: Settings, database: Engine) -> Callable[..., list[Any]]:
     """Lets one agent's handler have one message; answers the events."""
 
     def run(handler: Any, event: Any = MESSAGE, agent: str = "lead-scoring") -> list[Any]:
-        effects = Effects(database, "test")
+        effects = EffectStore(database, "test")
         registry = SDR.registry
         found = registry.agents[agent]
         return Processor(found, registry, handler, effects, memories, "test", settings, database).handle(
@@ -111,19 +111,17 @@ def remembering(*texts: str, subject: str = "ada/ACME", ttl: float | None = None
     return handler
 
 
-def texts(
-    memories: LocalMemories, agent: str = "lead-scoring", subject: str = "ada/ACME", limit: int = 10
-) -> list[str]:
+def texts(memories: SqliteMemory, agent: str = "lead-scoring", subject: str = "ada/ACME", limit: int = 10) -> list[str]:
     return [entry.text for entry in memories.recall(agent, subject, limit)]
 
 
-def entry(number: int, text: str = "", agent: str = "a", subject: str = "s", **more: Any) -> Entry:
-    return Entry(agent, subject, f"{number:032x}", text or f"text {number}", at=memory.now(), **more)
+def entry(number: int, text: str = "", agent: str = "a", subject: str = "s", **more: Any) -> StoredMemory:
+    return StoredMemory(agent, subject, f"{number:032x}", text or f"text {number}", at=backend.now(), **more)
 
 
 def test_the_newest_come_first_and_no_more_than_asked(handle: Any) -> None:
     handle(remembering("one", "two"))
-    seen: list[list[Remembered]] = []
+    seen: list[list[Recollection]] = []
 
     def recalling(task: Task) -> Any:
         task.memory.remember("ada/ACME", "three")
@@ -137,8 +135,8 @@ def test_the_newest_come_first_and_no_more_than_asked(handle: Any) -> None:
     assert seen[0][0].at > seen[0][1].at
 
 
-def test_two_agents_with_the_same_subject_see_different_memories(memories: LocalMemories) -> None:
-    scoring, profile = Memory(memories, "lead-scoring", "k1"), Memory(memories, "lead-profile", "k1")
+def test_two_agents_with_the_same_subject_see_different_memories(memories: SqliteMemory) -> None:
+    scoring, profile = AgentMemory(memories, "lead-scoring", "k1"), AgentMemory(memories, "lead-profile", "k1")
     scoring.remember("ada", "from scoring")
     profile.remember("ada", "from profile")
     memories.keep([*scoring.noted, *profile.noted])
@@ -146,9 +144,9 @@ def test_two_agents_with_the_same_subject_see_different_memories(memories: Local
     assert [item.text for item in profile.recall("ada", 9)] == ["from profile"]
 
 
-def test_agents_and_subjects_with_slashes_stay_apart(memories: LocalMemories, files: Any, topic: Topic) -> None:
+def test_agents_and_subjects_with_slashes_stay_apart(memories: SqliteMemory, files: Any, topic: Topic) -> None:
     memories.keep([entry(1, agent="a", subject="b/c/d"), entry(2, agent="a", subject="b/c"), entry(3, agent="a-b")])
-    moved = LocalMemories(files("moved.sqlite"), topic.write)
+    moved = SqliteMemory(files("moved.sqlite"), topic.write)
     assert moved.replay(topic.records, {}) == 0
     for store in (memories, moved):
         assert texts(store, "a", "b/c/d") == ["text 1"]
@@ -156,7 +154,7 @@ def test_agents_and_subjects_with_slashes_stay_apart(memories: LocalMemories, fi
         assert texts(store, "a-b", "s") == ["text 3"]
 
 
-def test_a_repeated_delivery_remembers_nothing_twice(handle: Any, memories: LocalMemories, topic: Topic) -> None:
+def test_a_repeated_delivery_remembers_nothing_twice(handle: Any, memories: SqliteMemory, topic: Topic) -> None:
     first = handle(remembering("one", "one"))
     again = handle(remembering("one", "one"))
     handle(remembering("other"), inbox_event("lead-scoring", "lead.profiled", PROFILED, attempt=1))
@@ -165,7 +163,7 @@ def test_a_repeated_delivery_remembers_nothing_twice(handle: Any, memories: Loca
     assert len(topic.records) == 2
 
 
-def test_a_failed_handler_remembers_nothing(handle: Any, memories: LocalMemories, topic: Topic) -> None:
+def test_a_failed_handler_remembers_nothing(handle: Any, memories: SqliteMemory, topic: Topic) -> None:
     def failing(task: Task) -> Any:
         task.memory.remember("ada/ACME", "half")
         raise RuntimeError
@@ -181,9 +179,9 @@ def test_a_failed_handler_remembers_nothing(handle: Any, memories: LocalMemories
     assert texts(memories) == ["whole"]
 
 
-def test_nothing_is_answered_before_it_is_in_the_topic(handle: Any, memories: LocalMemories, topic: Topic) -> None:
-    topic.away = Stopped()
-    with pytest.raises(Stopped):
+def test_nothing_is_answered_before_it_is_in_the_topic(handle: Any, memories: SqliteMemory, topic: Topic) -> None:
+    topic.away = WorkerStopping()
+    with pytest.raises(WorkerStopping):
         handle(remembering("one"))
     assert texts(memories) == []
     topic.away = None
@@ -192,19 +190,19 @@ def test_nothing_is_answered_before_it_is_in_the_topic(handle: Any, memories: Lo
     assert len(topic.records) == 1
 
 
-def test_a_file_that_is_gone_is_rebuilt(memories: LocalMemories, files: Any, topic: Topic, clock: Clock) -> None:
+def test_a_file_that_is_gone_is_rebuilt(memories: SqliteMemory, files: Any, topic: Topic, clock: Clock) -> None:
     memories.keep([entry(number) for number in range(5)])
     memories.keep([entry(9, expires=clock.at + 3_600_000_000)])
     memories.forget(memories.recall("a", "s", 9)[-2:])
-    moved = LocalMemories(files("moved.sqlite"), topic.write)
+    moved = SqliteMemory(files("moved.sqlite"), topic.write)
     assert moved.replay(topic.compacted(), {0: len(topic.records)}) == 0
     assert moved.recall("a", "s", 9) == memories.recall("a", "s", 9)
     assert len(moved.recall("a", "s", 9)) == 4
     assert moved.positions() == {0: 8}
 
 
-def test_a_file_that_is_behind_is_brought_up(memories: LocalMemories, files: Any, topic: Topic) -> None:
-    behind = LocalMemories(files("behind.sqlite"), topic.write)
+def test_a_file_that_is_behind_is_brought_up(memories: SqliteMemory, files: Any, topic: Topic) -> None:
+    behind = SqliteMemory(files("behind.sqlite"), topic.write)
     memories.keep([entry(1), entry(2)])
     behind.replay(topic.records, {0: 2})
     memories.keep([entry(3)])
@@ -214,7 +212,7 @@ def test_a_file_that_is_behind_is_brought_up(memories: LocalMemories, files: Any
     assert behind.positions() == {0: 4}
 
 
-def test_what_was_trimmed_does_not_come_back(memories: LocalMemories, topic: Topic, clock: Clock) -> None:
+def test_what_was_trimmed_does_not_come_back(memories: SqliteMemory, topic: Topic, clock: Clock) -> None:
     kept = entry(1)
     memories.keep([kept])
     memories.forget([kept])
@@ -223,12 +221,12 @@ def test_what_was_trimmed_does_not_come_back(memories: LocalMemories, topic: Top
     assert memories.all("a", "s") == []
     assert [value is None for _, value in topic.records] == [False, True]
     clock.at += WEEK + 1_000
-    memories.unmark()
+    memories.purge_tombstones()
     memories.replay(topic.compacted(), {})
     assert memories.all("a", "s") == []
 
 
-def test_records_that_are_no_memory_are_left_out(memories: LocalMemories) -> None:
+def test_records_that_are_no_memory_are_left_out(memories: SqliteMemory) -> None:
     good = (b"a/s/1", b'{"text":"t","at":1,"expires":null}')
     broken: list[Record] = [
         (b"", None),
@@ -245,7 +243,7 @@ def test_records_that_are_no_memory_are_left_out(memories: LocalMemories) -> Non
     assert texts(memories, "a", "s") == ["t"]
 
 
-def test_what_has_expired_is_not_recalled(handle: Any, memories: LocalMemories, clock: Clock) -> None:
+def test_what_has_expired_is_not_recalled(handle: Any, memories: SqliteMemory, clock: Clock) -> None:
     handle(remembering("brief", ttl=1.5))
     handle(remembering("lasting"), RESEARCHED)
     assert texts(memories) == ["lasting", "brief"]
@@ -270,8 +268,8 @@ def test_what_has_expired_is_not_recalled(handle: Any, memories: LocalMemories, 
         (lambda it: it.recall(7, 1), "not 7"),
     ],
 )
-def test_wrong_calls_are_told(memories: LocalMemories, call: Any, said: str) -> None:
-    task_memory = Memory(memories, "a", "k")
+def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> None:
+    task_memory = AgentMemory(memories, "a", "k")
     with pytest.raises(ValueError, match=said):
         call(task_memory)
     assert task_memory.noted == ()

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-from agent_endpoints.app_code import AppCode
-from agent_endpoints.memory import Memory
-from agent_endpoints.memory_mem0 import Mem0Memories, open_mem0
-from agent_endpoints.memory_service import MemoryService
-from agent_endpoints.memory_trim import Trimmer
-from agent_endpoints.publisher import Publisher, Stopped
+from switchyard.core.app_code import AppCode
 from switchyard.core.errors import SettingsError
-from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.registry import MemoryLimits
 from switchyard.core.settings import Settings
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.worker.memory.backend import AgentMemory
+from switchyard.worker.memory.mem0 import Mem0Memory, open_mem0
+from switchyard.worker.memory.service import MemoryService
+from switchyard.worker.memory.trim import Trimmer
+from switchyard.worker.publisher import Publisher, WorkerStopping
 from tests.agents.support import SDR
 from tests.agents.test_memory import entry
 
@@ -74,14 +74,14 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def opened(config: Path, tmp_path: Path) -> Iterator[Callable[[], Mem0Memories]]:
+def opened(config: Path, tmp_path: Path) -> Iterator[Callable[[], Mem0Memory]]:
     """Opens mem0 as a worker does; the one before is closed first."""
-    open_ones: list[Mem0Memories] = []
+    open_ones: list[Mem0Memory] = []
 
-    def make() -> Mem0Memories:
+    def make() -> Mem0Memory:
         while open_ones:
             open_ones.pop().close()
-        open_ones.append(Mem0Memories(lambda: open_mem0(config, tmp_path / "mem0"), "ns", threading.Event()))
+        open_ones.append(Mem0Memory(lambda: open_mem0(config, tmp_path / "mem0"), "ns", threading.Event()))
         return open_ones[-1]
 
     yield make
@@ -89,13 +89,13 @@ def opened(config: Path, tmp_path: Path) -> Iterator[Callable[[], Mem0Memories]]
         memories.close()
 
 
-def texts(memories: Mem0Memories, agent: str = "a", subject: str = "ada lovelace/ACME", limit: int = 50) -> list[str]:
+def texts(memories: Mem0Memory, agent: str = "a", subject: str = "ada lovelace/ACME", limit: int = 50) -> list[str]:
     return [item.text for item in memories.recall(agent, subject, limit)]
 
 
-def test_the_same_rules_as_beside_the_worker(opened: Callable[[], Mem0Memories]) -> None:
+def test_the_same_rules_as_beside_the_worker(opened: Callable[[], Mem0Memory]) -> None:
     memories = opened()
-    ada, bob = (Memory(memories, name, f"key of {name}") for name in ("a", "b"))
+    ada, bob = (AgentMemory(memories, name, f"key of {name}") for name in ("a", "b"))
     for number in range(7):
         ada.remember("ada lovelace/ACME", f"text {number}")
     bob.remember("ada lovelace/ACME", "bob's", ttl=3600)
@@ -110,11 +110,11 @@ def test_the_same_rules_as_beside_the_worker(opened: Callable[[], Mem0Memories])
     assert texts(memories, subject="ada") == []
 
     again = opened()
-    assert [item.text for item in Memory(again, "a", "k").recall("ada lovelace/ACME", 50)] == newest
+    assert [item.text for item in AgentMemory(again, "a", "k").recall("ada lovelace/ACME", 50)] == newest
     assert again.recall("b", "ada lovelace/ACME", 1)[0] == bob.noted[0]
 
 
-def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memories], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memory], monkeypatch: pytest.MonkeyPatch) -> None:
     memories = opened()
     stop = threading.Event()
     trimmer = Trimmer(memories, MemoryLimits(entries=2), None, lambda agent: True, stop)
@@ -125,7 +125,7 @@ def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memories], m
     assert texts(memories, subject="other") == ["text 9"]
     assert memories.over(MemoryLimits()) == []
 
-    monkeypatch.setattr("agent_endpoints.memory_mem0.PAUSE_S", 0.01)
+    monkeypatch.setattr("switchyard.worker.memory.mem0.PAUSE_S", 0.01)
     failing = iter([True, False])
     add = memories._mem0.add
 
@@ -139,13 +139,13 @@ def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memories], m
     assert texts(memories, subject="s") == ["text 4", "text 3", "text 2"]
     monkeypatch.setattr(memories._mem0, "add", lambda *given, **more: 1 / 0)
     memories._stop.set()
-    with pytest.raises(Stopped):
+    with pytest.raises(WorkerStopping):
         memories.keep([entry(5)])
 
 
 def test_a_worker_with_mem0_needs_no_file_and_no_topic(config: Path, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", memory="mem0", mem0_config=config)
-    kafka, stop = KafkaAccess("127.0.0.1:1"), threading.Event()
+    kafka, stop = KafkaConnection("127.0.0.1:1"), threading.Event()
     publisher = Publisher(kafka, stop)
     service = MemoryService(SDR, AppCode(SDR.folder), "ns", settings, kafka, publisher, lambda agent: True, stop)
     service.start()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent_endpoints.memory import DAY, Entry, Remembered
-from agent_endpoints.memory_store import LocalMemories
-from agent_endpoints.memory_trim import Trimmer, surplus
 from switchyard.core.registry import MemoryLimits
+from switchyard.worker.memory.backend import DAY, Recollection, StoredMemory
+from switchyard.worker.memory.store import SqliteMemory
+from switchyard.worker.memory.trim import Trimmer, to_trim
 from tests.agents.test_memory import Clock, Topic, clock, entry, files, memories, texts, topic
 
 __all__ = ["clock", "files", "memories", "topic"]
@@ -20,15 +20,15 @@ Make = Callable[..., Trimmer]
 
 
 @pytest.fixture
-def trimmer(memories: LocalMemories) -> Make:
+def trimmer(memories: SqliteMemory) -> Make:
     def make(summarise: Any = None, mine: Any = lambda agent: True, **limits: Any) -> Trimmer:
         return Trimmer(memories, MemoryLimits(**limits), summarise, mine, threading.Event())
 
     return make
 
 
-def at(at: int, tokens: int = 1, expires: int | None = None) -> Entry:
-    return Entry("a", "s", f"{at:032x}", "x" * (4 * tokens), at, expires)
+def at(at: int, tokens: int = 1, expires: int | None = None) -> StoredMemory:
+    return StoredMemory("a", "s", f"{at:032x}", "x" * (4 * tokens), at, expires)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +47,14 @@ def at(at: int, tokens: int = 1, expires: int | None = None) -> Entry:
     ],
 )
 def test_what_is_too_old_and_what_is_too_much(
-    entries: list[Entry], limits: dict[str, Any], old: list[int], over: list[int]
+    entries: list[StoredMemory], limits: dict[str, Any], old: list[int], over: list[int]
 ) -> None:
-    found = surplus(entries, MemoryLimits(**limits), at=DAY)
+    found = to_trim(entries, MemoryLimits(**limits), at=DAY)
     assert [[item.at for item in group] for group in found] == [old, over]
 
 
 def test_each_agent_and_subject_has_limits_of_its_own(
-    memories: LocalMemories, trimmer: Make, topic: Topic, clock: Clock
+    memories: SqliteMemory, trimmer: Make, topic: Topic, clock: Clock
 ) -> None:
     memories.keep([entry(n, subject=subject, agent=agent) for n in range(4) for subject in "st" for agent in "ab"])
     memories.keep([entry(9, subject="u")])
@@ -67,7 +67,7 @@ def test_each_agent_and_subject_has_limits_of_its_own(
     ]
 
 
-def test_age_and_ttl(memories: LocalMemories, trimmer: Make, clock: Clock) -> None:
+def test_age_and_ttl(memories: SqliteMemory, trimmer: Make, clock: Clock) -> None:
     memories.keep([entry(1), entry(2, expires=clock.at + 2 * DAY)])
     clock.at += DAY // 2
     memories.keep([entry(3)])
@@ -79,10 +79,10 @@ def test_age_and_ttl(memories: LocalMemories, trimmer: Make, clock: Clock) -> No
     assert texts(memories, "a", "s") == ["text 3"]
 
 
-def test_a_summary_takes_the_place_of_the_older_half(memories: LocalMemories, trimmer: Make, clock: Clock) -> None:
+def test_a_summary_takes_the_place_of_the_older_half(memories: SqliteMemory, trimmer: Make, clock: Clock) -> None:
     asked: list[tuple[str, str, list[str]]] = []
 
-    def summarise(agent: str, subject: str, trimmed: list[Remembered]) -> str:
+    def summarise(agent: str, subject: str, trimmed: list[Recollection]) -> str:
         asked.append((agent, subject, [item.text for item in trimmed]))
         return f"summary {len(asked)}"
 
@@ -101,7 +101,7 @@ def test_a_summary_takes_the_place_of_the_older_half(memories: LocalMemories, tr
     assert texts(memories, "a", "s") == ["text 6", "text 5", "summary 2"]
 
 
-def test_no_summary_a_long_one_and_one_that_fails(memories: LocalMemories, trimmer: Make, clock: Clock) -> None:
+def test_no_summary_a_long_one_and_one_that_fails(memories: SqliteMemory, trimmer: Make, clock: Clock) -> None:
     def failing(*asked: Any) -> str:
         raise RuntimeError
 

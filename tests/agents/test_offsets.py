@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_endpoints.offsets import Offsets
+from switchyard.worker.offsets import Offsets
 
 
 @given(st.sets(st.integers(0, 60), min_size=1), st.randoms())

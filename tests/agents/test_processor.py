@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from agent_endpoints.handler import Answer, Task
-from agent_endpoints.store import EFFECTS
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id, effect_key
 from switchyard.core.model import ModelFailure, Reply, Usage
+from switchyard.worker.effects import EFFECTS
+from switchyard.worker.task import Answer, Task
 from tests.agents.support import SCORED, inbox_event, leads
 
 LEAD = next(leads())

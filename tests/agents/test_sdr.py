@@ -12,10 +12,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from agent_endpoints.sdr import research
-from deploy.model_server.choose import choose
 from switchyard.core import strictjson
 from switchyard.core.event import Event
-from switchyard.core.prompt import routing_messages
+from switchyard.core.routing.prompt import routing_messages
+from switchyard.local.model_server.choose import choose
 from tests.agents.support import SDR, inbox_event, leads, lines
 
 REGISTRY = SDR.registry

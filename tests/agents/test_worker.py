@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from agent_endpoints.app_code import AppCode
-from agent_endpoints.background import BackgroundThread, Context
-from agent_endpoints.health import HealthServer
-from agent_endpoints.memory_store import LocalMemories
-from agent_endpoints.run import main
-from agent_endpoints.worker import Job, processors
-from deploy.stack.health import Health
 from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
 from switchyard.core.errors import AppError
 from switchyard.core.settings import Settings
+from switchyard.local.health import Health
+from switchyard.worker.__main__ import main
+from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.health import HealthServer
+from switchyard.worker.memory.store import SqliteMemory
+from switchyard.worker.worker import WorkerOptions, processors
 from tests.agents.support import SDR, inbox_event
 
 ECHO = '{"type": "record", "name": "echo", "fields": [{"name": "text", "type": "string"}]}'
@@ -48,7 +48,11 @@ def tiny(tmp_path: Path) -> App:
 
 def test_an_app_anywhere_on_disk_with_a_module_of_its_own(tiny: App, settings: Settings, database: Engine) -> None:
     [echo] = processors(
-        Job(tiny, "tiny", settings), AppCode(tiny.folder), database, LocalMemories(database, lambda records: None), None
+        WorkerOptions(tiny, "tiny", settings),
+        AppCode(tiny.folder),
+        database,
+        SqliteMemory(database, lambda records: None),
+        None,
     )
     [event] = echo.handle(inbox_event("echo", "asked", {"text": "a"}).json().encode())
     assert (event.type, event.data) == ("answered", {"text": "aa"})
@@ -69,10 +73,10 @@ def test_a_missing_function_is_one_sentence(tiny: App, reference: str, said: str
 
 
 def test_only_the_agents_that_are_named(settings: Settings) -> None:
-    assert Job(SDR, "n", settings, ["send-email", "send-email"]).chosen() == ["send-email"]
-    assert len(Job(SDR, "n", settings).chosen()) == 5
+    assert WorkerOptions(SDR, "n", settings, ["send-email", "send-email"]).chosen() == ["send-email"]
+    assert len(WorkerOptions(SDR, "n", settings).chosen()) == 5
     with pytest.raises(AppError, match="no agent 'sendemail'"):
-        Job(SDR, "n", settings, ["sendemail"]).chosen()
+        WorkerOptions(SDR, "n", settings, ["sendemail"]).chosen()
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_health_reports_and_fails_when_an_inbox_is_gone() -> None:
 def test_a_background_function_is_called_again_after_a_failure(
     settings: Settings, database: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent_endpoints.background.PAUSE_S", 0.01)
+    monkeypatch.setattr("switchyard.worker.background.PAUSE_S", 0.01)
     calls: list[int] = []
     stop = threading.Event()
 

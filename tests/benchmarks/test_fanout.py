@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from agent_endpoints.app_code import AppCode
 from benchmarks.apps import FANOUT
 from benchmarks.fanout import QUICK_ASKED, SINGLE_ASKED, SLOW_ASKED
 from benchmarks.figures import medians, rounded
 from benchmarks.passages import FanOut, Passage, is_gathered, passages
-from deploy.kafka import Message
-from deploy.model_server.templates import Templates
 from switchyard.core.app import App
-from switchyard.core.decision import Action, Decision, Fence
+from switchyard.core.app_code import AppCode
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import Action, Decision, Fence
+from switchyard.kafka.admin import KafkaRecord
+from switchyard.local.model_server.templates import Templates
 from switchyard.testing.memory import InMemory
 
 
@@ -27,18 +27,18 @@ from switchyard.testing.memory import InMemory
 class Topics:
     """What a run leaves in Kafka."""
 
-    events: list[Message] = field(default_factory=list)
-    ledger: list[Message] = field(default_factory=list)
-    inboxes: list[Message] = field(default_factory=list)
+    events: list[KafkaRecord] = field(default_factory=list)
+    ledger: list[KafkaRecord] = field(default_factory=list)
+    inboxes: list[KafkaRecord] = field(default_factory=list)
 
     def event(self, time: int, type: str, cause: str | None = None, complete: bool = True) -> None:
         data = {"complete": complete} if type.endswith(".gathered") else {}
         self.events.append(message(time, event(type, data, causationid=cause)))
 
-    def record(self, time: int, action: Action, settles: str) -> None:
+    def record(self, time: int, action: Action, subject: str) -> None:
         text = event("any", {}).json()
-        record = Decision(settles, "w", text, "t", 0, 0, action, "rule", "a rule", time)
-        self.ledger.append(Message("ledger", 0, len(self.ledger), time, b"0", record.json().encode()))
+        record = Decision(subject, "w", text, "t", 0, 0, action, "rule", "a rule", time)
+        self.ledger.append(KafkaRecord("ledger", 0, len(self.ledger), time, b"0", record.json().encode()))
 
     def dispatch(self, time: int, identity: str) -> None:
         self.inboxes.append(message(time, event("quick.asked", {}, dispatchid=identity)))
@@ -51,15 +51,15 @@ def event(type: str, data: dict[str, Any], **attributes: Any) -> Event:
     return Event.new(id="e", source="test", type=type, workflow_id="w", data=data, **attributes)
 
 
-def message(time: int, event: Event) -> Message:
-    return Message("topic", 0, 0, time, b"w", event.json().encode())
+def message(time: int, event: Event) -> KafkaRecord:
+    return KafkaRecord("topic", 0, 0, time, b"w", event.json().encode())
 
 
 def asked() -> Topics:
     """A question to three agents: `b`'s answer is written before `c`'s, and is taken into the gather after it."""
     run = Topics()
     run.event(1000, "quick.asked")
-    run.ledger.append(Message("ledger", 0, 0, 1, b"0", Fence(0, "nonce", 1).json().encode()))
+    run.ledger.append(KafkaRecord("ledger", 0, 0, 1, b"0", Fence(0, "nonce", 1).json().encode()))
     run.record(1010, "dispatch", "event/key")
     for time, name in ((1020, "a"), (1021, "b"), (1022, "c")):
         run.dispatch(time, name)
@@ -148,7 +148,7 @@ def test_a_passage_is_found_in_what_the_orchestrator_writes(
     assert not run.dead_letters
     assert run.status("w") == "completed"
     topics = ([*run.events], [line.encode() for line in run.ledger], [i.event.json().encode() for i in run.dispatches])
-    events, ledger, inboxes = ([Message("t", 0, i, i, b"", raw) for i, raw in enumerate(topic)] for topic in topics)
+    events, ledger, inboxes = ([KafkaRecord("t", 0, i, i, b"", raw) for i, raw in enumerate(topic)] for topic in topics)
     (found,) = passages(events, ledger, inboxes, ["w"])
     last = len(agents)
     assert (found.asked, found.dispatched, found.answered, found.gathered) == (0, last - 1, last, last + 1)

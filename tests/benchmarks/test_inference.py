@@ -11,10 +11,10 @@ from benchmarks.apps import ECHO
 from benchmarks.figures import Figures, Trips, as_json, call_latencies, medians, overheads, percentile
 from benchmarks.inference import AGENT
 from benchmarks.ways import WAYS
-from deploy.model_server.calls import CallRecord, Calls, beginning
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.question import question
+from switchyard.core.routing.question import question
+from switchyard.local.model_server.calls import CallRecord, Calls, beginning
 
 
 def call(identity: str, latency_ms: float, status: int = 200, text: str = "why?") -> CallRecord:

@@ -9,25 +9,25 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.kafka import Message
 from switchyard.cli.main import app
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.kafka.admin import KafkaRecord
+from switchyard.kafka.connection import KafkaConnection
 
 Run = Callable[..., Result]
 
 
 class FakeCluster:
-    """What the commands use of `deploy.kafka.Cluster`."""
+    """What the commands use of `switchyard.kafka.admin.Cluster`."""
 
-    content: dict[str, list[Message]]
+    content: dict[str, list[KafkaRecord]]
 
-    def __init__(self, access: KafkaAccess) -> None:
+    def __init__(self, access: KafkaConnection) -> None:
         self.bootstrap = access.address
 
     def topics(self) -> set[str]:
         return set(self.content)
 
-    def read(self, topic: str) -> Iterator[Message]:
+    def read(self, topic: str) -> Iterator[KafkaRecord]:
         yield from self.content[topic]
 
     def partitions(self, topic: str) -> int:
@@ -43,17 +43,17 @@ class FakeCluster:
     @classmethod
     def add(cls, topic: str, key: bytes, value: bytes, time: int = 0) -> None:
         kept = cls.content.setdefault(topic, [])
-        kept.append(Message(topic, 0, len(kept), time, key, value))
+        kept.append(KafkaRecord(topic, 0, len(kept), time, key, value))
 
 
 class FakeFollower:
-    """What the commands use of `deploy.kafka.Follower`."""
+    """What the commands use of `switchyard.kafka.admin.Follower`."""
 
     def __init__(self, cluster: FakeCluster, topics: list[str]) -> None:
         self._cluster = cluster
         self._given = dict.fromkeys(topics, 0)
 
-    def poll(self, timeout_s: float) -> list[Message]:
+    def poll(self, timeout_s: float) -> list[KafkaRecord]:
         found = []
         for topic, given in self._given.items():
             new = self._cluster.content[topic][given:]
@@ -90,6 +90,6 @@ def run() -> Run:
 def kafka(monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
     """An empty Kafka, the one that the commands find."""
     fresh = type("Fresh", (FakeCluster,), {"content": {}})
-    monkeypatch.setattr("deploy.kafka.Cluster", fresh)
+    monkeypatch.setattr("switchyard.kafka.admin.Cluster", fresh)
     monkeypatch.setenv("SWITCHYARD_KAFKA", "kafka.test:9092")
     return fresh

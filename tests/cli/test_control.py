@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from deploy.kafka import Message
-from switchyard.cli.operating import shards_from
+from switchyard.cli.control_client import shards_from
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.decision import Decision, Fence, Record
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.ids import dispatch_id
+from switchyard.core.ledger.record import Decision, Fence, Record
+from switchyard.core.orchestrator.workflow import Workflow, status_event
 from switchyard.core.shards import shard_keys, shard_of
-from switchyard.core.workflow import Workflow, status_event
+from switchyard.kafka.admin import KafkaRecord
 from tests.cli.conftest import FakeCluster, Run
 from tests.core.toy import opened
 
@@ -30,7 +30,7 @@ Job = Callable[[Control], None]
 
 def decision(workflow: str) -> Decision:
     return Decision(
-        settles="event/1",
+        subject="event/1",
         workflow_id=workflow,
         event=opened(1, workflow).json(),
         topic="sdr.agent-messages",
@@ -61,7 +61,7 @@ def approval(identity: str = WAITING, agent: str = "fixing") -> dict[str, Any]:
 def topics(kafka: type[FakeCluster], monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
     """The topics of sdr; a job that never answers gives up at once."""
     kafka.content.update({name: [] for name in (STATUS, CONTROL, LEDGER, LETTERS)})
-    monkeypatch.setattr("switchyard.cli.operating.PATIENCE_S", 0.0)
+    monkeypatch.setattr("switchyard.cli.control_client.PATIENCE_S", 0.0)
     return kafka
 
 
@@ -144,17 +144,19 @@ def test_pausing_before_there_are_topics(run: Run, kafka: type[FakeCluster]) -> 
 
 
 def test_the_number_of_shards_follows_from_the_ledger() -> None:
-    def written(*records: Record, shards: int) -> list[tuple[Message, Record]]:
+    def written(*records: Record, shards: int) -> list[tuple[KafkaRecord, Record]]:
         keys = [
             record.shard if isinstance(record, Fence) else shard_of(record.workflow_id, shards) for record in records
         ]
-        return [(Message("t", 0, 0, 0, str(key).encode(), b""), item) for key, item in zip(keys, records, strict=True)]
+        return [
+            (KafkaRecord("t", 0, 0, 0, str(key).encode(), b""), item) for key, item in zip(keys, records, strict=True)
+        ]
 
     many = [decision(f"w{number}") for number in range(40)]
     assert shards_from([], 16) == 16
     assert shards_from(written(*many, shards=16), 16) == 16
     assert shards_from(written(*many, shards=5), 16) == 5
-    assert shards_from([(Message("t", 0, 0, 0, b"no key", b""), many[0]), *written(*many, shards=5)], 16) == 5
+    assert shards_from([(KafkaRecord("t", 0, 0, 0, b"no key", b""), many[0]), *written(*many, shards=5)], 16) == 5
     other = next(key for key in shard_keys(12) if key not in shard_keys(16))
     with pytest.raises(SwitchyardError, match="set SWITCHYARD_SHARDS"):
         shards_from(written(Fence(other, "x", 1), shards=12), 16)

@@ -245,7 +245,7 @@ def test_a_person_may_edit_again(
 ) -> None:
     number = add(letters, b"no event", reason="not-json")
     editor(monkeypatch, tmp_path, "still none", lead().json())
-    monkeypatch.setattr("switchyard.cli.screen.on_terminal", lambda: True)
+    monkeypatch.setattr("switchyard.cli.formatting.on_terminal", lambda: True)
     result = run("dead-letters", "retry", str(number), "--edit", input="y\n")
     assert f"Dead letter {number} would be refused again, not-json" in result.stderr
     assert (tmp_path / "seen-1").read_text() == "still none\n"
@@ -277,7 +277,7 @@ def test_all_that_match_are_acted_on_after_a_person_agrees(
         add(letters, lead().json().encode(), reason=reason)
     command = ("dead-letters", "discard", "--reason", "agent-failed")
     assert "Nobody can be asked here; give --yes" in run(*command).stderr
-    monkeypatch.setattr("switchyard.cli.screen.on_terminal", lambda: True)
+    monkeypatch.setattr("switchyard.cli.formatting.on_terminal", lambda: True)
     assert "nothing was done" in run(*command, input="n\n").stderr
     assert notes(letters) == []
     said = run(*command, input="y\n").stdout

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from deploy.flink_rest import Flink, FlinkError
-from deploy.job_status import job_statuses
-from deploy.stack.ports import free_port
 from switchyard.cli.jobs import show_jobs
-from switchyard.core.jobconfig import job_name, namespace_of
+from switchyard.core.job_config import job_name, namespace_of
+from switchyard.flink.job_status import job_statuses
+from switchyard.flink.rest import Flink, FlinkError
+from switchyard.local.ports import free_port
 
 
 @dataclass

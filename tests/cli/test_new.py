@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent_endpoints.app_code import AppCode
 from switchyard.cli.linting import code, contracts, names
 from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
 from tests.cli.conftest import Run
 
 

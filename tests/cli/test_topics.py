@@ -9,19 +9,19 @@ import pytest
 from rich.console import Console
 
 from switchyard.cli.rendering import render_trace
-from switchyard.core.deciding import Choice
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
-from switchyard.core.orchestration import Question
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.orchestrator.shard import Question
+from switchyard.core.routing.deciding import ModelDecision
 from switchyard.testing.memory import InMemory
 from tests.cli.conftest import FakeCluster, Run
 from tests.core import test_gathering
 from tests.core.toy import opened, registry
 
 
-def choose(event: Event, question: Question) -> Choice:
+def choose(event: Event, question: Question) -> ModelDecision:
     agent = {"ticket.opened": "triage", "ticket.sorted": "fixing", "ticket.part": "fixing"}[event.type]
-    return Choice((agent,), f"{event.type} is for {agent}", 0.75, "scripted", 1, 30, 4, 0.002, 12.0)
+    return ModelDecision((agent,), f"{event.type} is for {agent}", 0.75, "scripted", 1, 30, 4, 0.002, 12.0)
 
 
 def split(event: Event) -> list[tuple[str, object]]:

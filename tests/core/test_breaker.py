@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.core.breaker import COOL_DOWN_MAX_S, FAILURES, Breaker
+from switchyard.core.model.breaker import COOL_DOWN_MAX_S, FAILURES, Breaker
 
 
 class Clock:

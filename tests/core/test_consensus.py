@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from switchyard.core.consensus import Given, consensus, gathered, is_met
 from switchyard.core.contract import Contract
 from switchyard.core.registry import GATHERED, Gather
+from switchyard.core.routing.consensus import AgentAnswer, consensus, gathered, is_met
 
 AGENTS = ("market", "risk", "sentiment", "research")
 VOTES = st.sampled_from(["buy", "sell", "hold", 1, True, None])
@@ -27,13 +27,13 @@ def policy(kind: str, **changes: Any) -> Gather:
     )
 
 
-def answers(**stances: Any) -> dict[str, Given]:
+def answers(**stances: Any) -> dict[str, AgentAnswer]:
     """Agent → its stance, or (stance, how sure)."""
 
     def data(stance: Any) -> dict[str, Any]:
         return dict(zip(("stance", "sure"), stance if isinstance(stance, tuple) else (stance,), strict=False))
 
-    return {agent: Given("view.given", data(stance)) for agent, stance in stances.items()}
+    return {agent: AgentAnswer("view.given", data(stance)) for agent, stance in stances.items()}
 
 
 def test_a_quorum_is_met_when_enough_agree_and_names_who_does_not() -> None:
@@ -70,8 +70,8 @@ def test_all_must_have_answered(kind: str) -> None:
 def test_the_order_of_answers_does_not_matter(data: dict[str, Any], random: Any, kind: str) -> None:
     order = list(data.items())
     random.shuffle(order)
-    known = {agent: Given("t", item) for agent, item in data.items()}
-    shuffled = {agent: Given("t", item) for agent, item in order}
+    known = {agent: AgentAnswer("t", item) for agent, item in data.items()}
+    shuffled = {agent: AgentAnswer("t", item) for agent, item in order}
     chosen = policy(kind, weights={"risk": 2.5})
     assert consensus(chosen, known) == consensus(chosen, shuffled)
     assert is_met(chosen, AGENTS, known) == is_met(chosen, AGENTS, shuffled)
@@ -79,7 +79,7 @@ def test_the_order_of_answers_does_not_matter(data: dict[str, Any], random: Any,
 
 @given(ANSWERS, st.integers(1, 4))
 def test_a_quorum_is_explained_by_its_votes(data: dict[str, Any], needed: int) -> None:
-    known = {agent: Given("t", item) for agent, item in data.items()}
+    known = {agent: AgentAnswer("t", item) for agent, item in data.items()}
     chosen = policy("quorum", quorum=needed)
     result = consensus(chosen, known)
     agreeing = [vote.agent for vote in result.votes if vote.vote == result.vote]
@@ -92,7 +92,7 @@ def test_a_quorum_is_explained_by_its_votes(data: dict[str, Any], needed: int) -
 
 @given(ANSWERS, st.sampled_from(["all", "quorum", "first", "weighted"]))
 def test_the_result_meets_the_built_in_contract_and_holds_every_answer(data: dict[str, Any], kind: str) -> None:
-    known = {agent: Given("view.given", item) for agent, item in data.items()}
+    known = {agent: AgentAnswer("view.given", item) for agent, item in data.items()}
     missing = {agent: "no answer within 10 s" for agent in AGENTS if agent not in known}
     result = gathered(policy(kind), AGENTS, known, missing)
     Contract.of("trade.requested.gathered", dict(GATHERED)).check(result)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switchyard.core.control import Control
-from switchyard.core.deciding import Choice, NoChoice
 from switchyard.core.event import Event
-from switchyard.core.question import Question
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 
@@ -28,12 +28,12 @@ HANDLERS = {
 @settings(max_examples=150)
 @given(st.data())
 def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
-    def model(event: Event, question: Question) -> Choice | NoChoice:
+    def model(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         names = question.schema["properties"]["agents"]["items"]["enum"]
         pick = data.draw(st.sampled_from([*names, "unreachable", "useless"]), label="answer")
         if pick in ("unreachable", "useless"):
-            return NoChoice(pick, "scripted", retry=pick == "unreachable")
-        return Choice((pick,), "drawn", 0.5, "m")
+            return ModelUnavailable(pick, "scripted", retry=pick == "unreachable")
+        return ModelDecision((pick,), "drawn", 0.5, "m")
 
     run = InMemory(toy.registry(), model, dict(HANDLERS))
     for number in range(3):
@@ -47,7 +47,7 @@ def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
             run.start(checkpoints[data.draw(st.integers(0, len(checkpoints) - 1), label="restored")])
         else:
             run.step(what)
-    run.model = lambda event, question: Choice(
+    run.model = lambda event, question: ModelDecision(
         (question.schema["properties"]["agents"]["items"]["enum"][0],), "the first", 0.5, "m"
     )
     run.settle()
@@ -55,7 +55,7 @@ def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
     assert {name: run.status(name) for name in ("w0", "w1", "w2")}.keys() == {"w0", "w1", "w2"}
     assert all(run.status(name) in ("completed", "failed", "stopped") for name in ("w0", "w1", "w2"))
     assert not run.shard.state.workflows
-    effective = {(d.settles, d.attempt): d for d in run.decisions()}
+    effective = {(d.subject, d.attempt): d for d in run.decisions()}
     sent = {(str(d.event.attributes["effectkey"]), d.agent): d.dispatch_id for d in run.dispatches}
     for dispatch in run.dispatches:
         assert sent[(str(dispatch.event.attributes["effectkey"]), dispatch.agent)] == dispatch.dispatch_id
@@ -68,9 +68,9 @@ def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
 def test_a_replay_from_nothing_reaches_the_same_end(data: st.DataObject) -> None:
     """The order in which a restarted shard sees ledger and events does not matter."""
 
-    def model(event: Event, question: Question) -> Choice:
+    def model(event: Event, question: Question) -> ModelDecision:
         names = question.schema["properties"]["agents"]["items"]["enum"]
-        return Choice((data.draw(st.sampled_from(names), label="answer"),), "drawn", 0.5, "m")
+        return ModelDecision((data.draw(st.sampled_from(names), label="answer"),), "drawn", 0.5, "m")
 
     run = InMemory(toy.registry(), model, dict(HANDLERS))
     for number in range(2):
@@ -98,12 +98,12 @@ SUPERVISED = {
 def supervised(data: st.DataObject) -> InMemory:
     """Two attempts, deadlines, an agent that needs approval, and little room."""
 
-    def model(event: Event, question: Question) -> Choice | NoChoice:
+    def model(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         names = question.schema["properties"]["agents"]["items"]["enum"]
         pick = data.draw(st.sampled_from([*names, "unreachable"]), label="answer")
         if pick == "unreachable":
-            return NoChoice(pick, "scripted", retry=True)
-        return Choice((pick,), "drawn", 0.5, "m", prompt_tokens=1)
+            return ModelUnavailable(pick, "scripted", retry=True)
+        return ModelDecision((pick,), "drawn", 0.5, "m", prompt_tokens=1)
 
     agents = toy.registry(2).file.model_dump(mode="json", exclude_defaults=True)["agents"]
     agents[1] |= {"deadline": 20.0}
@@ -166,9 +166,9 @@ def test_supervised_workflows_end_once_whatever_crashes(data: st.DataObject) -> 
     assert not state.due
     assert (tally.workflows, tally.reserved, tally.paused) == (0, 0, False)
     assert not any(tally.dispatches.values())
-    effective = {(d.settles, d.attempt): d for d in run.decisions()}
+    effective = {(d.subject, d.attempt): d for d in run.decisions()}
     assert all(any(sent.agent in d.agents for d in effective.values()) for sent in run.dispatches)
-    approved = {d.settles.partition("/")[2] for d in effective.values() if d.decided_by == "operator"}
+    approved = {d.subject.partition("/")[2] for d in effective.values() if d.decided_by == "operator"}
     first = {str(sent.event.attributes["effectkey"]) for sent in run.dispatches if sent.dispatch_id in approved}
     for sent in run.dispatches:
         assert sent.agent != "answering" or str(sent.event.attributes["effectkey"]) in first

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switchyard.core.control import Control
-from switchyard.core.deciding import Choice
 from switchyard.core.event import Event
-from switchyard.core.prompt import DEFAULT_ROUTER_PROMPT
 from switchyard.core.registry import AgentsFile, Registry, problems_of
-from switchyard.testing.memory import Checkpoint, Handler, InMemory, ShardState
+from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
+from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
 from tests.core import toy
 
 ANALYSTS = ("market", "risk", "sentiment")
@@ -59,11 +59,11 @@ def registry(**policy: Any) -> Registry:
     return Registry(AgentsFile.model_validate(value), CONTRACTS, DEFAULT_ROUTER_PROMPT)
 
 
-def says(stance: str) -> Handler:
+def says(stance: str) -> ScriptedHandler:
     return lambda event: [("view.given", {"stance": stance})]
 
 
-def runner(handlers: dict[str, Handler], **policy: Any) -> InMemory:
+def runner(handlers: dict[str, ScriptedHandler], **policy: Any) -> InMemory:
     def rule(event: Event) -> tuple[str, ...] | None:
         return {
             "trade.requested": ANALYSTS,
@@ -71,10 +71,10 @@ def runner(handlers: dict[str, Handler], **policy: Any) -> InMemory:
             "trade.requested.gathered": ("plan",),
         }.get(event.type)
 
-    def no_model(event: Event, question: Any) -> Choice:
+    def no_model(event: Event, question: Any) -> ModelDecision:
         raise AssertionError(f"a model was asked about {event.type}")
 
-    known: dict[str, Handler] = {"plan": lambda event: [("plan.made", {"note": event.data["vote"] or "none"})]}
+    known: dict[str, ScriptedHandler] = {"plan": lambda event: [("plan.made", {"note": event.data["vote"] or "none"})]}
     run = InMemory(registry(**policy), no_model, known | handlers)
     run.rule = rule
     return run
@@ -147,7 +147,7 @@ def test_without_an_answer_it_ends_at_its_deadline_and_names_who_is_missing() ->
 
 def test_an_agent_that_failed_is_missing_with_its_reason() -> None:
     failed = {"agent": "risk", "reason": "handler-error", "message": "no prices"}
-    broken: Handler = lambda event: [("agent.failed", failed)]  # noqa: E731
+    broken: ScriptedHandler = lambda event: [("agent.failed", failed)]  # noqa: E731
     run = runner({"market": says("buy"), "risk": broken, "sentiment": says("buy")})
     run.publish(requested())
     run.settle()
@@ -167,7 +167,7 @@ def test_an_incomplete_gather_can_fail_its_workflow() -> None:
 
 
 def test_a_gather_inside_a_gather_answers_for_its_branch() -> None:
-    asks: Handler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
+    asks: ScriptedHandler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
     run = runner(
         {"market": says("buy"), "risk": asks, "sentiment": says("buy"), "digger": says("sell"), "reader": says("sell")}
     )
@@ -182,7 +182,7 @@ def test_a_gather_inside_a_gather_answers_for_its_branch() -> None:
 
 
 def test_cancel_reaches_all_branches() -> None:
-    asks: Handler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
+    asks: ScriptedHandler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
     run = runner({"market": says("buy"), "risk": asks, "sentiment": says("buy")})
     run.publish(requested())
     for _ in range(60):
@@ -200,7 +200,7 @@ def test_cancel_reaches_all_branches() -> None:
 @settings(max_examples=100)
 @given(st.data())
 def test_each_gather_has_one_result_whatever_crashes(data: st.DataObject) -> None:
-    asks: Handler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
+    asks: ScriptedHandler = lambda event: [("research.requested", {"topic": "debt"})]  # noqa: E731
     run = runner(
         {"market": says("buy"), "risk": asks, "sentiment": says("sell"), "digger": says("buy"), "reader": says("buy")},
         policy=data.draw(st.sampled_from(["all", "first", "weighted"])),

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from switchyard.core.contract import Contract
 from switchyard.core.control import Control
-from switchyard.core.deciding import Choice, NoChoice
-from switchyard.core.decision import parse_record
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import parse_record
 from switchyard.core.model.answer import UnusableText, parse, violation
-from switchyard.core.prompt import choice_problem
-from switchyard.core.question import Question, question
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.prompt import choice_problem
+from switchyard.core.routing.question import Question, question
 from switchyard.testing.memory import InMemory
 from tests.core import toy
 from tests.core.test_supervision import handlers, with_agent
@@ -31,7 +31,7 @@ ENVELOPE = toy.opened(1).object()
 CONTROL = Control.new("reject", "tests", "because", "ada", workflow_id="w1", approval="d").event.object()
 RECORD = {
     "kind": "decision",
-    "settles": "event/x",
+    "subject": "event/x",
     "workflow_id": "w1",
     "event": toy.opened(1).json(),
     "topic": "t",
@@ -149,13 +149,13 @@ INJECTIONS = [
 ]
 
 
-def obedient(event: Event, asked: Question) -> Choice | NoChoice:
+def obedient(event: Event, asked: Question) -> ModelDecision | ModelUnavailable:
     """A model that does whatever stands in the data, as far as its answer passes the check that every answer passes."""
     wanted = {"agents": ["answering"], "reason": "as I was told", "confidence": 1.0}
     problem = violation(wanted, asked.schema) or (asked.check(wanted) if asked.check else None)
     if problem is not None:
-        return NoChoice("unusable-answer", problem, "m", calls=2)
-    return Choice(("answering",), "as I was told", 1.0, "m")
+        return ModelUnavailable("unusable-answer", problem, "m", calls=2)
+    return ModelDecision(("answering",), "as I was told", 1.0, "m")
 
 
 @pytest.mark.parametrize("text", INJECTIONS)

@@ -10,17 +10,17 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from deploy.stack.java import jars
-from deploy.stack.options import StackOptions
-from jobs import sqlfile
-from jobs.tables import TABLES, kafka_values
 from switchyard.core.app import App
 from switchyard.core.errors import SettingsError
-from switchyard.core.kafkaaccess import VARIABLES, KafkaAccess
 from switchyard.core.settings import Settings
+from switchyard.flink import sql_file
+from switchyard.flink.tables import TABLES, kafka_values
+from switchyard.kafka.connection import VARIABLES, KafkaConnection
+from switchyard.local.jars import jars
+from switchyard.local.options import StackOptions
 
 SECRET = "of-this-test-alone"
-SCRAM = KafkaAccess("k:1", "SASL_SSL", "SCRAM-SHA-512", "o'me", SecretStr(SECRET))
+SCRAM = KafkaConnection("k:1", "SASL_SSL", "SCRAM-SHA-512", "o'me", SecretStr(SECRET))
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_what_is_missing_is_said(given: dict[str, str], sentence: str, monkeypat
 
 
 def test_the_password_is_asked_for_where_kafka_is_connected_to() -> None:
-    access = KafkaAccess.of(Settings.read(kafka_security="SASL_SSL", kafka_username="me"), "k:1")
+    access = KafkaConnection.of(Settings.read(kafka_security="SASL_SSL", kafka_username="me"), "k:1")
     assert access.connector()["properties.security.protocol"] == "SASL_SSL"
     with pytest.raises(SettingsError, match="SWITCHYARD_KAFKA_PASSWORD is not set"):
         access.client()
@@ -68,7 +68,7 @@ def test_flinks_tables_name_the_passwords_variable_only(tmp_path: Path) -> None:
     authority.write_bytes(b"# It's ours\n" + trustme.CA().cert_pem.bytes())
     access = replace(SCRAM, ca=authority)
     values = kafka_values(App.load("sdr"), "sdr", access, 1 << 20)
-    statements = sqlfile.read(TABLES / "kafka.sql", values)
+    statements = sql_file.read(TABLES / "kafka.sql", values)
     assert all("${env:SWITCHYARD_KAFKA_PASSWORD}" in statement.text for statement in statements)
     assert all("username=\"o''me\"" in statement.text for statement in statements)
     assert all("-----BEGIN CERTIFICATE-----" in statement.text for statement in statements)

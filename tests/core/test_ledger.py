@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from switchyard.core.deciding import Choice, NoChoice
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
-from switchyard.core.ledger import derive
-from switchyard.core.question import Question
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.ledger.summaries import derive
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 from tests.core.test_crashes import HANDLERS
@@ -26,7 +26,7 @@ def drawn_model(data: st.DataObject) -> Any:
     """Where it names several agents at once, none of them gets the event of one that failed."""
     several = data.draw(st.booleans(), label="several")
 
-    def model(event: Event, question: Question) -> Choice | NoChoice:
+    def model(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         names = question.schema["properties"]["agents"]["items"]["enum"]
         picks = [(name,) for name in names]
         if several and '"failed":[]' in question.messages[1]["content"]:
@@ -35,8 +35,8 @@ def drawn_model(data: st.DataObject) -> Any:
             picks = picks[-2:]
         pick = data.draw(st.sampled_from([*picks, ("useless",)]), label="pick")
         if pick == ("useless",):
-            return NoChoice("unusable-answer", "scripted", "m", calls=2, prompt_tokens=5)
-        return Choice(pick, "drawn", 0.5, "m", prompt_tokens=10, cost=0.25 if "fixing" in pick else None)
+            return ModelUnavailable("unusable-answer", "scripted", "m", calls=2, prompt_tokens=5)
+        return ModelDecision(pick, "drawn", 0.5, "m", prompt_tokens=10, cost=0.25 if "fixing" in pick else None)
 
     return model
 
@@ -93,7 +93,7 @@ def test_also_where_it_crashed_and_decided_differently(data: st.DataObject) -> N
 
 
 def test_a_workflow_runs_while_a_dispatch_owes_an_answer() -> None:
-    run = InMemory(toy.registry(), lambda e, q: Choice(("triage",), "", 1.0, "m"), {})
+    run = InMemory(toy.registry(), lambda e, q: ModelDecision(("triage",), "", 1.0, "m"), {})
     run.publish(toy.opened(1))
     run.settle()
     (summary,) = derive(records(run), "toy").values()
@@ -101,7 +101,7 @@ def test_a_workflow_runs_while_a_dispatch_owes_an_answer() -> None:
 
 
 def test_a_second_record_about_the_same_event_changes_nothing_and_counts_where_it_was_read_elsewhere() -> None:
-    run = InMemory(toy.registry(), lambda e, q: Choice(("complete",), "", 1.0, "m"), {})
+    run = InMemory(toy.registry(), lambda e, q: ModelDecision(("complete",), "", 1.0, "m"), {})
     run.publish(toy.opened(1))
     run.settle()
     (first,) = records(run)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from switchyard.core.deciding import Choice, NoChoice
-from switchyard.core.decision import Fence, parse_record
 from switchyard.core.event import Event
-from switchyard.core.question import Question
+from switchyard.core.ledger.record import Fence, parse_record
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.question import Question
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 
 
-def choose(event: Event, question: Question) -> Choice:
+def choose(event: Event, question: Question) -> ModelDecision:
     agent = {"ticket.opened": "triage", "ticket.sorted": "fixing"}.get(event.type, "complete")
-    return Choice((agent,), f"because of {event.type}", 0.9, "scripted", prompt_tokens=10, completion_tokens=2)
+    return ModelDecision((agent,), f"because of {event.type}", 0.9, "scripted", prompt_tokens=10, completion_tokens=2)
 
 
 HANDLERS = {
@@ -124,7 +124,7 @@ def test_what_breaks_its_contract_goes_to_dead_letters_with_the_field() -> None:
 
 
 def test_work_that_never_ends_stops_at_the_hop_limit() -> None:
-    run = InMemory(toy.registry(), lambda e, q: Choice(("fixing",), "again", 1.0, "m"), {})
+    run = InMemory(toy.registry(), lambda e, q: ModelDecision(("fixing",), "again", 1.0, "m"), {})
     run.handlers = {"triage": HANDLERS["triage"], "fixing": lambda event: [("ticket.part", {"part": event.hops})]}
     run.rule = lambda event: ["triage"] if event.type == "ticket.opened" else None
     run.publish(toy.opened(1))
@@ -141,7 +141,7 @@ def test_one_answer_of_several_parts_waits_for_all_of_them() -> None:
         if event.type == "ticket.sorted"
         else [("ticket.done", {"note": "part"})]
     )
-    run.model = lambda e, q: Choice(("triage" if e.type == "ticket.opened" else "fixing",), "", 1.0, "m")
+    run.model = lambda e, q: ModelDecision(("triage" if e.type == "ticket.opened" else "fixing",), "", 1.0, "m")
     run.publish(toy.opened(1))
     run.settle()
     assert run.status("w1") == "completed"
@@ -154,7 +154,9 @@ def test_a_failed_agent_is_left_out_and_the_router_sees_it() -> None:
         ("agent.failed", {"agent": "fixing", "reason": "handler-error", "message": "no luck"})
     ]
     run.model = lambda e, q: (
-        choose(e, q) if '"failed":[]' in q.messages[1]["content"] else Choice(("answering",), "the other", 0.5, "m")
+        choose(e, q)
+        if '"failed":[]' in q.messages[1]["content"]
+        else ModelDecision(("answering",), "the other", 0.5, "m")
     )
     run.publish(toy.opened(1))
     run.settle()
@@ -173,9 +175,9 @@ def test_an_agent_that_has_an_event_already_may_take_over_for_one_that_failed() 
     run.model = lambda e, q: (
         choose(e, q)
         if e.type == "ticket.opened"
-        else Choice(("fixing", "answering"), "both", 1.0, "m")
+        else ModelDecision(("fixing", "answering"), "both", 1.0, "m")
         if '"failed":[]' in q.messages[1]["content"]
-        else Choice(("fixing",), "the one left", 1.0, "m")
+        else ModelDecision(("fixing",), "the one left", 1.0, "m")
     )
     run.publish(toy.opened(1))
     run.settle()
@@ -186,10 +188,10 @@ def test_an_agent_that_has_an_event_already_may_take_over_for_one_that_failed() 
 
 
 def test_an_unusable_answer_takes_the_fallback_else_a_dead_letter() -> None:
-    def useless(event: Event, question: Question) -> Choice | NoChoice:
+    def useless(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         if event.type == "ticket.opened":
             return choose(event, question)
-        return NoChoice("unusable-answer", "not JSON", "m", calls=2)
+        return ModelUnavailable("unusable-answer", "not JSON", "m", calls=2)
 
     run = runner(fallback="answering")
     run.model = useless
@@ -208,7 +210,7 @@ def test_an_unusable_answer_takes_the_fallback_else_a_dead_letter() -> None:
 
 def test_a_model_out_of_reach_is_asked_again() -> None:
     run = runner()
-    outcomes = [NoChoice("unreachable", "no connection", retry=True)] * 3
+    outcomes = [ModelUnavailable("unreachable", "no connection", retry=True)] * 3
     run.model = lambda event, question: outcomes.pop() if outcomes else choose(event, question)
     run.publish(toy.opened(1))
     run.settle()

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from switchyard.core import yamlfile
-from switchyard.core.app import ROOT, App
+from switchyard.core.app import App
+from switchyard.core.bundled import ROOT
 from switchyard.core.errors import AppError, SettingsError
-from switchyard.core.jobconfig import JobConfig
-from switchyard.core.prompt import choice_problem
+from switchyard.core.job_config import JobConfig
 from switchyard.core.registry import Agent, AgentsFile, Gather, Limits, MemoryLimits, Registry, problems_of
+from switchyard.core.routing.prompt import choice_problem
 from switchyard.core.settings import Settings
 from tests.core import toy
 
@@ -81,7 +82,7 @@ def test_the_job_config_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_job_without_a_key_says_where_to_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from udfs.orchestrator import model_client
+    from switchyard.flink.operator import model_client
 
     config = JobConfig.of(
         toy.registry(),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from switchyard.core.jobconfig import JobConfig
-from switchyard.core.restorable import ORCHESTRATOR_UID, misplaced, obstacles, source_uid
+from switchyard.core.job_config import JobConfig
+from switchyard.core.restore import ORCHESTRATOR_UID, restore_conflicts, source_uid, wrong_savepoint
 from switchyard.core.settings import Settings
 from tests.core.toy import registry
 
@@ -35,25 +35,25 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 def test_what_may_change() -> None:
     other = registry(inputs=[INPUT, {"topic": "more", "type": "ticket.opened"}])
-    assert obstacles(fields(sql_version="2", of_another_release=1), other, 16) == []
-    assert misplaced(NAMES, other, "toy", stateless=False) == []
+    assert restore_conflicts(fields(sql_version="2", of_another_release=1), other, 16) == []
+    assert wrong_savepoint(NAMES, other, "toy", stateless=False) == []
 
 
 def test_the_number_of_shards_stays() -> None:
-    (sentence,) = obstacles(fields(), WITH_INPUT, 8)
+    (sentence,) = restore_conflicts(fields(), WITH_INPUT, 8)
     assert "SWITCHYARD_SHARDS is 8, and the state has 16 shards" in sentence
     assert "set SWITCHYARD_SHARDS=16" in sentence
 
 
 def test_an_input_that_was_read_stays() -> None:
-    (sentence,) = obstacles(fields(), registry(), 16)
+    (sentence,) = restore_conflicts(fields(), registry(), 16)
     assert "no longer lists incoming-tickets under inputs" in sentence
     assert "put it back" in sentence
-    assert misplaced(NAMES, registry(), "toy", stateless=False) == [sentence]
+    assert wrong_savepoint(NAMES, registry(), "toy", stateless=False) == [sentence]
 
 
 def test_the_form_of_the_state_stays() -> None:
-    (sentence,) = obstacles(fields(state_version=99), WITH_INPUT, 16)
+    (sentence,) = restore_conflicts(fields(state_version=99), WITH_INPUT, 16)
     assert "the state has version 99" in sentence
     assert "submit with the release that wrote it" in sentence
 
@@ -68,5 +68,5 @@ def test_the_form_of_the_state_stays() -> None:
     ],
 )
 def test_the_state_of_another_job_is_refused(names: list[str], namespace: str, stateless: bool, sentence: str) -> None:
-    (found,) = misplaced(names, WITH_INPUT, namespace, stateless)
+    (found,) = wrong_savepoint(names, WITH_INPUT, namespace, stateless)
     assert sentence in found

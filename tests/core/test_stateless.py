@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.stateless import needs_state
-from switchyard.core import deciding, stateless
 from switchyard.core.deadletter import Position
-from switchyard.core.deciding import Choice, NoChoice
-from switchyard.core.decision import Decision, parse_record
-from switchyard.core.dispatching import of_record
 from switchyard.core.event import Event
-from switchyard.core.ledger import derive
-from switchyard.core.question import question
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.ledger.summaries import derive
 from switchyard.core.registry import AgentsFile, Registry
-from switchyard.core.stateless import Message
+from switchyard.core.routing import deciding, stateless
+from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.routing.inbox_event import of_record
+from switchyard.core.routing.question import question
+from switchyard.core.routing.stateless import RoutingInput
+from switchyard.flink.stateless_job import needs_state
 from switchyard.testing.memory import InMemory
 from tests.core import toy
 from tests.core.test_orchestration import HANDLERS, choose
@@ -22,11 +22,13 @@ from tests.core.test_orchestration import HANDLERS, choose
 PLACE = Position("agent-messages", 2, 7)
 
 
-def message(event: Event, *rule: str) -> Message:
-    return Message(event, event.json(), PLACE, rule or None)
+def message(event: Event, *rule: str) -> RoutingInput:
+    return RoutingInput(event, event.json(), PLACE, rule or None)
 
 
-def decided(registry: Registry, item: Message, outcome: Choice | NoChoice | None = None) -> Decision:
+def decided(
+    registry: Registry, item: RoutingInput, outcome: ModelDecision | ModelUnavailable | None = None
+) -> Decision:
     verdict = stateless.without_model(registry, item)
     if verdict is None:
         assert outcome is not None
@@ -45,10 +47,10 @@ def test_a_whole_workflow_decided_without_state_is_that_of_the_orchestrator() ->
     records = []
     for text in run.events:
         event = Event.parse(text)
-        item = Message(event, text.decode(), PLACE, None)
+        item = RoutingInput(event, text.decode(), PLACE, None)
         asked = question(run.registry, event)
         records.append(decided(run.registry, item, choose(event, asked)))
-    known = ("settles", "agents", "action", "decided_by", "reason", "attempt", "answer_count", "candidates", "step")
+    known = ("subject", "agents", "action", "decided_by", "reason", "attempt", "answer_count", "candidates", "step")
     assert [[getattr(r, name) for name in known] for r in records] == [
         [getattr(r, name) for name in known] for r in run.decisions()
     ]
@@ -80,7 +82,7 @@ def test_a_failed_agent_is_a_dead_letter_for_its_event_is_not_at_hand() -> None:
 
 @pytest.mark.parametrize(("fallback", "action"), [("answering", "dispatch"), (None, "dead-letter")])
 def test_a_model_out_of_reach_takes_the_fallback_with_the_reason(fallback: str | None, action: str) -> None:
-    gone = NoChoice("unreachable", "no connection", "m", calls=3, retry=True)
+    gone = ModelUnavailable("unreachable", "no connection", "m", calls=3, retry=True)
     record = decided(toy.registry(fallback=fallback), message(answer("ticket.sorted", {"kind": "bug"})), gone)
     assert (record.action, record.decided_by, record.code) == (action, "fallback", "no-usable-decision")
     assert (record.reason, record.model_calls) == ("unreachable: no connection", 3)

@@ -8,28 +8,28 @@ from typing import Any
 import pytest
 
 from switchyard.core.control import Control
-from switchyard.core.deciding import Choice
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.errors import SettingsError
 from switchyard.core.event import Event
-from switchyard.core.limits import Share, check_shares
-from switchyard.core.question import Question
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.orchestrator.limits import Quota, check_shares
 from switchyard.core.registry import problems_of
-from switchyard.testing.memory import Checkpoint, Handler, InMemory, ShardState
+from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.routing.question import Question
+from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
 from tests.core import toy
 
 SECOND = 1000
 
 
-def choose(event: Event, question: Question) -> Choice:
+def choose(event: Event, question: Question) -> ModelDecision:
     agent = {"ticket.opened": "triage", "ticket.sorted": "fixing"}.get(event.type, "complete")
     if f'"agent":"{agent}"' in question.messages[1]["content"].partition('"failed":')[2]:
         agent = "answering"
-    return Choice((agent,), "chosen", 0.9, "scripted", prompt_tokens=10, completion_tokens=2)
+    return ModelDecision((agent,), "chosen", 0.9, "scripted", prompt_tokens=10, completion_tokens=2)
 
 
-def handlers(**changes: Handler | None) -> dict[str, Handler]:
-    known: dict[str, Handler | None] = {
+def handlers(**changes: ScriptedHandler | None) -> dict[str, ScriptedHandler]:
+    known: dict[str, ScriptedHandler | None] = {
         "triage": lambda event: [("ticket.sorted", {"kind": "bug"})],
         "fixing": lambda event: [("ticket.done", {"note": "mended"})],
         "answering": lambda event: [("ticket.done", {"note": "answered"})],
@@ -38,7 +38,7 @@ def handlers(**changes: Handler | None) -> dict[str, Handler]:
     return {name: handler for name, handler in known.items() if handler is not None}
 
 
-def failing(agent: str, times: int = 99) -> Handler:
+def failing(agent: str, times: int = 99) -> ScriptedHandler:
     left = [times]
 
     def handler(event: Event) -> Sequence[tuple[str, object]]:
@@ -56,7 +56,7 @@ def with_agent(name: str, **keys: Any) -> list[dict[str, Any]]:
     return [{**agent, **keys} if agent["name"] == name else agent for agent in agents]
 
 
-def runner(attempts: int | None = 1, share: Share | None = None, **changes: Any) -> InMemory:
+def runner(attempts: int | None = 1, share: Quota | None = None, **changes: Any) -> InMemory:
     changed = changes.pop("handlers", handlers())
     return InMemory(toy.registry(attempts, **changes), choose, changed, share=share)
 
@@ -119,7 +119,7 @@ def test_an_agent_that_does_not_answer_is_overdue_and_its_late_answer_does_no_ha
     run.settle()
     lost = next(item for item in run.dispatches if item.agent == "fixing")
     assert run.status("w1") == "completed"
-    timeout = next(record for record in run.decisions() if record.settles == f"timeout/{lost.dispatch_id}")
+    timeout = next(record for record in run.decisions() if record.subject == f"timeout/{lost.dispatch_id}")
     assert (timeout.agents, timeout.decided_by, timeout.failed) == (("answering",), "model", ("fixing",))
     assert '"no answer within 30 s"' in run.asked[-1].messages[1]["content"]
 
@@ -129,7 +129,7 @@ def test_an_agent_that_does_not_answer_is_overdue_and_its_late_answer_does_no_ha
     for _ in range(2):
         run.publish(late)
     run.settle()
-    assert [r.settles for r in all_records(run) if r.action == "late"] == [f"dispatch/{lost.dispatch_id}/0"]
+    assert [r.subject for r in all_records(run) if r.action == "late"] == [f"dispatch/{lost.dispatch_id}/0"]
     assert run.status("w1") == "completed"
     assert run.dead_letters == []
 
@@ -168,7 +168,7 @@ def test_an_answer_withdraws_a_timeout_that_a_model_is_only_asked_about() -> Non
     run.settle()
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing"]
-    assert not any(record.settles.startswith("timeout/") for record in all_records(run))
+    assert not any(record.subject.startswith("timeout/") for record in all_records(run))
 
 
 # Limits
@@ -176,7 +176,9 @@ def test_an_answer_withdraws_a_timeout_that_a_model_is_only_asked_about() -> Non
 
 def test_two_agents_that_hand_work_to_each_other_for_ever_are_stopped() -> None:
     run = runner(handlers=handlers(fixing=lambda event: [("ticket.part", {"part": event.hops})]))
-    run.model = lambda e, q: Choice(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    run.model = lambda e, q: (
+        ModelDecision(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    )
     run.publish(toy.opened(1))
     run.settle()
     told = run.statuses["w1"].data
@@ -189,7 +191,9 @@ def test_two_agents_that_hand_work_to_each_other_for_ever_are_stopped() -> None:
 
 def test_the_same_agent_asked_again_with_the_same_data_is_a_loop() -> None:
     run = runner(handlers=handlers(fixing=lambda event: [("ticket.part", {"part": 1})]), limits={"hops": 50})
-    run.model = lambda e, q: Choice(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    run.model = lambda e, q: (
+        ModelDecision(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    )
     run.publish(toy.opened(1))
     run.settle()
     told = run.statuses["w1"].data
@@ -203,7 +207,9 @@ def test_the_dispatches_of_one_workflow_are_limited_whatever_is_under_way() -> N
         return [("ticket.part", {"part": n}) for n in range(9)]
 
     run = runner(handlers=handlers(fixing=parts), limits={"dispatches": 5})
-    run.model = lambda e, q: Choice(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    run.model = lambda e, q: (
+        ModelDecision(("fixing",), "go on", 1.0, "m") if e.type != "ticket.opened" else choose(e, q)
+    )
     run.publish(toy.opened(1))
     run.settle()
     told = run.statuses["w1"].data
@@ -306,7 +312,7 @@ def test_an_agent_has_no_more_dispatches_than_it_may_have_at_once() -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 16, 1000])
 def test_shares_add_up_to_the_limit(limit: int) -> None:
-    assert sum(Share(index, 16).part(limit) for index in range(16)) == limit
+    assert sum(Quota(index, 16).part(limit) for index in range(16)) == limit
 
 
 def test_a_limit_that_leaves_a_shard_nothing_is_refused() -> None:
@@ -331,7 +337,7 @@ def test_a_workflow_is_cancelled_and_its_late_answer_recorded() -> None:
     run.settle()
     assert [record.action for record in run.decisions()][-1] == "late"
     assert run.dead_letters == []
-    assert [record.settles for record in run.decisions() if record.action == "cancel"] == ["workflow/cancel"]
+    assert [record.subject for record in run.decisions() if record.action == "cancel"] == ["workflow/cancel"]
 
 
 @pytest.mark.parametrize("workflow", ["nothing", "w1"])
@@ -388,7 +394,7 @@ def test_a_dispatch_waits_for_approval_survives_a_restart_and_is_sent_once_appro
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing"]
     assert run.dispatches[1].dispatch_id == waiting["id"]
-    granted = next(record for record in run.decisions() if record.settles == f"approval/{waiting['id']}")
+    granted = next(record for record in run.decisions() if record.subject == f"approval/{waiting['id']}")
     assert (granted.decided_by, granted.reason) == ("operator", "approved by ada: looks good")
     assert run.statuses["w1"].data["approvals"] == []
 
@@ -522,7 +528,7 @@ def test_an_edited_retry_of_an_event_that_never_met_its_contract_begins_its_work
 
 def test_decisions_that_are_refused_again_and_again_end_in_dead_letters() -> None:
     run = runner()
-    run.model = lambda event, question: Choice(("answering",), "not asked for", 1.0, "m")
+    run.model = lambda event, question: ModelDecision(("answering",), "not asked for", 1.0, "m")
     run.publish(toy.opened(1))
     run.settle()
     assert [letter.reason for letter in run.dead_letters] == ["no-usable-decision"]
@@ -538,7 +544,7 @@ def test_a_ledger_record_of_an_agent_that_is_gone_is_settled_anew() -> None:
     run.step("event")
     run.step("model")
     run.registry = toy.registry(agents=[a for a in with_agent("x") if a["name"] != "fixing"])
-    run.model = lambda e, q: Choice(("answering",), "what is left", 0.5, "m")
+    run.model = lambda e, q: ModelDecision(("answering",), "what is left", 0.5, "m")
     run.start(run.checkpoint())
     run.settle()
     assert run.status("w1") == "completed"

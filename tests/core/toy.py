@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.core.event import Event
-from switchyard.core.prompt import DEFAULT_ROUTER_PROMPT
 from switchyard.core.registry import AgentsFile, Registry
+from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
 
 
 def record(name: str, **fields: Any) -> dict[str, Any]:

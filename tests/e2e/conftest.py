@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from deploy.stack.info import StackInfo
-from deploy.stack.layout import Layout
-from deploy.stack.options import StackOptions
-from deploy.stack.stack import Stack
+from switchyard.local.info import StackInfo
+from switchyard.local.layout import Layout
+from switchyard.local.options import StackOptions
+from switchyard.local.stack import Stack
 
 SWITCHYARD = str(Path(sys.executable).with_name("switchyard"))
 LAST_LINES = 12

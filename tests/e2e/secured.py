@@ -15,10 +15,10 @@ from kafka import KafkaAdminClient
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 from pydantic import SecretStr
 
-from deploy.stack import broker
-from deploy.stack.layout import Layout
-from deploy.stack.ports import free_port
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local import broker
+from switchyard.local.layout import Layout
+from switchyard.local.ports import free_port
 
 USER = "o'switchyard"
 MECHANISM = "SCRAM-SHA-512"
@@ -44,8 +44,8 @@ class Secured:
             "SWITCHYARD_KAFKA_CA": str(self.ca),
         }
 
-    def access(self, password: str) -> KafkaAccess:
-        return KafkaAccess(self.address, "SASL_SSL", MECHANISM, USER, SecretStr(password), self.ca)
+    def access(self, password: str) -> KafkaConnection:
+        return KafkaConnection(self.address, "SASL_SSL", MECHANISM, USER, SecretStr(password), self.ca)
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.flink_rest import Flink, wait_for
-from deploy.job_status import job_statuses
-from deploy.model_server.behaviour import Action
-from deploy.model_server.scripted import ScriptedServer
-from deploy.stack.info import StackInfo
-from switchyard.core.jobconfig import job_name
+from switchyard.core.job_config import job_name
+from switchyard.flink.job_status import job_statuses
+from switchyard.flink.rest import Flink, wait_for
+from switchyard.local.info import StackInfo
+from switchyard.local.model_server.behaviour import Action
+from switchyard.local.model_server.scripted import ScriptedServer
 from tests.e2e.conftest import CommandLine
 from tests.e2e.test_demo import copy_of_sdr
 from tests.e2e.test_submit import send_leads, wait_for_decisions

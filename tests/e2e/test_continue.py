@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy.flink_rest import Flink
-from deploy.kafka import Cluster
-from deploy.stack.info import StackInfo
-from deploy.stack.jobs import Book
-from deploy.stack.stack import Stack
-from switchyard.core.decision import Decision, parse_record
-from switchyard.core.jobconfig import job_name
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.job_config import job_name
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.flink.rest import Flink
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.info import StackInfo
+from switchyard.local.stack import Stack
+from switchyard.local.submitted_jobs import SubmittedJobs
 from tests.e2e.conftest import CommandLine
 from tests.e2e.test_demo import copy_of_sdr, message_ids
 from tests.e2e.test_submit import send_leads, wait_for_decisions
@@ -36,13 +36,13 @@ def until(look: Callable[[], bool], what: str) -> None:
 
 
 def values(info: StackInfo, topic: str) -> list[bytes]:
-    return [item.value for item in Cluster(KafkaAccess(info.kafka)).read(f"{NAMESPACE}.{topic}")]
+    return [item.value for item in Cluster(KafkaConnection(info.kafka)).read(f"{NAMESPACE}.{topic}")]
 
 
 def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
     command: CommandLine, stack: Stack, info: StackInfo, tmp_path: Path
 ) -> None:
-    flink, book, where = Flink(info.flink), Book(stack.layout), ("--namespace", NAMESPACE)
+    flink, book, where = Flink(info.flink), SubmittedJobs(stack.layout), ("--namespace", NAMESPACE)
     command.run("submit", "sdr", *where)
     send_leads(command, NAMESPACE)
     wait_for_decisions(info, NAMESPACE, 25)
@@ -62,7 +62,7 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
         file.write(f"{ONE_MORE_SINK}FROM dispatches\nWHERE FALSE;\n")
     command.run(*(str(edited) if word == "sdr" else word for word in again))
     before = len(values(info, "dead-letters"))
-    Cluster(KafkaAccess(info.kafka)).send(f"{NAMESPACE}.incoming-leads", [(None, b"{broken")])
+    Cluster(KafkaConnection(info.kafka)).send(f"{NAMESPACE}.incoming-leads", [(None, b"{broken")])
     until(lambda: len(values(info, "dead-letters")) > before, "the job that goes on reads nothing")
     records = [parse_record(value) for value in values(info, "routing-decisions")]
     assert len([item for item in records if isinstance(item, Decision)]) == 25

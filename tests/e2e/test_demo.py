@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.model_server import behaviour
-from deploy.model_server.scripted import ScriptedServer
-from deploy.stack.info import StackInfo
-from deploy.stack.stack import Stack
-from deploy.stopping import Standing, end
 from switchyard.core.app import App
 from switchyard.core.settings import Settings
+from switchyard.deployment.stop import FlinkTarget, end
+from switchyard.local.info import StackInfo
+from switchyard.local.model_server import behaviour
+from switchyard.local.model_server.scripted import ScriptedServer
+from switchyard.local.stack import Stack
 from tests.e2e.conftest import CommandLine, files_with
 
 pytestmark = pytest.mark.e2e
@@ -30,11 +30,11 @@ KEY = "sk-a-secret-of-this-test"
 def nothing_goes_on(stack: Stack, info: StackInfo) -> Iterator[None]:
     """A demo leaves its job and its worker running, for people to look at."""
     yield
-    standing = Standing.find(Settings.read(flink=info.flink), info)
+    flink_target = FlinkTarget.find(Settings.read(flink=info.flink), info)
     for namespace in (stack.info() or info).apps:
-        end(namespace, standing)
+        end(namespace, flink_target)
         stack.remove_app(namespace)
-    assert standing.flink.jobs() == []
+    assert flink_target.flink.jobs() == []
 
 
 def copy_of_sdr(folder: Path) -> Path:

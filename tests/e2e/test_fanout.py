@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack.info import StackInfo
-from switchyard.core.app import ROOT
+from switchyard.core.bundled import ROOT
+from switchyard.local.info import StackInfo
 from tests.e2e.conftest import MODEL_VARIABLES, CommandLine, until
 
 pytestmark = pytest.mark.e2e
@@ -80,7 +80,7 @@ def worker(panel: Path, info: StackInfo, tmp_path: Path) -> Iterator[Callable[..
 
     def start(*agents: str) -> subprocess.Popen[bytes]:
         named = [word for agent in agents for word in ("--agent", agent)]
-        command = [sys.executable, "-m", "agent_endpoints.run", str(panel), *named]
+        command = [sys.executable, "-m", "switchyard.worker", str(panel), *named]
         with (tmp_path / "worker.log").open("ab") as out:
             started.append(subprocess.Popen(command, stdout=out, stderr=out, env=env))
         return started[-1]

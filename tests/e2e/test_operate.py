@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from deploy.flink_rest import Flink, wait_for
-from deploy.kafka import Cluster
-from deploy.stack.info import StackInfo
 from switchyard.cli.main import app
 from switchyard.core.event import Event
-from switchyard.core.jobconfig import job_name
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.job_config import job_name
+from switchyard.flink.rest import Flink, wait_for
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.info import StackInfo
 from tests.e2e.conftest import CommandLine
 from tests.e2e.test_demo import copy_of_sdr
 
@@ -89,7 +89,7 @@ def event(workflow: str, type: str, data: dict[str, object]) -> tuple[bytes, byt
 
 
 def test_a_dead_letter_is_mended_and_sent_again_once(operator: Operator, info: StackInfo, tmp_path: Path) -> None:
-    cluster = Cluster(KafkaAccess(info.kafka))
+    cluster = Cluster(KafkaConnection(info.kafka))
     cluster.send(MESSAGES, [event("mended", "lead.created", {**NEW, "email": "none"})])
     letter = operator.eventually(lambda item: item["reason"] == "contract-violation", "dead-letters", "list")
     number = str(letter["number"])
@@ -110,7 +110,7 @@ def test_a_dead_letter_is_mended_and_sent_again_once(operator: Operator, info: S
 
 
 def test_a_person_approves_rejects_pauses_and_cancels(operator: Operator, info: StackInfo) -> None:
-    cluster = Cluster(KafkaAccess(info.kafka))
+    cluster = Cluster(KafkaConnection(info.kafka))
     cluster.send(MESSAGES, [event(workflow, "lead.profiled", PROFILE) for workflow in ("asks-1", "asks-2")])
     first = operator.eventually(lambda item: item["workflow_id"] == "asks-1", "approvals", "list")
     second = operator.eventually(lambda item: item["workflow_id"] == "asks-2", "approvals", "list")

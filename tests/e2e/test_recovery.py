@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.stack.stack import Stack
+from switchyard.local.stack import Stack
 from tests.recovery.evidence import ended, lost, mails_again, repeated
 from tests.recovery.kills import KILLS, SHORT, Kill
 from tests.recovery.rig import Rig, running

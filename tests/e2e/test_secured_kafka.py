@@ -14,14 +14,14 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from deploy.flink_rest import Flink
-from deploy.kafka import Cluster
-from deploy.stack.info import StackInfo
-from deploy.stack.stack import Stack
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.jobconfig import job_name
-from switchyard.core.kafkaaccess import PASSWORD, KafkaRefused
+from switchyard.core.job_config import job_name
+from switchyard.flink.rest import Flink
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import PASSWORD, KafkaRefused
+from switchyard.local.info import StackInfo
+from switchyard.local.stack import Stack
 from tests.e2e.conftest import KAFKA_PASSWORD, CommandLine, files_with
 from tests.e2e.secured import PLAIN_PASSWORD, PLAIN_USER, USER, Secured, secured_broker
 
@@ -91,7 +91,11 @@ def test_who_is_not_let_in_is_told_why(secured: Secured, tmp_path: Path) -> None
     ):
         with pytest.raises(KafkaRefused, match=sentence):
             Cluster(access).topics()
-    assert replace(right, security="PLAINTEXT").silence().endswith("over PLAINTEXT: check SWITCHYARD_KAFKA_SECURITY")
+    assert (
+        replace(right, security="PLAINTEXT")
+        .unreachable_reason()
+        .endswith("over PLAINTEXT: check SWITCHYARD_KAFKA_SECURITY")
+    )
 
 
 def test_a_wrong_password_ends_commands_and_workers(secured: Secured, tmp_path: Path) -> None:
@@ -100,7 +104,7 @@ def test_a_wrong_password_ends_commands_and_workers(secured: Secured, tmp_path: 
     assert outsider.run("workflows", code=1) == sentence
     assert outsider.run("up", "--kafka", secured.address, code=1) == sentence
     worker = subprocess.run(
-        [sys.executable, "-m", "agent_endpoints.run", "sdr", "--agent", "send-email"],
+        [sys.executable, "-m", "switchyard.worker", "sdr", "--agent", "send-email"],
         env=outsider.env,
         capture_output=True,
         timeout=60,

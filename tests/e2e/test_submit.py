@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bundle import closure
-from deploy.flink_rest import Flink, wait_for
-from deploy.kafka import Cluster
-from deploy.stack.flink import wheel
-from deploy.stack.info import StackInfo
-from switchyard.core.app import ROOT, App
-from switchyard.core.decision import Decision, parse_record
-from switchyard.core.jobconfig import job_name
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.app import App
+from switchyard.core.bundled import ROOT
+from switchyard.core.job_config import job_name
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.deployment.shipping import closure
+from switchyard.flink.rest import Flink, wait_for
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.flink_cluster import wheel
+from switchyard.local.info import StackInfo
 from tests.e2e.conftest import CommandLine, files_with
 from tests.e2e.test_demo import copy_of_sdr
 
@@ -42,9 +43,9 @@ def python_with_only_flink(folder: Path) -> Path:
 
 
 def effective_decisions(info: StackInfo, namespace: str) -> list[Decision]:
-    values = [item.value for item in Cluster(KafkaAccess(info.kafka)).read(f"{namespace}.routing-decisions")]
+    values = [item.value for item in Cluster(KafkaConnection(info.kafka)).read(f"{namespace}.routing-decisions")]
     records = [parse_record(value) for value in values if value != b"not a record"]
-    found = {(item.settles, item.attempt): item for item in reversed(records) if isinstance(item, Decision)}
+    found = {(item.subject, item.attempt): item for item in reversed(records) if isinstance(item, Decision)}
     return list(found.values())
 
 
@@ -66,7 +67,7 @@ def test_a_cluster_with_only_apache_flink_gets_our_packages_and_keeps_bad_input_
     python = python_with_only_flink(tmp_path / "bare")
     said = command.run("submit", "sdr", "--namespace", "shipped", "--ship-python", "--python", str(python))
     assert "shipped.agent-messages" in said
-    cluster = Cluster(KafkaAccess(info.kafka))
+    cluster = Cluster(KafkaConnection(info.kafka))
     largest = b"x" * ((1 << 20) - 100)
     cluster.send(
         "shipped.agent-messages", [(None, b"\xff\x00 not json"), (None, largest), (b"k", b'{"specversion":"1.0"}')]
@@ -113,12 +114,12 @@ def test_a_job_is_replaced_and_started_by_hand_and_nothing_is_asked_again(
     by_hand(command, info)
     (job,) = flink.jobs(job_name("sdr"))
     wait_for(lambda: flink.running(job.id) or None, 60, f"the job did not run: {flink.trouble(job.id)}")
-    Cluster(KafkaAccess(info.kafka)).send("sdr.incoming-leads", [(None, b"{broken")])
+    Cluster(KafkaConnection(info.kafka)).send("sdr.incoming-leads", [(None, b"{broken")])
     deadline = time.monotonic() + 60
-    while sum(1 for _ in Cluster(KafkaAccess(info.kafka)).read("sdr.dead-letters")) < 5:
+    while sum(1 for _ in Cluster(KafkaConnection(info.kafka)).read("sdr.dead-letters")) < 5:
         assert time.monotonic() < deadline
         time.sleep(0.3)
-    records = [parse_record(item.value) for item in Cluster(KafkaAccess(info.kafka)).read("sdr.routing-decisions")]
+    records = [parse_record(item.value) for item in Cluster(KafkaConnection(info.kafka)).read("sdr.routing-decisions")]
     decisions = [item for item in records if isinstance(item, Decision)]
     assert len(decisions) == len(first) == 25
     cancel(info, "sdr")

@@ -13,13 +13,13 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from deploy.kafka import Cluster, topic_settings
-from deploy.stack.info import StackInfo
 from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.event import Event
-from switchyard.core.kafkaaccess import KafkaAccess
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster, topic_settings
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.info import StackInfo
 from tests.agents.support import inbox_event
 from tests.e2e.conftest import MODEL_VARIABLES, until
 
@@ -87,7 +87,7 @@ def worker(app: Path, info: StackInfo, tmp_path: Path) -> Iterator[Start]:
         for name in MODEL_VARIABLES[:3]:
             env.pop(name, None)
         with (tmp_path / "worker.log").open("ab") as out:
-            command = [sys.executable, "-m", "agent_endpoints.run", str(folder), "--concurrency", "4"]
+            command = [sys.executable, "-m", "switchyard.worker", str(folder), "--concurrency", "4"]
             started.append(subprocess.Popen(command, stdout=out, stderr=out, env=env))
         return started[-1]
 
@@ -166,7 +166,7 @@ def test_memories_survive_their_file(worker: Start, info: StackInfo, tmp_path: P
     topics = Topics("diaries")
     folder = write_app(tmp_path / "diaries", REMEMBERING, DIARIES)
     running = worker(folder)  # before its topics are there
-    cluster = Cluster(KafkaAccess(info.kafka))
+    cluster = Cluster(KafkaConnection(info.kafka))
     cluster.create_topics(topic_settings(App.load(str(folder)), "diaries", 1 << 20), partitions=1)
     answers = Reader(info.kafka, topics.agent_messages)
     memory = Reader(info.kafka, topics.memory)

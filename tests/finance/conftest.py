@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from agent_endpoints.database import open_database
-from agent_endpoints.processor import Processor
 from switchyard.core.settings import Settings
 from switchyard.testing.memory import InMemory
+from switchyard.worker.database import open_database
+from switchyard.worker.processor import Processor
 from tests.agents.support import ScriptedModel
 from tests.finance.support import FINANCE, in_memory, offline_answer, processors
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent_endpoints.app_code import AppCode
 from agent_endpoints.finance import offline
-from agent_endpoints.memory_store import LocalMemories
-from agent_endpoints.processor import Processor
-from agent_endpoints.store import Effects
 from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
 from switchyard.core.event import Event
 from switchyard.core.settings import Settings
 from switchyard.testing.memory import InMemory
 from switchyard.testing.offline import choose_offline
+from switchyard.worker.effects import EffectStore
+from switchyard.worker.memory.store import SqliteMemory
+from switchyard.worker.processor import Processor
 from tests.agents.support import ScriptedModel
 
 FINANCE = App.load("finance")
@@ -61,8 +61,8 @@ def processors(app: App, settings: Settings, database: Any, model: ScriptedModel
             agent=agent,
             registry=app.registry,
             handler=code.function(agent.function),
-            effects=Effects(database, "test"),
-            memories=LocalMemories(database, lambda records: None),
+            effects=EffectStore(database, "test"),
+            memories=SqliteMemory(database, lambda records: None),
             namespace="test",
             settings=settings,
             database=database,

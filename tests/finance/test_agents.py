@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import Engine
 
 from agent_endpoints.finance.briefs import Brief
-from agent_endpoints.processor import Processor
-from deploy.model_server.choose import choose
 from switchyard.core import strictjson
-from switchyard.core.deciding import Choice
-from switchyard.core.prompt import routing_messages
+from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.routing.prompt import routing_messages
 from switchyard.core.settings import Settings
+from switchyard.local.model_server.choose import choose
 from switchyard.testing.memory import InMemory
+from switchyard.worker.processor import Processor
 from tests.agents.support import ScriptedModel
 from tests.finance.support import ASKED, FINANCE, TRADE, answers, event, in_memory, processors
 
@@ -133,7 +133,7 @@ def test_questions_in_plain_words_find_their_agent(run: InMemory, question: str,
 
 
 def test_a_question_for_several_agents_has_one_answer(agents: dict[str, Processor]) -> None:
-    chosen = Choice(("market-analyst", "risk-manager"), "two parts", 0.9, "scripted")
+    chosen = ModelDecision(("market-analyst", "risk-manager"), "two parts", 0.9, "scripted")
     run = in_memory(FINANCE, agents, model=lambda event, question: chosen)
     asked = {**ASKED, "question": "How did it do, and what may I lose?"}
     assert settled(run, "user.asked", asked) == "completed"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent_endpoints.answers import Failed
 from agent_endpoints.finance import analysis, derivatives, prices, rebalancing, research, risk
 from agent_endpoints.finance.briefs import Brief
+from switchyard.worker.answers import Failed
 from tests.finance.support import TRADE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pyflink.table import DataTypes
 from pyflink.table.udf import AsyncScalarFunction, udf
 
-import udfs.flink_39532  # noqa: F401
+import switchyard.flink.flink_39532  # noqa: F401
 
 
 class Pair(AsyncScalarFunction):  # type: ignore[misc]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 from pyflink.common import Row
 
-from deploy.model_server.behaviour import Action
-from deploy.model_server.scripted import ScriptedServer
-from switchyard.core.breaker import FAILURES
-from switchyard.core.decision import Decision, parse_record
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.model.breaker import FAILURES
+from switchyard.local.model_server.behaviour import Action
+from switchyard.local.model_server.scripted import ScriptedServer
 from tests.flink.support import created
 from tests.flink.test_restore import Harness
 

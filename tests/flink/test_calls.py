@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deploy.model_server.scripted import ScriptedServer
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.flink.input_functions import CheckEvent
+from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.minicluster import MiniCluster, Output
 from tests.flink.support import answer, copy_of, created, edited
-from udfs.checks import CheckEvent
 
 pytestmark = pytest.mark.flink
 

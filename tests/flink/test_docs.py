@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.core.app import ROOT
+from switchyard.core.bundled import ROOT
 
 pytestmark = pytest.mark.flink
 

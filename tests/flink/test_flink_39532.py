@@ -12,8 +12,8 @@ from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
+from switchyard.flink import flink_39532
 from tests.flink.asyncs import pair
-from udfs import flink_39532
 
 pytestmark = pytest.mark.flink
 

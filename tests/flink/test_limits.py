@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from switchyard.cli.main import app as switchyard
-from switchyard.core.app import ROOT
+from switchyard.core.bundled import ROOT
 
 pytestmark = pytest.mark.flink
 

@@ -10,8 +10,8 @@ from apache_beam.coders import BytesCoder, StrUtf8Coder
 from apache_beam.runners.worker.statecache import StateCache
 from pyflink.fn_execution.state_impl import RemoteKeyedStateBackend
 
-import udfs.pipelined_state  # noqa: F401
-from udfs.orchestrator import KeyedMap
+import switchyard.flink.pipelined_state  # noqa: F401
+from switchyard.flink.operator import KeyedMap
 
 
 class Runner:

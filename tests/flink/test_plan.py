@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyflink.datastream import StreamExecutionEnvironment
 
-from jobs.tables import Loader
 from switchyard.core.app import App
+from switchyard.flink.tables import Loader
 from switchyard.testing.minicluster import MiniCluster
 from tests.flink.support import copy_of, edited
 
@@ -120,7 +120,7 @@ def test_without_fixed_ids_an_extra_source_changes_them(tmp_path: Path, monkeypa
     def only_view(self: Loader, table: str) -> None:
         self.environment.create_temporary_view(f"{table}_source", self.environment.from_path(table))
 
-    monkeypatch.setattr(Loader, "fix_source", only_view)
+    monkeypatch.setattr(Loader, "register_source", only_view)
     app = copy_of("sdr", tmp_path / "sdr")
     before = ids(app, tmp_path / "before")
     after = ids(EDITS["an extra source of events, union swapped"](app), tmp_path / "after")

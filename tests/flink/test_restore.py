@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from pyflink.common import Row
 
-from deploy.model_server.behaviour import Action
-from deploy.model_server.scripted import ScriptedServer
-from jobs import wiring
 from switchyard.core.app import App
-from switchyard.core.decision import Decision, parse_record
-from switchyard.core.jobconfig import PARAMETER, JobConfig
+from switchyard.core.job_config import PARAMETER, JobConfig
+from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.settings import Settings
 from switchyard.core.shards import shard_keys
+from switchyard.flink import job
+from switchyard.flink.operator import OUTPUT, Orchestrator
+from switchyard.local.model_server.behaviour import Action
+from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.minicluster import MiniCluster, Output
 from tests.flink.support import created
-from udfs.orchestrator import OUTPUT, Orchestrator
 
 pytestmark = pytest.mark.flink
 
@@ -78,7 +78,7 @@ class Harness:
             SDR.registry,
             "sdr",
             Settings.read(shards=1),
-            sql_version=wiring.sql_version(SDR),
+            sql_version=job.sql_version(SDR),
             model_base_url=base_url,
             model="scripted",
             embedded=True,

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from pyflink.table import DataTypes
 
-from deploy.model_server.scripted import ScriptedServer
-from jobs import stateless, wiring
 from switchyard.core.app import App
-from switchyard.core.decision import Decision, parse_record
-from switchyard.core.jobconfig import JobConfig
-from switchyard.core.ledger import derive
+from switchyard.core.job_config import JobConfig
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.ledger.summaries import derive
 from switchyard.core.settings import Settings
+from switchyard.flink import job as flink_job
+from switchyard.flink import stateless_job
+from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.minicluster import FLINK, MiniCluster, Output
 from tests.flink.support import answer, copy_of, created, edited
 
@@ -26,8 +27,8 @@ INSERT = "INSERT INTO audit SELECT dispatch_id FROM dispatches;\n"
 
 def job(app: App, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> MiniCluster:
     """The stateless job where MiniCluster would run the orchestrator's."""
-    monkeypatch.setattr(wiring, "wire", stateless.wire)
-    return MiniCluster(app, folder, url, flink=stateless.options(config(app, url)))
+    monkeypatch.setattr(flink_job, "build_job", stateless_job.build_job)
+    return MiniCluster(app, folder, url, flink=stateless_job.options(config(app, url)))
 
 
 def config(app: App, url: str) -> JobConfig:
@@ -55,7 +56,7 @@ def test_any_use_of_an_answer_shares_its_one_call(tmp_path: Path, monkeypatch: p
     app = App.load("sdr")
     with ScriptedServer() as model:
         given = config(app, model.base_url)
-        environment = wiring.environment("test", given, 1, **{**FLINK, **stateless.options(given)})
+        environment = flink_job.environment("test", given, 1, **{**FLINK, **stateless_job.options(given)})
         fields = [
             DataTypes.FIELD("text", DataTypes.STRING()),
             DataTypes.FIELD("topic", DataTypes.STRING()),
@@ -77,7 +78,7 @@ def test_any_use_of_an_answer_shares_its_one_call(tmp_path: Path, monkeypatch: p
         )
         environment.execute_sql("CREATE TEMPORARY TABLE sunk (a STRING, b STRING) WITH ('connector' = 'blackhole')")
         both = environment.create_statement_set()
-        for field in ("settles", "reason"):
+        for field in ("subject", "reason"):
             both.add_insert_sql(
                 f"INSERT INTO sunk SELECT JSON_VALUE(d, '$.{field}'), d FROM decided "
                 "WHERE JSON_VALUE(d, '$.action') = 'dispatch'"

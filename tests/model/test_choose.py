@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from deploy.model_server.choose import choose
+from switchyard.local.model_server.choose import choose
 
 LEAD_SCORED = {
     "type": "record",

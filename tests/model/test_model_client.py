@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from deploy.model_server.behaviour import Action, Behaviour, failing, in_turn, without_response_format
-from deploy.model_server.scripted import ScriptedServer
 from switchyard.core.model import (
     BlockingModel,
     MissingKey,
@@ -24,7 +22,9 @@ from switchyard.core.model import (
     api_key_from_environment,
     cost,
 )
-from switchyard.core.model.attempt import retry_after_s
+from switchyard.core.model.http_call import retry_after_s
+from switchyard.local.model_server.behaviour import Action, Behaviour, failing, in_turn, without_response_format
+from switchyard.local.model_server.scripted import ScriptedServer
 
 KEY = "sk-secret-4711"
 GOOD = {"agents": ["a"]}
@@ -215,7 +215,7 @@ def test_an_observer_is_told_of_each_call() -> None:
         GOOD_ANSWER,
     ]
     with ScriptedServer(actions) as server:
-        (reply,) = ask(model_at(server, attempt_s=0.3, observer=observer))
+        (reply,) = ask(model_at(server, attempt_s=0.3, listener=observer))
     assert reply.calls == len(actions)
     assert observer.told == ["failed", "answered", "failed", "answered", "answered", "answered"]
 
@@ -223,21 +223,21 @@ def test_an_observer_is_told_of_each_call() -> None:
 @pytest.mark.parametrize("status", [401, 404, 501])
 def test_a_refusal_is_an_answer(status: int) -> None:
     observer = Counted()
-    failed, _ = failure(lambda call: Action(status=status), observer=observer)
+    failed, _ = failure(lambda call: Action(status=status), listener=observer)
     assert set(observer.told) == {"answered"}
     assert failed.reason == "refused"
 
 
 def test_an_ask_gives_up_once_its_observer_is_open() -> None:
     observer = Counted(most=3)
-    failed, server = failure(lambda call: Action(status=500), observer=observer)
+    failed, server = failure(lambda call: Action(status=500), listener=observer)
     assert failed.reason == "unreachable"
     assert failed.calls == len(server.calls) == len(observer.told) == 3
 
 
 def test_a_call_that_the_deadline_cuts_off_has_failed() -> None:
     observer = Counted()
-    failed, _ = failure(lambda call: Action(hang=True), deadline_s=0.3, attempt_s=5.0, observer=observer)
+    failed, _ = failure(lambda call: Action(hang=True), deadline_s=0.3, attempt_s=5.0, listener=observer)
     assert failed.reason == "deadline"
     assert observer.told == ["failed"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from deploy.model_server.behaviour import Action, Call, failing, from_file, slow
-from deploy.model_server.scripted import ScriptedServer
+from switchyard.local.model_server.behaviour import Action, Call, failing, from_file, slow
+from switchyard.local.model_server.scripted import ScriptedServer
 
 ROUTING = {
     "event": {"type": "lead.created", "data": {}},
@@ -111,7 +111,7 @@ def test_scripts_faults_and_delays_are_the_same_for_the_same_seed(tmp_path: Path
 def test_the_command_line_names_a_bad_script(tmp_path: Path) -> None:
     script = tmp_path / "script.json"
     script.write_text('[{"colour": "red"}]')
-    command = [sys.executable, "-m", "deploy.model_server", "--port", "1", "--script", str(script)]
+    command = [sys.executable, "-m", "switchyard.local.model_server", "--port", "1", "--script", str(script)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1
     assert "colour" in run.stderr and "Traceback" not in run.stderr

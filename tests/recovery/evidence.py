@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from switchyard.core import ledger
-from switchyard.core.decision import Decision
 from switchyard.core.ids import dispatch_id
-from switchyard.core.workflow import Status
+from switchyard.core.ledger import summaries
+from switchyard.core.ledger.record import Decision
+from switchyard.core.orchestrator.workflow import WorkflowStatus
 
-ENDS = frozenset(get_args(Status)) - {"running", "queued"}
+ENDS = frozenset(get_args(WorkflowStatus)) - {"running", "queued"}
 SCHEDULED = "campaign.scheduled"
 
 
@@ -54,10 +54,10 @@ def ended(evidence: Evidence) -> set[str]:
 def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
     """A sentence for each thing that is missing, now that all should have ended."""
     workflows = list(workflows)
-    effective = ledger.effective(evidence.records)
-    begun = {record.workflow_id for record in effective if record.settles.startswith("event/")}
+    effective = summaries.effective(evidence.records)
+    begun = {record.workflow_id for record in effective if record.subject.startswith("event/")}
     newest = {told.workflow_id: told.status for told in evidence.statuses}
-    settled = {record.settles for record in effective}
+    settled = {record.subject for record in effective}
     kept = {mail.message_id for mail in evidence.mails}
     return [
         *(f"{name} has not ended" for name in workflows if newest.get(name) not in ENDS),
@@ -75,11 +75,11 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
             and f"timeout/{identity}" not in settled
         ),
         *(
-            f"answer {index} of {record.answer_count} to {record.settles} has no record"
+            f"answer {index} of {record.answer_count} to {record.subject} has no record"
             for record in effective
-            if record.settles.startswith("dispatch/")
+            if record.subject.startswith("dispatch/")
             for index in range(record.answer_count)
-            if f"{record.settles.rpartition('/')[0]}/{index}" not in settled
+            if f"{record.subject.rpartition('/')[0]}/{index}" not in settled
         ),
         *(f"the mail {name} was never kept" for name in _scheduled(effective) if name not in kept),
     ]
@@ -87,7 +87,7 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
 
 def repeated(evidence: Evidence) -> list[str]:
     """A sentence for each thing that was done twice. Mails that are marked as copies are `mails_again`, not these."""
-    effective = ledger.effective(evidence.records)
+    effective = summaries.effective(evidence.records)
     ends = Counter(told.workflow_id for told in {replace(told, steps=0) for told in _ends(evidence.statuses)})
     known = {identity for _, _, identity in _dispatches(effective)}
     scheduled = set(_scheduled(effective))
@@ -97,7 +97,7 @@ def repeated(evidence: Evidence) -> list[str]:
         *(f"{name} went on after its end" for name in sorted(_reopened(evidence.statuses))),
         *(
             # Nothing is refused while the registry stays as it is, so a later attempt is a second decision.
-            f"{record.settles} of {record.workflow_id} was settled again (attempt {record.attempt})"
+            f"{record.subject} of {record.workflow_id} was settled again (attempt {record.attempt})"
             for record in effective
             if record.attempt > 0
         ),
@@ -116,7 +116,7 @@ def _dispatches(effective: Sequence[Decision]) -> Iterator[tuple[Decision, str, 
     for record in effective:
         if record.action == "dispatch":
             for agent in record.agents:
-                yield record, agent, dispatch_id(record.settles, agent, record.attempt)
+                yield record, agent, dispatch_id(record.subject, agent, record.attempt)
 
 
 def _scheduled(effective: Sequence[Decision]) -> Iterator[str]:

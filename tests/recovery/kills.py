@@ -11,8 +11,8 @@ from typing import Literal
 
 import psutil
 
-from deploy.model_server.behaviour import OFFLINE, Action, Behaviour, Call
-from deploy.stack import sweep
+from switchyard.local import process_cleanup
+from switchyard.local.model_server.behaviour import OFFLINE, Action, Behaviour, Call
 from tests.recovery.rig import TOPICS, Rig
 
 WORKER = f"worker-{TOPICS.namespace}"
@@ -46,7 +46,7 @@ def killed(program: str, number: int = signal.SIGKILL) -> Callable[[Rig, random.
 
 def flink_python(rig: Rig, chance: random.Random) -> float:
     """One of the Python workers of the TaskManager."""
-    found = sweep.members(rig.info.stack_id, "flink-taskmanager")
+    found = process_cleanup.members(rig.info.stack_id, "flink-taskmanager")
     victims = sorted((item for item in found if "pyflink" in " ".join(item.cmdline())), key=lambda item: item.pid)
     chance.choice(victims).kill()
     return time.time()

@@ -16,27 +16,27 @@ import psutil
 import pytest
 from sqlalchemy import Engine
 
-from agent_endpoints.database import database_url, open_database
 from agent_endpoints.sdr import mails
-from deploy.flink_rest import Flink, FlinkError
-from deploy.kafka import Cluster, Follower, Message
-from deploy.model_server import behaviour
-from deploy.model_server.behaviour import Behaviour
-from deploy.model_server.scripted import ScriptedServer
-from deploy.stack.info import StackInfo
-from deploy.stack.jobs import Book
-from deploy.stack.stack import Stack
-from deploy.stopping import Standing, end
-from deploy.submit import Submission, prepare_topics, submit
-from deploy.target import Target
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter
-from switchyard.core.decision import Decision, parse_record
 from switchyard.core.event import Event
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from switchyard.deployment.stop import FlinkTarget, end
+from switchyard.deployment.submit import Submission, prepare_topics, submit
+from switchyard.deployment.target import Target
+from switchyard.flink.rest import Flink, FlinkError
+from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.info import StackInfo
+from switchyard.local.model_server import behaviour
+from switchyard.local.model_server.behaviour import Behaviour
+from switchyard.local.model_server.scripted import ScriptedServer
+from switchyard.local.stack import Stack
+from switchyard.local.submitted_jobs import SubmittedJobs
+from switchyard.worker.database import database_url, open_database
 from tests.agents.support import leads
 from tests.recovery.evidence import Evidence, Mail, Told, ended
 
@@ -63,10 +63,10 @@ class Rig:
         self.decided: list[tuple[float, float, Decision]] = []
         self._engine = engine
         self._flink = Flink(info.flink)
-        self._book = Book(stack.layout)
+        self._book = SubmittedJobs(stack.layout)
         self._taken = 0
         self._mails: dict[str, Mail] = {}
-        self._cluster = Cluster(KafkaAccess(info.kafka))
+        self._cluster = Cluster(KafkaConnection(info.kafka))
         self._leads = list({lead["lead_id"]: lead for lead in leads()}.values())
         inboxes = [TOPICS.inbox(name) for name in SDR.registry.agents]
         others = [TOPICS.routing_decisions, TOPICS.workflow_status, TOPICS.dead_letters]
@@ -174,7 +174,7 @@ class Rig:
         waiting = mails.waiting(self._engine, TOPICS.namespace)
         return "; ".join([f"{waiting} mails wait", *left, *stack, str(self.worker_health())])
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: KafkaRecord) -> None:
         if message.topic == TOPICS.routing_decisions:
             record = parse_record(message.value)
             if isinstance(record, Decision):
@@ -202,7 +202,7 @@ def running(stack: Stack, seed: int, delay_s: float) -> Iterator[Rig]:
             patch.delenv(name, raising=False)
         for name, value in {**environment, "SWITCHYARD_HOME": str(stack.layout.home)}.items():
             patch.setenv(name, value)
-        prepare_topics(Cluster(KafkaAccess(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
+        prepare_topics(Cluster(KafkaConnection(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
         info = stack.add_app("sdr", TOPICS.namespace, environment)
         settings = Settings.read()
         engine = open_database(database_url(settings, TOPICS.namespace))
@@ -213,7 +213,7 @@ def running(stack: Stack, seed: int, delay_s: float) -> Iterator[Rig]:
         finally:
             rig.close()
             engine.dispose()
-            end(TOPICS.namespace, Standing.find(settings, info))
+            end(TOPICS.namespace, FlinkTarget.find(settings, info))
             stack.remove_app(TOPICS.namespace)
 
 

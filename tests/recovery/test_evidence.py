@@ -6,19 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from switchyard.core.decision import Decision
 from switchyard.core.event import Event
 from switchyard.core.ids import dispatch_id
+from switchyard.core.ledger.record import Decision
 from tests.recovery.evidence import Evidence, Mail, Told, ended, lost, mails_again, repeated
 
 MAIL = "<c.1@recovery>"
 
 
-def decision(settles: str, type: str, agents: tuple[str, ...], step: int, **more: object) -> Decision:
+def decision(subject: str, type: str, agents: tuple[str, ...], step: int, **more: object) -> Decision:
     data = {"mails": [{"message_id": MAIL}]} if type == "campaign.scheduled" else {}
     event = Event.new(id=f"e{step}", source="tests", type=type, workflow_id="w", data=data)
     made = Decision(
-        settles=settles,
+        subject=subject,
         workflow_id="w",
         event=event.json(),
         topic="agent-messages",

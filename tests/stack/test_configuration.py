@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import broker, flink, model, ports
-from deploy.stack.errors import StackError
-from deploy.stack.health import Health
-from deploy.stack.info import ProgramRecord, StackInfo
-from deploy.stack.layout import Layout
-from deploy.stack.program import Program
-from deploy.stack.supervisor import Supervisor, conf, program_conf
+from switchyard.local import broker, flink_cluster, model_endpoint, ports
+from switchyard.local.errors import StackError
+from switchyard.local.health import Health
+from switchyard.local.info import ProgramRecord, StackInfo
+from switchyard.local.layout import Layout
+from switchyard.local.program import Program
+from switchyard.local.supervisor import Supervisor, conf, program_conf
 
 PORTS = {name: 20000 + number for number, name in enumerate(ports.NAMES)}
 
@@ -31,14 +31,14 @@ def layout(tmp_path: Path) -> Layout:
 def test_everything_listens_on_loopback(layout: Layout) -> None:
     broker_settings = broker.server_properties(layout, PORTS)
     assert broker_settings["listeners"].count("127.0.0.1") == 2
-    cluster = flink.config(layout, PORTS)
+    cluster = flink_cluster.config(layout, PORTS)
     hosts = [key for key in cluster if key.endswith(("bind-host", "bind-address", "rpc.address", "rest.address"))]
     assert len(hosts) == 5
     assert all(cluster[key] == "127.0.0.1" for key in hosts)
 
 
 def test_the_cluster_keeps_checkpoints_and_runs_this_python(layout: Layout) -> None:
-    cluster = flink.config(layout, PORTS)
+    cluster = flink_cluster.config(layout, PORTS)
     assert cluster["state.backend.type"] == "rocksdb"
     assert cluster["execution.checkpointing.incremental"] is True
     assert cluster["execution.checkpointing.externalized-checkpoint-retention"] == "RETAIN_ON_CANCELLATION"
@@ -48,10 +48,10 @@ def test_the_cluster_keeps_checkpoints_and_runs_this_python(layout: Layout) -> N
 
 def test_the_clusters_lib_holds_the_connector_and_is_written_anew(layout: Layout) -> None:
     for _ in range(2):
-        jobmanager, taskmanager = flink.prepare(layout, PORTS)
+        jobmanager, taskmanager = flink_cluster.prepare(layout, PORTS)
     names = {jar.name.partition("-2.3")[0].partition("-5.0")[0] for jar in layout.flink_lib.iterdir()}
     assert {"flink-dist", "flink-python", "flink-sql-connector-kafka"} <= names
-    assert flink.class_path(layout).rpartition("/")[2].startswith("flink-dist")
+    assert flink_cluster.class_path(layout).rpartition("/")[2].startswith("flink-dist")
     assert (jobmanager.name, taskmanager.name) == ("flink-jobmanager", "flink-taskmanager")
     assert 'payload: ".*"' in (layout.flink_conf / "log4j.properties").read_text()
 
@@ -75,11 +75,11 @@ def test_a_secret_is_never_written_to_a_program_file() -> None:
 
 
 def test_an_address_is_saved_without_its_password() -> None:
-    assert model.without_secrets("http://me:pw@host:80/v1?k=1") == "http://host:80/v1"
+    assert model_endpoint.without_secrets("http://me:pw@host:80/v1?k=1") == "http://host:80/v1"
 
 
 def test_the_embedded_model_never_sees_the_callers_key() -> None:
-    env = model.environment({"OPENAI_API_KEY": "sk-1", "PATH": "/bin"}, "http://127.0.0.1:1/v1", True)
+    env = model_endpoint.environment({"OPENAI_API_KEY": "sk-1", "PATH": "/bin"}, "http://127.0.0.1:1/v1", True)
     assert "sk-1" not in env.values()
     assert env["PATH"] == "/bin"
 
@@ -140,5 +140,7 @@ def test_a_dead_server_is_unhealthy() -> None:
 
 def test_a_home_with_a_long_path_makes_no_file_name_too_long() -> None:
     setting = "state.backend.rocksdb.log.dir"
-    assert flink.config(Layout(Path("/home/somebody/switchyard/.switchyard")), PORTS)[setting]
-    assert setting not in flink.config(Layout(Path("/home/somebody/work/projects/2026/switchyard/.switchyard")), PORTS)
+    assert flink_cluster.config(Layout(Path("/home/somebody/switchyard/.switchyard")), PORTS)[setting]
+    assert setting not in flink_cluster.config(
+        Layout(Path("/home/somebody/work/projects/2026/switchyard/.switchyard")), PORTS
+    )

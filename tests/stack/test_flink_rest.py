@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy import submit
-from deploy.flink_rest import Flink
+from switchyard.deployment import submit
+from switchyard.flink.rest import Flink
 
 JAVA = """org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator
 \tat org.apache.flink.runtime.Some.method(Some.java:1)

@@ -12,24 +12,24 @@ from typing import Any
 
 import pytest
 
-from deploy.flink_rest import Flink, FlinkError
-from deploy.keeper import Keeper
-from deploy.retained import names_in, state_at
-from deploy.stack.jobs import Book, StackJob, settings_of
-from deploy.stack.layout import Layout
-from deploy.stopping import Standing, continuing, stop
-from deploy.submit import _last_words
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.deployment.stop import FlinkTarget, continuing, stop
+from switchyard.deployment.submit import _last_words
+from switchyard.deployment.watchdog import JobWatchdog
+from switchyard.flink.rest import Flink, FlinkError
+from switchyard.flink.savepoints import names_in, state_at
+from switchyard.local.layout import Layout
+from switchyard.local.submitted_jobs import StackJob, SubmittedJobs, settings_of
 
 JOB = StackJob("sdr", "sdr", False, False, "a" * 32, True, {"SWITCHYARD_SHARDS": "8"})
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> Book:
+def book(tmp_path: Path) -> SubmittedJobs:
     layout = Layout(tmp_path / "home")
     layout.make()
-    return Book(layout)
+    return SubmittedJobs(layout)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def flink(answers: dict[str, Any]) -> Iterator[Flink]:
         thread.join()
 
 
-class Recording(Keeper):
+class Recording(JobWatchdog):
     """A keeper that only notes what it would bring back."""
 
     def _bring_back(self, job: StackJob) -> None:
@@ -78,7 +78,7 @@ def nothing_brought() -> None:
     brought.clear()
 
 
-def checkpoint(book: Book, job_id: str, number: int, complete: bool = True) -> Path:
+def checkpoint(book: SubmittedJobs, job_id: str, number: int, complete: bool = True) -> Path:
     folder = book.layout.checkpoints / job_id / f"chk-{number}"
     folder.mkdir(parents=True)
     if complete:
@@ -90,17 +90,19 @@ def overview(state: str) -> dict[str, Any]:
     return {"jobs": [{"jid": JOB.job_id, "name": "switchyard sdr", "state": state}]}
 
 
-def test_the_newest_complete_checkpoint_is_found_by_number(book: Book) -> None:
+def test_the_newest_complete_checkpoint_is_found_by_number(book: SubmittedJobs) -> None:
     assert book.newest_checkpoint(JOB.job_id) is None
-    assert book.left_by(replace(JOB, start="/before")) == "/before"
+    assert book.latest_state(replace(JOB, start="/before")) == "/before"
     checkpoint(book, JOB.job_id, 9)
     newest = checkpoint(book, JOB.job_id, 10)
     checkpoint(book, JOB.job_id, 11, complete=False)
-    assert book.left_by(JOB) == str(newest)
-    assert book.left_by(replace(JOB, savepoint="/s")) == "/s"
+    assert book.latest_state(JOB) == str(newest)
+    assert book.latest_state(replace(JOB, savepoint="/s")) == "/s"
 
 
-def test_a_job_is_remembered_with_its_app_as_it_was_and_forgotten_when_it_stops(book: Book, tmp_path: Path) -> None:
+def test_a_job_is_remembered_with_its_app_as_it_was_and_forgotten_when_it_stops(
+    book: SubmittedJobs, tmp_path: Path
+) -> None:
     app = App.load("sdr")
     book.record(JOB, app)
     copy = App.load(str(book.copy("sdr")))
@@ -138,7 +140,7 @@ def test_settings_are_kept_and_secrets_are_not() -> None:
     assert "OPENAI_BASE_URL" in replace(JOB, embedded_model=False).environment_in(stack)
 
 
-def test_one_process_at_a_time_has_a_namespace(book: Book) -> None:
+def test_one_process_at_a_time_has_a_namespace(book: SubmittedJobs) -> None:
     with book.locked("sdr") as first, book.locked("sdr", wait=False) as second, book.locked("other", wait=False) as own:
         assert (first, second, own) == (True, False, True)
     with book.locked("sdr", wait=False) as again:
@@ -146,7 +148,7 @@ def test_one_process_at_a_time_has_a_namespace(book: Book) -> None:
 
 
 def test_the_keeper_brings_back_what_the_jobmanager_has_forgotten(
-    book: Book, flink: Flink, answers: dict[str, Any]
+    book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
     keeper = Recording(book, flink)
     keeper.look()
@@ -167,7 +169,7 @@ def test_the_keeper_brings_back_what_the_jobmanager_has_forgotten(
 
 @pytest.mark.parametrize("state", ["CANCELED", "FAILED", "FINISHED"])
 def test_the_keeper_lets_go_of_a_job_that_somebody_ended(
-    state: str, book: Book, flink: Flink, answers: dict[str, Any]
+    state: str, book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
     book.save(JOB)
     answers["/jobs/overview"] = overview(state)
@@ -178,13 +180,13 @@ def test_the_keeper_lets_go_of_a_job_that_somebody_ended(
     assert book.wanted() == brought == []
 
 
-def test_a_stop_of_a_lost_job_keeps_it_from_coming_back(book: Book, flink: Flink) -> None:
-    standing = Standing(flink, book)
+def test_a_stop_of_a_lost_job_keeps_it_from_coming_back(book: SubmittedJobs, flink: Flink) -> None:
+    flink_target = FlinkTarget(flink, book)
     with pytest.raises(FlinkError, match="no job of sdr runs"):
-        stop("sdr", False, standing, lambda line: None)
+        stop("sdr", False, flink_target, lambda line: None)
     book.save(JOB)
     newest = checkpoint(book, JOB.job_id, 1)
-    (stopped,) = stop("sdr", False, standing, lambda line: None)
+    (stopped,) = stop("sdr", False, flink_target, lambda line: None)
     assert stopped.state == str(newest)
     assert book.wanted() == []
 

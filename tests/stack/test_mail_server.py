@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack.mail_server import slug
-from deploy.stack.ports import free_port
+from switchyard.local.mail_server import slug
+from switchyard.local.ports import free_port
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     port, folder = free_port(), tmp_path / "mail"
-    command = [sys.executable, "-m", "deploy.stack.mail_server", "--port", str(port), "--folder", str(folder)]
+    command = [sys.executable, "-m", "switchyard.local.mail_server", "--port", str(port), "--folder", str(folder)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:

@@ -16,17 +16,17 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from deploy.stack import sweep
-from deploy.stack.errors import StackError
-from deploy.stack.health import Health
-from deploy.stack.layout import Layout
-from deploy.stack.options import StackOptions
-from deploy.stack.ports import free_port
-from deploy.stack.stack import Stack
-from deploy.stack.status import ProgramStatus
 from switchyard.cli.stack import status
 from switchyard.core.app import shipped
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local import process_cleanup
+from switchyard.local.errors import StackError
+from switchyard.local.health import Health
+from switchyard.local.layout import Layout
+from switchyard.local.options import StackOptions
+from switchyard.local.ports import free_port
+from switchyard.local.stack import Stack
+from switchyard.local.status import ProgramStatus
 
 pytestmark = [pytest.mark.e2e, pytest.mark.own_stack]
 
@@ -34,8 +34,8 @@ KEY = "sk-of-this-test-alone"
 APPS = ["sdr"] if "sdr" in shipped() else []
 UP = """
 import json, sys
-from deploy.stack.options import StackOptions
-from deploy.stack.stack import Stack
+from switchyard.local.options import StackOptions
+from switchyard.local.stack import Stack
 Stack().up(json.loads(sys.argv[1]), StackOptions(), lambda line: print(line, flush=True))
 """
 
@@ -78,7 +78,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
         name: item.pid for name, item in before.items()
     }
     with pytest.raises(StackError, match="switchyard down"):
-        stack.up([], StackOptions(kafka=KafkaAccess("127.0.0.1:1")), lines.append)
+        stack.up([], StackOptions(kafka=KafkaConnection("127.0.0.1:1")), lines.append)
 
     killed = before["mail"].pid
     assert killed is not None
@@ -87,7 +87,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     assert after.restarts == 1
 
     beside = Stack(Layout(stack.layout.home.parent / "a second home, beside"))
-    there = StackOptions(KafkaAccess(info.kafka), info.flink, "http://127.0.0.1:9/v1")
+    there = StackOptions(KafkaConnection(info.kafka), info.flink, "http://127.0.0.1:9/v1")
     own = beside.up([], there)
     assert [item.process for item in beside.status()] == ["mail"]
     assert (own.kafka, own.flink, own.model_embedded) == (info.kafka, info.flink, False)
@@ -109,7 +109,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
         with urllib.request.urlopen(f"http://127.0.0.1:{prometheus}/metrics", timeout=5) as response:
             assert b"flink_" in response.read()
 
-    members = sweep.members(info.stack_id)
+    members = process_cleanup.members(info.stack_id)
     assert len(members) > len(before)
     assert stack.down()
     assert not [process for process in members if psutil.pid_exists(process.pid) and process.is_running()]
@@ -127,7 +127,7 @@ def test_an_up_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
     stack = Stack(Layout(tmp_path / "home"))
     unused = f"127.0.0.1:{free_port()}"
     with pytest.raises(StackError, match=f"Kafka cannot be used: no answer at {unused}"):
-        stack.up([], StackOptions(kafka=KafkaAccess(unused)))
+        stack.up([], StackOptions(kafka=KafkaConnection(unused)))
     with pytest.raises(StackError, match="is not healthy after 0 s"):
         stack.up([], StackOptions(timeout_s=0.1))
     assert stack.info() is None

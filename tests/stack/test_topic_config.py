@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from deploy import kafka
-from deploy.kafka import Cluster
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.kafka import admin as kafka_admin
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
 
 KNOWN = {"ledger": {"retention.ms": "1"}}
 
@@ -16,7 +16,7 @@ class Slow(Cluster):
     """A cluster that tells the settings at the given question."""
 
     def __init__(self, tells_at: int) -> None:
-        super().__init__(KafkaAccess("127.0.0.1:1"))
+        super().__init__(KafkaConnection("127.0.0.1:1"))
         self.asked = 0
         self._tells_at = tells_at
 
@@ -32,6 +32,6 @@ def test_settings_are_asked_for_until_they_are_there() -> None:
 
 
 def test_settings_that_never_come_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka, "BOOTSTRAP_MS", 100)
+    monkeypatch.setattr(kafka_admin, "BOOTSTRAP_MS", 100)
     with pytest.raises(SwitchyardError, match="does not tell the settings of ledger"):
         Slow(1000).topic_config(["ledger"])

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.model_server.behaviour import Action, Call
-from deploy.model_server.scripted import ScriptedServer
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.event import Event
 from switchyard.core.model import OpenAIModel
 from switchyard.core.model.access import RemoteModelRefused
+from switchyard.local.model_server.behaviour import Action, Call
+from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.cases import Case, load
 from switchyard.testing.folders import Sink, Source
 from switchyard.testing.memory import InMemory

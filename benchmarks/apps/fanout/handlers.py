@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent_endpoints.handler import Task
+from switchyard.worker.task import Task
 
 INSTRUCTIONS = "Say in one word what your stance on the question is."
 

@@ -6,10 +6,10 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent_endpoints.app_code import AppCode
 from switchyard.cli.linting.problem import Problem
 from switchyard.cli.linting.registry import agent_line
 from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
 from switchyard.core.errors import AppError
 
 

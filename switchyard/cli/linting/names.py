@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from jobs import sqlfile
 from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
+from switchyard.flink import sql_file
 
 _INBOX = re.compile(r"'[^']*\bagent\.([^']*)'|\bagent\s*(?:=|<>|!=)\s*'([^']*)'")
 
@@ -15,17 +15,17 @@ _INBOX = re.compile(r"'[^']*\bagent\.([^']*)'|\bagent\s*(?:=|<>|!=)\s*'([^']*)'"
 def unknown_agents(app: App) -> Iterator[Problem]:
     """In `ARRAY['…']` of requests.sql, and in topics and comparisons of dispatch.sql."""
     known = ", ".join(app.registry.agents)
-    for file, find in ((app.sql / "requests.sql", sqlfile.literals), (app.sql / "dispatch.sql", _addressed)):
+    for file, find in ((app.sql / "requests.sql", sql_file.literals), (app.sql / "dispatch.sql", _addressed)):
         if not file.is_file():
             yield Problem(file, 1, "this file is missing")
             continue
-        for statement in sqlfile.read(file):
+        for statement in sql_file.read(file):
             for name, line in find(statement):
                 if name and name not in app.registry.agents:
                     yield Problem(file, line, f"there is no agent {name!r}; there are {known}")
 
 
-def _addressed(statement: sqlfile.Statement) -> Iterator[tuple[str, int]]:
+def _addressed(statement: sql_file.Statement) -> Iterator[tuple[str, int]]:
     text = re.sub(r"--[^\n]*", "", statement.text)
     for found in _INBOX.finditer(text):
         yield found.group(1) or found.group(2) or "", statement.line + text.count("\n", 0, found.start())

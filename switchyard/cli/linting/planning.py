@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.stack.java import jars
-from jobs import tables, wiring
-from jobs.sqlfile import SqlError
 from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.jobconfig import JobConfig
-from switchyard.core.kafkaaccess import KafkaAccess
+from switchyard.core.job_config import JobConfig
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD
+from switchyard.flink import job, tables
+from switchyard.flink.sql_file import SqlError
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.local.jars import jars
 
-NOWHERE = KafkaAccess("127.0.0.1:1")
+NOWHERE = KafkaConnection("127.0.0.1:1")
 _WITHIN_STATEMENT = re.compile(r"From line \d+, column \d+ to line \d+, column \d+: | at line \d+, column \d+")
 _COLUMN = re.compile(r"Column '(\w+)' not found")
 
@@ -35,9 +35,9 @@ def unplannable_sql(app: App) -> Iterator[Problem]:
     )
     values = tables.kafka_values(app, app.name, NOWHERE, LARGEST_RECORD)
     connectors = ";".join(jar.as_uri() for jar in jars("flink"))
-    environment = wiring.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
+    environment = job.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
     try:
-        wiring.wire(app, environment, lambda loader: tables.create_kafka_tables(loader, app, values)).explain()
+        job.build_job(app, environment, lambda loader: tables.create_kafka_tables(loader, app, values)).explain()
     except SqlError as error:
         yield _placed(app, error)
     except SwitchyardError as error:

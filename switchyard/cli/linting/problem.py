@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchyard.cli.screen import here
-from switchyard.core.app import ROOT
+from switchyard.cli.formatting import here
+from switchyard.core.bundled import ROOT
 
 
 @dataclass(frozen=True)

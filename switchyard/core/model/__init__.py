@@ -3,15 +3,15 @@
 from switchyard.core.model.access import MissingKey, RemoteModelRefused, api_key_from_environment
 from switchyard.core.model.blocking import BlockingModel
 from switchyard.core.model.client import OpenAIModel
-from switchyard.core.model.reply import Check, ModelClient, ModelFailure, Observer, Prices, Reply, Usage, cost
+from switchyard.core.model.reply import AnswerCheck, CallListener, ModelClient, ModelFailure, Prices, Reply, Usage, cost
 
 __all__ = [
+    "AnswerCheck",
     "BlockingModel",
-    "Check",
+    "CallListener",
     "MissingKey",
     "ModelClient",
     "ModelFailure",
-    "Observer",
     "OpenAIModel",
     "Prices",
     "RemoteModelRefused",

@@ -5,7 +5,7 @@ import threading
 from typing import Any
 
 from switchyard.core.model.client import OpenAIModel
-from switchyard.core.model.reply import Check, ModelFailure, Reply
+from switchyard.core.model.reply import AnswerCheck, ModelFailure, Reply
 
 
 class BlockingModel:
@@ -28,7 +28,7 @@ class BlockingModel:
         *,
         name: str,
         purpose: str,
-        check: Check | None = None,
+        check: AnswerCheck | None = None,
     ) -> Reply:
         """As OpenAIModel.ask, but returns when the answer is there. Raises ModelFailure."""
         asking = self._ask(messages, schema, name=name, purpose=purpose, check=check)

@@ -5,12 +5,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from switchyard.core.model.access import MissingKey, check_reachable, endpoint, sendable
-from switchyard.core.model.reply import Check, ModelFailure, Observer, Reply
+from switchyard.core.model.reply import AnswerCheck, CallListener, ModelFailure, Reply
 
 if TYPE_CHECKING:
     import openai
 
-    from switchyard.core.model.asking import Refusals
+    from switchyard.core.model.request import UnsupportedFeatures
 
 
 class OpenAIModel:
@@ -32,7 +32,7 @@ class OpenAIModel:
         attempt_s: float | None = None,
         backoff_s: float = 0.1,
         backoff_max_s: float = 2.0,
-        observer: Observer | None = None,
+        listener: CallListener | None = None,
     ) -> None:
         check_reachable(base_url, allow_remote=allow_remote)
         if not sendable(api_key):
@@ -44,10 +44,10 @@ class OpenAIModel:
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s or deadline_s / 2
         self._backoff = (backoff_s, backoff_max_s)
-        self._observer = observer
+        self._listener = listener
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._refusals: Refusals | None = None
+        self._refusals: UnsupportedFeatures | None = None
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r} at {endpoint(self.base_url)})"
@@ -59,26 +59,26 @@ class OpenAIModel:
         *,
         name: str,
         purpose: str,
-        check: Check | None = None,
+        check: AnswerCheck | None = None,
     ) -> Reply:
         """Ask, check, and if need be ask once more with the error.
 
         Raises ModelFailure; its `calls` and `usage` say what was spent in vain.
         """
-        from switchyard.core.model.asking import Asking, Patience, Refusals
+        from switchyard.core.model.request import ModelRequest, RetryPolicy, UnsupportedFeatures
 
         started = time.monotonic()
-        self._refusals = self._refusals or Refusals()
-        asking = Asking(
+        self._refusals = self._refusals or UnsupportedFeatures()
+        asking = ModelRequest(
             self._client_of_this_loop(),
             self.model,
             schema,
             name,
             {"X-Switchyard-Purpose": purpose, "X-Switchyard-Namespace": self.namespace},
-            Patience(self._deadline_s, self._attempt_s, *self._backoff),
+            RetryPolicy(self._deadline_s, self._attempt_s, *self._backoff),
             self._refusals,
             started + self._deadline_s,
-            self._observer,
+            self._listener,
         )
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -100,7 +100,7 @@ class OpenAIModel:
             self._client = None
 
     def _client_of_this_loop(self) -> "openai.AsyncOpenAI":
-        from switchyard.core.model.attempt import new_client
+        from switchyard.core.model.http_call import new_client
 
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:

@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from switchyard.core.errors import SwitchyardError
 
-Check = Callable[[Any], str | None]
+AnswerCheck = Callable[[Any], str | None]
 """Looks at a parsed answer; returns None, or the error to show the model."""
 
 FailureReason = Literal["unreachable", "rate-limited", "refused", "unusable-answer", "deadline"]
@@ -63,7 +63,7 @@ class ModelFailure(SwitchyardError):
         return f"{self.reason}: {self.message}"
 
 
-class Observer(Protocol):
+class CallListener(Protocol):
     """Is told how each HTTP call went. While it is `open`, an ask whose call has failed does not try again."""
 
     @property
@@ -86,7 +86,7 @@ class ModelClient(Protocol):
         *,
         name: str,
         purpose: str,
-        check: Check,
+        check: AnswerCheck,
     ) -> Reply:
         """Return JSON that meets `schema` and `check`, or raise ModelFailure."""
         ...

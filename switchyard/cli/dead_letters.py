@@ -1,0 +1,258 @@
+"""The commands `dead-letters list`, `show`, `retry` and `discard`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from switchyard.cli import formatting
+from switchyard.cli.dead_letter_filters import Reason, Since, Until, Which, chosen, matching
+from switchyard.cli.options import AppName, Json, Kafka, Namespace
+from switchyard.core.errors import SwitchyardError
+
+if TYPE_CHECKING:
+    from switchyard.cli.options import AppOnKafka
+    from switchyard.cli.reading import NumberedDeadLetter
+    from switchyard.cli.retrying import Sending
+
+SHOWN_BYTES = 4096
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before acting on all that match.")]
+
+dead_letters = typer.Typer(
+    help="What could not be handled: list it, show one with its original bytes, send it again, discard it.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@dead_letters.command("list")
+def list_open(
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    every: Annotated[bool, typer.Option("--all", help="Retried and discarded ones, too.")] = False,
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+    as_json: Json = False,
+) -> None:
+    """List the dead letters that are open, each source record once, by time. A number stays the same for ever."""
+    from switchyard.cli import reading
+
+    known = reading.dead_letters(_find(app, namespace, kafka))
+    found = matching([item for item in known if every or item.note is None], reason, since, until)
+    if as_json:
+        formatting.json_lines(screen_line(item) for item in found)
+        return
+    states = Counter(item.state for item in known)
+    if not known:
+        typer.echo("There are no dead letters: everything that was read could be handled.")
+    elif not found:
+        typer.echo(f"No dead letter matches; {_told(states)}.")
+    else:
+        _table(found, every)
+        typer.echo(f"{len(found)} shown; {_told(states)}. One in full: switchyard dead-letters show N")
+
+
+@dead_letters.command()
+def show(
+    which: Which,
+    full: Annotated[bool, typer.Option("--full", help="All of the original, however long.")] = False,
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+    as_json: Json = False,
+) -> None:
+    """Show dead letters with their original bytes."""
+    from switchyard.cli import reading
+
+    for place, item in enumerate(chosen(reading.dead_letters(_find(app, namespace, kafka)), which)):
+        if as_json:
+            formatting.json_lines([{**screen_line(item), "original": item.dead.original}])
+            continue
+        if place:
+            typer.echo()
+        for name, value in screen_line(item).items():
+            typer.echo(f"{name:<12} {'-' if value in (None, '') else formatting.plain(value)}")
+        raw = item.dead.raw
+        shown = raw if full else raw[:SHOWN_BYTES]
+        typer.echo(f"original     {len(raw)} bytes:\n{formatting.readable(shown)}")
+        if len(shown) < len(raw):
+            typer.echo(f"... {len(raw) - len(shown)} bytes more; --full shows all")
+
+
+@dead_letters.command()
+def retry(
+    which: Which = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    edit: Annotated[
+        bool, typer.Option("--edit", help="Open each in $EDITOR first: an event's data, or the text of what is none.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be sent where, and send nothing.")
+    ] = False,
+    yes: Yes = False,
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """Send dead letters again, checked by the app's contracts first.
+
+    An event goes to agent-messages as its next retry, which is handled once however often it is sent.
+
+    A line of an input topic goes to that topic again.
+    """
+    from switchyard.cli.retrying import Retries, RetryRefused
+
+    target = _find(app, namespace, kafka)
+    found = _selected(target, which, reason, since, until, "Retry", yes or dry_run)
+    retries = Retries(target)
+    ready: list[tuple[NumberedDeadLetter, Sending]] = []
+    refused: list[str] = []
+    for item in found:
+        try:
+            ready.append((item, retries.prepare(item, edit)))
+        except RetryRefused as error:
+            refused.append(f"Dead letter {item.number} was not sent: {error}.")
+    if dry_run:
+        _show_sendings(ready)
+    else:
+        _send(target, ready)
+    for sentence in refused[:-1]:
+        typer.echo(sentence, err=True)
+    if refused:
+        raise SwitchyardError(refused[-1])
+
+
+@dead_letters.command()
+def discard(
+    which: Which = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    yes: Yes = False,
+    app: AppName = "sdr",
+    namespace: Namespace = None,
+    kafka: Kafka = None,
+) -> None:
+    """Mark dead letters as done with. Nothing is removed: `list --all` and `show` still have them."""
+    target = _find(app, namespace, kafka)
+    found = _selected(target, which, reason, since, until, "Discard", yes)
+    _note(target, found, "discarded")
+    if found:
+        typer.echo(
+            f"Discarded {formatting.counted(len(found), 'dead letter')}; see them: switchyard dead-letters list --all"
+        )
+
+
+def _selected(
+    target: AppOnKafka,
+    which: Sequence[str] | None,
+    reason: str | None,
+    since: str | None,
+    until: str | None,
+    verb: str,
+    yes: bool,
+) -> list[NumberedDeadLetter]:
+    """Those that are named, or all open ones that match, once a person has agreed to how many that are."""
+    from switchyard.cli import reading
+
+    filtered = any(item is not None for item in (reason, since, until))
+    if bool(which) == filtered:
+        raise SwitchyardError("say which: numbers from the list, or else --reason, --since or --until")
+    known = reading.dead_letters(target)
+    if which:
+        return chosen(known, which)
+    found = matching([item for item in known if item.note is None], reason, since, until)
+    if not found:
+        typer.echo("No open dead letter matches.")
+    else:
+        counted = ", ".join(f"{count} {code}" for code, count in Counter(item.dead.reason for item in found).items())
+        typer.echo(f"{formatting.counted(len(found), 'dead letter')} of {target.topics.namespace}: {counted}")
+        if not yes:
+            formatting.agreed(f"{verb} {'it' if len(found) == 1 else 'all of them'}?")
+    return found
+
+
+def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
+    """Send, then write it down: what is sent twice because that failed is handled once."""
+    for topic in dict.fromkeys(sending.topic for _, sending in ready):
+        records = [(sending.key, sending.value) for _, sending in ready if sending.topic == topic]
+        target.cluster.send(topic, records)
+        typer.echo(f"Sent {formatting.counted(len(records), 'dead letter')} to {topic} again.")
+    for item, _ in ready:
+        if item.note is not None and item.state == "retried":
+            typer.echo(f"Dead letter {item.number} was {done(item)} before; an event that comes again is handled once.")
+    _note(target, [item for item, _ in ready], "retried")
+
+
+def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Literal["retried", "discarded"]) -> None:
+    from switchyard.core.deadletter import Note
+
+    now, by = int(time.time() * 1000), formatting.login()
+    records: list[tuple[bytes | None, bytes]] = []
+    for item in letters:
+        place = item.dead.position
+        note = Note(action, place.topic, place.partition, place.offset, now, by)
+        records.append(((item.dead.workflow_id or "").encode(), note.json().encode()))
+    if records:
+        target.cluster.send(target.topics.dead_letters, records)
+
+
+def _show_sendings(ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
+    for item, sending in ready:
+        key = "no key" if sending.key is None else f"key {sending.key.decode()}"
+        typer.echo(f"Dead letter {item.number} would go to {sending.topic} ({key}, {len(sending.value)} bytes):")
+        typer.echo(formatting.readable(sending.value))
+    typer.echo("Nothing was sent.")
+
+
+def _table(found: Sequence[NumberedDeadLetter], with_state: bool) -> None:
+    rows = []
+    for item in found:
+        dead = item.dead
+        state = [done(item)] if with_state else []
+        source = f"{dead.topic}[{dead.partition}]@{dead.offset}"
+        place = [dead.field or None, dead.workflow_id, source]
+        rows.append([item.number, formatting.clock(dead.time), *state, dead.reason, *place, dead.message])
+    state_heading = ["state"] if with_state else []
+    formatting.table(["no.>", "time", *state_heading, "reason", "field", "workflow", "source", "message"], rows)
+
+
+def done(item: NumberedDeadLetter) -> str:
+    """Its state in words: what was done about it, when and by whom."""
+    return "open" if item.note is None else f"{item.state} {formatting.clock(item.note.time)} by {item.note.by}"
+
+
+def _told(states: Counter[str]) -> str:
+    closed = [f"{states[name]} {name}" for name in ("retried", "discarded") if states[name]]
+    return f"{states['open']} open" + (f", {' and '.join(closed)} (--all)" if closed else "")
+
+
+def screen_line(item: NumberedDeadLetter) -> dict[str, object]:
+    """One dead letter as an object of `--json`, without its bytes."""
+    from dataclasses import asdict
+
+    fields = {name: value for name, value in asdict(item.dead).items() if name != "original"}
+    note = item.note
+    acted = {"state": item.state, "by": note.by if note else None, "noted": formatting.iso(note.time) if note else None}
+    return {
+        "number": item.number,
+        **fields,
+        "time": formatting.iso(item.dead.time),
+        **acted,
+        "identity": item.dead.identity,
+    }
+
+
+def _find(app: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+    from switchyard.cli.options import AppOnKafka
+
+    return AppOnKafka.find(app, namespace, kafka)

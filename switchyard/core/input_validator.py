@@ -1,0 +1,50 @@
+"""The door: what a source record must be before anything else sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
+from switchyard.core.job_config import JobConfig
+from switchyard.core.registry import Registry
+
+
+@dataclass(frozen=True)
+class InputValidator:
+    """Checks size, JSON, CloudEvents and contract, in that order. Every method raises Rejected."""
+
+    config: JobConfig
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry.from_json(self.config.registry)
+
+    def event(self, raw: bytes | None) -> Event:
+        """An event of agent-messages."""
+        event = Event.parse(self._sized(raw))
+        self.registry.check(event)
+        return event
+
+    def data(self, event_type: str, raw: bytes | None) -> Any:
+        """One plain object of an input topic, to become the data of an event of this type."""
+        try:
+            value = strictjson.loads(self._sized(raw))
+        except ValueError as error:
+            raise Rejected("not-json", f"the value is not JSON ({error})") from None
+        contract = self.registry.contracts.get(event_type)
+        if contract is None:
+            raise Rejected("unknown-type", f"no contract for {event_type!r}")
+        contract.check(value)
+        return value
+
+    def _sized(self, raw: bytes | None) -> bytes:
+        if raw is None:
+            raise Rejected("not-json", "the record has no value")
+        largest = self.registry.file.limits.event_bytes
+        if len(raw) > largest:
+            raise Rejected("too-large", f"{len(raw)} bytes; the limit is {largest}")
+        return raw

@@ -1,0 +1,1 @@
+"""The orchestrator: a state machine without I/O."""

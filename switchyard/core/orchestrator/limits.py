@@ -1,0 +1,92 @@
+"""Limits of a whole app, held as one share for each shard, and what a shard has used of them.
+
+The shares add up to the limit, so it is not exceeded; a shard may reach its share while another has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from switchyard.core import strictjson
+from switchyard.core.errors import SettingsError
+from switchyard.core.registry import Registry
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One of `of` equal parts; `index` counts from 0."""
+
+    index: int = 0
+    of: int = 1
+
+    def part(self, limit: int) -> int:
+        """Its part of a limit that is counted; the parts add up to the limit."""
+        return limit * (self.index + 1) // self.of - limit * self.index // self.of
+
+    def fraction(self, limit: float) -> float:
+        """Its part of a limit that is measured."""
+        return limit / self.of
+
+
+def check_shares(registry: Registry, shards: int) -> None:
+    """Raises SettingsError where a limit is so small that a shard would have no part of it."""
+    limits = registry.file.limits
+    counted = {name: getattr(limits, name) for name in ("open_workflows", "open_dispatches", "tokens_per_hour")}
+    counted.update({f"open_dispatches of {name}": agent.open_dispatches for name, agent in registry.agents.items()})
+    small = [f"{name} is {limit}" for name, limit in counted.items() if limit is not None and limit < shards]
+    if small:
+        raise SettingsError(
+            f"agents.yaml: {', '.join(small)}, but a limit is shared out between {shards} shards and must be at least "
+            f"{shards}; raise it, or start with fewer SWITCHYARD_SHARDS"
+        )
+
+
+class ShardUsage:
+    """What is open in a shard, what it has spent in this hour, and whether it is paused; kept in state.
+
+    `reserved` are the tokens that asks under way may use.
+    """
+
+    def __init__(self, stored: MutableMapping[str, bytes]) -> None:
+        self._stored = stored
+        value = strictjson.loads(stored["tally"]) if "tally" in stored else {}
+        self.workflows: int = value.get("workflows", 0)
+        self.dispatches: dict[str, int] = value.get("dispatches", {})
+        self.reserved: int = value.get("reserved", 0)
+        self.paused: bool = value.get("paused", False)
+        self._hour: int = value.get("hour", 0)
+        self._tokens: int = value.get("tokens", 0)
+        self._cost: float = value.get("cost", 0.0)
+        self._written = dict(value)
+
+    def spend(self, at: int, tokens: int, cost: float) -> None:
+        """Count what was used at `at` (milliseconds since 1970), where that is in this hour or begins another."""
+        hour = at // HOUR_MS
+        if hour < self._hour:
+            return
+        if hour > self._hour:
+            self._hour, self._tokens, self._cost = hour, 0, 0.0
+        self._tokens += tokens
+        self._cost += cost
+
+    def spent(self, now: int) -> tuple[int, float]:
+        """Tokens and cost of this hour."""
+        return (self._tokens, self._cost) if now // HOUR_MS == self._hour else (0, 0.0)
+
+    def save(self) -> None:
+        """Write it, where it changed."""
+        value = {
+            "workflows": self.workflows,
+            "dispatches": {name: count for name, count in self.dispatches.items() if count},
+            "reserved": self.reserved,
+            "paused": self.paused,
+            "hour": self._hour,
+            "tokens": self._tokens,
+            "cost": self._cost,
+        }
+        if value != self._written:
+            self._stored["tally"] = strictjson.dumps(value).encode()
+            self._written = value

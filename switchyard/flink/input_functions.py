@@ -1,0 +1,75 @@
+"""Functions for SQL that check what is read: `check_event(value)` and `check_data(type, value)`.
+
+Both answer a row and never fail. They are declared non-deterministic, so that the planner computes the row once,
+however often its fields are used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyflink.common import Row
+from pyflink.table import DataTypes
+from pyflink.table.udf import FunctionContext, ScalarFunction
+
+from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
+from switchyard.core.input_validator import InputValidator
+from switchyard.core.shards import shard_of
+from switchyard.flink.job_parameters import job_config
+
+_ERROR = [
+    DataTypes.FIELD("error", DataTypes.STRING()),
+    DataTypes.FIELD("error_field", DataTypes.STRING()),
+    DataTypes.FIELD("error_message", DataTypes.STRING()),
+]
+_STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
+
+
+class _Check(ScalarFunction):  # type: ignore[misc]
+    def open(self, function_context: FunctionContext) -> None:
+        self._door = InputValidator(job_config(function_context))
+
+    def is_deterministic(self) -> bool:
+        return False
+
+
+class CheckEvent(_Check):
+    """A CloudEvent's attributes and data (as JSON text), or why it is none."""
+
+    def eval(self, value: Any) -> Row:
+        try:
+            event = self._door.event(value)
+        except Rejected as error:
+            return Row(None, None, None, None, None, None, None, 0, error.reason, error.field, error.message)
+        return Row(
+            event.workflow_id,
+            event.id,
+            event.source,
+            event.type,
+            event.causation_id,
+            strictjson.dumps(event.data),
+            event.hops,
+            shard_of(event.workflow_id, self._door.config.shards),
+            None,
+            None,
+            None,
+        )
+
+
+class CheckData(_Check):
+    """An input object as JSON text, or why it breaks the contract of its type."""
+
+    def eval(self, event_type: str, value: Any) -> Row:
+        try:
+            return Row(strictjson.dumps(self._door.data(event_type, value)), None, None, None)
+        except Rejected as error:
+            return Row(None, error.reason, error.field, error.message)
+
+
+EVENT_TYPE = DataTypes.ROW(
+    [DataTypes.FIELD(name, DataTypes.STRING()) for name in _STRINGS]
+    + [DataTypes.FIELD("hops", DataTypes.INT()), DataTypes.FIELD("shard", DataTypes.INT())]
+    + _ERROR
+)
+DATA_TYPE = DataTypes.ROW([DataTypes.FIELD("data", DataTypes.STRING()), *_ERROR])

@@ -1,0 +1,105 @@
+"""The orchestrator's job: sources, rules, the operator, sinks.
+
+`build_job` is all of it but the tables, which differ between a cluster and a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyflink.common import Configuration, Types
+from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import StatementSet, StreamTableEnvironment
+
+from switchyard.core.app import App
+from switchyard.core.ids import stable_hash
+from switchyard.core.job_config import PARAMETER, JobConfig
+from switchyard.core.shards import MAX_PARALLELISM
+from switchyard.flink import sql_file, udf_modules
+from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
+from switchyard.flink.tables import TABLES, Loader, table_name
+
+OPTIONS = {
+    # Rows reach Python, and an exchange passes them on, when these run out: they are latency, not throughput.
+    "python.fn-execution.bundle.time": "2",
+    "python.fn-execution.bundle.size": "1000",
+    "execution.buffer-timeout.interval": "1 ms",
+    "execution.checkpointing.interval": "1 s",
+    "execution.checkpointing.mode": "EXACTLY_ONCE",
+    "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+    "pipeline.max-parallelism": str(MAX_PARALLELISM),
+}
+
+CreateTables = Callable[[Loader], None]
+
+
+def environment(job_name: str, config: JobConfig, parallelism: int, **options: str) -> StreamTableEnvironment:
+    """A table environment for one job; `options` are Flink's, with `__` for a dot."""
+    configuration = Configuration()
+    for name, value in OPTIONS.items():
+        configuration.set_string(name, value)
+    for name, value in options.items():
+        configuration.set_string(name.replace("__", "."), value)
+    configuration.set_string("pipeline.name", job_name)
+    configuration.set_string("parallelism.default", str(parallelism))
+    configuration.set_string("pipeline.global-job-parameters", f"{PARAMETER}:'{config.encode()}'")
+    return StreamTableEnvironment.create(StreamExecutionEnvironment.get_execution_environment(configuration))
+
+
+def sql_version(app: App) -> str:
+    """Hash of the statements that an app's users edit."""
+    return stable_hash(*(path.read_text(encoding="utf-8") for path in sorted(app.sql.glob("*.sql"))))[:12]
+
+
+def build_job(app: App, environment: StreamTableEnvironment, create_tables: CreateTables) -> StatementSet:
+    """Everything between the tables, ready to execute. Raises SqlError."""
+    loader = Loader(environment)
+    rejected = read_inputs(app, loader, create_tables)
+    _orchestrate(loader, rejected)
+    loader.load(TABLES / "acting.sql")
+    loader.load(app.sql / "dispatch.sql")
+    return loader.inserts
+
+
+def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[str]:
+    """The app's sources up to `routing_requests`, each with an id of its own; the views of what could not be read."""
+    udf_modules.load_bundled()
+    loader.load(TABLES / "functions.sql")
+    create_tables(loader)
+    inputs = {table_name(item.topic): item.type for item in app.registry.file.inputs}
+    for table in ("agent_messages", "routing_decisions", *(f"{name}_topic" for name in inputs)):
+        loader.register_source(table)
+    loader.load(TABLES / "checks.sql", {})
+    loader.share("checked_events")
+    loader.load(TABLES / "views.sql", {})
+    for name, event_type in inputs.items():
+        loader.load(TABLES / "input_checks.sql", {"table": name, "type": event_type})
+        loader.share(f"checked_{name}")
+        loader.load(TABLES / "input_views.sql", {"table": name, "type": event_type})
+    loader.load(app.sql / "requests.sql")
+    return ["rejected_events", *(f"rejected_{name}" for name in inputs)]
+
+
+def _orchestrate(loader: Loader, rejected: list[str]) -> None:
+    loader.register_source("control")
+    template = (TABLES / "rejected.sql").read_text(encoding="utf-8")
+    unions = "".join(sql_file.fill(template, {"view": view}, "rejected.sql") for view in rejected)
+    loader.load(TABLES / "orchestrator_input.sql", {"rejected": unions})
+    columns = ", ".join(f"`{name}`" for name in INPUT)
+    payload = loader.environment.sql_query(f"SELECT shard, ROW({columns}) FROM orchestrator_input")  # noqa: S608
+    rows = loader.environment.to_append_stream(payload, Types.ROW([Types.INT(), INPUT_TYPE]))
+    acted = _keyed(rows).process(Orchestrator(), OUTPUT_TYPE).uid(UID).name("orchestrator")
+    loader.environment.create_temporary_view("orchestrator_output", acted)
+
+
+def _keyed(rows: DataStream) -> KeyedStream:
+    """Key by the first column, which SQL has computed.
+
+    `DataStream.key_by` would put a Python operator before the exchange just to compute the key; rows of (key, value)
+    are the form in which that operator hands them on.
+    """
+    jvm = get_gateway().jvm
+    stream = rows._j_data_stream
+    key_type = Types.ROW([Types.INT()]).get_java_type_info()
+    return KeyedStream(stream.keyBy(jvm.KeyByKeySelector(), key_type), rows.get_type(), rows)

@@ -1,0 +1,302 @@
+"""The orchestrator operator: a keyed process function around `switchyard.core.orchestrator.shard`.
+
+Key = shard. It never waits: asks run on a thread of their own, and a processing-time timer collects their answers.
+Which asks are open is state; only ids wait in memory.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from pyflink.common import Row, Time, Types
+from pyflink.datastream import KeyedProcessFunction, RuntimeContext
+from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
+
+import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this operator is used
+from switchyard.core.control import Control
+from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.errors import Rejected, SettingsError
+from switchyard.core.event import Event
+from switchyard.core.input_validator import InputValidator
+from switchyard.core.job_config import JobConfig
+from switchyard.core.ledger.record import Decision, Fence, parse_record
+from switchyard.core.model import CallListener, OpenAIModel, Prices, Usage, api_key_from_environment, cost
+from switchyard.core.model.breaker import Breaker
+from switchyard.core.model.pool import POLL_MS, ModelPool
+from switchyard.core.orchestrator.limits import Quota
+from switchyard.core.orchestrator.messages import (
+    IN_FLIGHT,
+    Ask,
+    ControlRead,
+    Dispatch,
+    Effect,
+    EventRead,
+    Log,
+    ModelAnswered,
+    Publish,
+    RecordRead,
+    ShardInput,
+    ShardState,
+    StatusChanged,
+    Tick,
+    WriteDeadLetter,
+)
+from switchyard.core.orchestrator.shard import Shard
+from switchyard.core.restore import ORCHESTRATOR_UID
+from switchyard.core.shards import shard_keys, shard_of
+from switchyard.core.topics import Topics
+from switchyard.flink.job_parameters import job_config
+
+log = logging.getLogger(__name__)
+
+UID = ORCHESTRATOR_UID
+TOMBSTONE_DAYS = 7
+
+_STRING, _BYTES, _STRINGS = Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()), Types.OBJECT_ARRAY(Types.STRING())
+
+INPUT_TYPE = Types.ROW_NAMED(
+    ["kind", "value", "topic", "partition", "offset", "rule_agents", "error", "error_field", "error_message"],
+    [_STRING, _BYTES, _STRING, Types.INT(), Types.LONG(), _STRINGS, _STRING, _STRING, _STRING],
+)
+"""Columns of the operator's input, after the shard: `kind` is event, rejected, record or control."""
+INPUT = tuple(INPUT_TYPE.get_field_names())
+
+OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
+"""Columns of its output: `kind` is decision, dispatch, event, status or dead-letter; `value` is the JSON text."""
+
+OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
+
+
+class KeyedMap(MutableMapping[str, bytes]):
+    """Flink's map state of the current key, as a mapping."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def __getitem__(self, key: str) -> bytes:
+        value = self._state.get(key)
+        if value is None:
+            raise KeyError(key)
+        return bytes(value)
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        self._state.put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._state.remove(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._state.keys()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
+    """ShardInput rows are `INPUT`, output rows `OUTPUT`."""
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        self._config = job_config(runtime_context)
+        self._registry = InputValidator(self._config).registry
+        self._topics = Topics(self._config.namespace)
+        maps = ("workflows", "ended", "due", "queue", "tally")
+        self._state = ShardState(*(self._map(runtime_context, name) for name in maps))
+        self._settings = self._map(runtime_context, "settings")
+        self._shards: dict[int, Shard] = {}
+        self._queues: dict[int, deque[tuple[int, Ask]]] = {}
+        self._asking: dict[int, int] = {}
+        self._armed: dict[int, int] = {}
+        self._keys = shard_keys(self._config.shards)
+        self._prices = prices_of(self._config)
+        breaker = Breaker(time.monotonic)
+        client = model_client(self._config, breaker)
+        self._asker = ModelPool(client, breaker, self._config.model, self._prices, self._config.model_concurrency)
+        metrics = runtime_context.get_metrics_group()
+        metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
+        metrics.gauge("oldest_waiting_ask_ms", self._oldest)
+        metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
+        metrics.gauge("model_circuit_open", lambda: int(breaker.open))
+        metrics.gauge("model_failures", lambda: breaker.failures)
+        metrics.gauge("open_workflows", lambda: sum(shard.desk.tally.workflows for shard in self._shards.values()))
+        metrics.gauge("queued", lambda: sum(shard.desk.queues.total for shard in self._shards.values()))
+        metrics.gauge("paused_shards", lambda: sum(shard.desk.tally.paused for shard in self._shards.values()))
+
+    def close(self) -> None:
+        if hasattr(self, "_asker"):
+            self._asker.close()
+
+    def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
+        now = ctx.timer_service().current_processing_time()
+        number = ctx.get_current_key()
+        row = dict(zip(INPUT, value, strict=True))
+        raw = bytes(row["value"]) if row["value"] is not None else b""
+        position = Position(row["topic"], row["partition"], row["offset"])
+        try:
+            item = self._input(row, raw, position, number)
+        except Rejected as error:
+            yield self._row(WriteDeadLetter(DeadLetter.of(error, raw, position, now)), number)
+            return
+        yield from self._advance(number, item, now, raw, position)
+        self._after(number, ctx, now)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[Row]:
+        now = ctx.timer_service().current_processing_time()
+        number = ctx.get_current_key()
+        if self._armed.get(number, 0) <= now:
+            self._armed.pop(number, None)
+        shard = self._shard(number)
+        for item in self._asker.collect(number):
+            self._asking[number] -= 1
+            yield from self._advance(number, item, now)
+        due = shard.next_due()
+        if due is not None and due <= now:
+            yield from self._advance(number, Tick(), now)
+        self._after(number, ctx, now)
+
+    def _input(self, row: dict[str, Any], raw: bytes, position: Position, number: int) -> ShardInput:
+        """What a row holds. Raises Rejected where the shard must not see it."""
+        if row["kind"] == "rejected":
+            raise Rejected(row["error"], row["error_message"], row["error_field"])
+        if row["kind"] == "control":
+            return ControlRead(Control.parse(raw, number, self._config.shards), raw.decode(), position)
+        if row["kind"] == "record":
+            return RecordRead(self._record(raw, number))
+        rule = row["rule_agents"]
+        return EventRead(Event.parse(raw), raw.decode(), position, None if rule is None else tuple(rule))
+
+    def _record(self, raw: bytes, number: int) -> Decision | Fence:
+        try:
+            record = parse_record(raw)
+        except ValueError as error:
+            raise Rejected("not-json", f"not a ledger record: {error}") from None
+        owner = record.shard if isinstance(record, Fence) else shard_of(record.workflow_id, self._config.shards)
+        if owner != number or number not in self._keys:
+            raise Rejected("wrong-shard", f"it stands on shard {number}; it belongs to {owner}")
+        return record
+
+    def _advance(
+        self, number: int, item: ShardInput, now: int, raw: bytes = b"", position: Position | None = None
+    ) -> Iterator[Row]:
+        """Effects as rows; an exception in the core becomes a dead letter, never a restart loop."""
+        try:
+            effects = self._shard(number).advance(item, now)
+        except Exception as error:
+            log.exception("the orchestrator failed on one input; it is kept as a dead letter")
+            place = position or Position(self._topics.agent_messages, -1, -1)
+            workflow_id = item.workflow_id if isinstance(item, ModelAnswered) else None
+            reason = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
+            effects = [WriteDeadLetter(DeadLetter.of(reason, raw, place, now, workflow_id=workflow_id))]
+        for effect in effects:
+            if isinstance(effect, Ask):
+                self._queues.setdefault(number, deque()).append((now, effect))
+            else:
+                yield self._row(effect, number)
+
+    def _after(self, number: int, ctx: Any, now: int) -> None:
+        """Start asks while they may, and see to the next timer."""
+        queue = self._queues.get(number)
+        shard = self._shard(number)
+        while queue and self._asker.ready:
+            _, ask = queue.popleft()
+            question = shard.question(ask)
+            if question is not None:
+                self._asker.submit(number, ask, question)
+                self._asking[number] = self._asking.get(number, 0) + 1
+        due = shard.next_due()
+        wake = IN_FLIGHT if due is None else max(due, now + 1)
+        if self._asking.get(number):
+            wake = min(wake, now - now % POLL_MS + POLL_MS)
+        if queue:
+            later = now + self._asker.look_again_ms
+            wake = min(wake, later - later % POLL_MS)
+        if wake < self._armed.get(number, IN_FLIGHT):
+            self._armed[number] = wake
+            ctx.timer_service().register_processing_time_timer(wake)
+
+    def _shard(self, number: int) -> Shard:
+        shard = self._shards.get(number)
+        if shard is None:
+            self._check_shards()
+            shard = Shard(
+                self._registry,
+                self._state,
+                number,
+                uuid.uuid4().hex,
+                self._config.sql_version,
+                Quota(self._keys.index(number), len(self._keys)),
+                lambda prompt, completion: cost(Usage(prompt, completion), self._prices),
+            )
+            self._shards[number] = shard
+        return shard
+
+    def _oldest(self) -> int:
+        """How long the ask that waits longest for a free place has waited, in milliseconds."""
+        first = min((queue[0][0] for queue in self._queues.values() if queue), default=None)
+        return 0 if first is None else max(0, int(time.time() * 1000) - first)
+
+    def _check_shards(self) -> None:
+        """Workflows would be looked for in the wrong shard. Raises SettingsError, which fails the job."""
+        wanted = str(self._config.shards).encode()
+        if self._settings.setdefault("shards", wanted) != wanted:
+            raise SettingsError(
+                f"this state has {self._settings['shards'].decode()} shards, which is fixed for life; "
+                f"set SWITCHYARD_SHARDS to that number instead of {self._config.shards} and submit again"
+            )
+
+    def _row(self, effect: Effect, number: int) -> Row:
+        match effect:
+            case Log(record=Decision() as decision):
+                return Row("decision", decision.workflow_id, None, None, None, None, number, decision.json())
+            case Log(record=fence):
+                return Row("decision", None, None, None, None, None, number, fence.json())
+            case Dispatch():
+                topic = self._topics.inbox(effect.agent)
+                return Row(
+                    "dispatch",
+                    effect.workflow_id,
+                    effect.agent,
+                    topic,
+                    effect.dispatch_id,
+                    effect.event.type,
+                    number,
+                    effect.event.json(),
+                )
+            case Publish(event):
+                return Row("event", event.workflow_id, None, None, None, event.type, number, event.json())
+            case StatusChanged():
+                return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
+            case WriteDeadLetter(letter):
+                return Row("dead-letter", letter.workflow_id, None, None, None, None, number, letter.json())
+        raise AssertionError(effect)
+
+    def _map(self, context: RuntimeContext, name: str) -> KeyedMap:
+        descriptor = MapStateDescriptor(name, Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
+        if name == "ended":
+            descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.days(TOMBSTONE_DAYS)).build())
+        return KeyedMap(context.get_map_state(descriptor))
+
+
+def model_client(config: JobConfig, listener: CallListener | None = None) -> OpenAIModel:
+    """The model of a job; its key comes from this process's own environment. Raises MissingKey."""
+    key = api_key_from_environment(os.environ, config.model_base_url, embedded=config.embedded_model)
+    return OpenAIModel(
+        config.model_base_url,
+        key,
+        config.model,
+        deadline_s=config.model_deadline_s,
+        namespace=config.namespace,
+        listener=listener,
+    )
+
+
+def prices_of(config: JobConfig) -> Prices | None:
+    """What tokens cost, where the settings say so."""
+    if config.price_prompt is None or config.price_completion is None:
+        return None
+    return Prices(config.price_prompt, config.price_completion)

@@ -1,0 +1,17 @@
+"""The orchestrator's job, as `jobs/orchestrate.py` submits it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from switchyard.core.job_config import job_name
+from switchyard.flink import job
+from switchyard.flink.arguments import JobArguments
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Plan and submit; returns when the job is submitted."""
+    given = JobArguments.read("orchestrate", argv)
+    name, parallelism = job_name(given.namespace), given.settings.parallelism
+    environment = job.environment(name, given.config, parallelism, **given.options)
+    given.run(job.build_job(given.app, environment, given.tables()))

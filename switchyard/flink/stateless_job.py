@@ -1,0 +1,98 @@
+"""The job in plain SQL around `route_message`, as `jobs/stateless.py` submits it; see sql/stateless."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from pyflink.table import StatementSet, StreamTableEnvironment
+
+from switchyard.core.app import App
+from switchyard.core.bundled import SQL
+from switchyard.core.errors import AppError
+from switchyard.core.job_config import JobConfig, job_name
+from switchyard.core.registry import Registry
+from switchyard.flink import job
+from switchyard.flink.arguments import JobArguments
+from switchyard.flink.tables import FROM_COMMITTED, Loader
+
+STATELESS = SQL / "stateless"
+
+HONOURED = frozenset(
+    (
+        "app",
+        "description",
+        "starts",
+        "ends",
+        "complete",
+        "fallback",
+        "inputs",
+        "background",
+        "agents",
+        "limits",
+        "memory",
+    )
+) | frozenset(("name", "description", "accepts", "emits", "handler", "hops", "event_bytes"))
+"""Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
+
+GROUP = "stateless"
+REMEMBERED = "15 d"
+GRACE_S = 30.0
+
+
+def options(config: JobConfig) -> dict[str, str]:
+    """Flink's options of this job."""
+    return {
+        # Rows reach the model's function in waves. A wave lasts as long as its slowest call and takes the rows that
+        # come within this time: with 10 ms hardly more than one, which makes 2.5 rows a second instead of 28.
+        "python.fn-execution.bundle.time": "100",
+        "table.exec.async-scalar.max-concurrent-operations": str(config.model_concurrency),
+        # The function keeps its own deadline and answers whatever happens: Flink must neither retry nor give up first.
+        "table.exec.async-scalar.timeout": f"{int(config.model_deadline_s + GRACE_S)} s",
+        "table.exec.async-scalar.retry-strategy": "NO_RETRY",
+        # At least the retention of the ledger: as long as a second record about the same event may come.
+        "table.exec.state.ttl": REMEMBERED,
+    }
+
+
+def needs_state(registry: Registry) -> str | None:
+    """Why this app's job cannot do without state, as a sentence; None where it can."""
+    file = registry.file
+    keys = [*_set(file), *(f"limits: {key}" for key in _set(file.limits))]
+    keys += [f"{agent.name}: {key}" for agent in file.agents for key in _set(agent)]
+    if not keys:
+        return None
+    return f"agents.yaml sets {', '.join(keys)}, which needs state; submit it without --stateless"
+
+
+def build_job(app: App, environment: StreamTableEnvironment, create_tables: job.CreateTables) -> StatementSet:
+    """Everything between the tables, ready to execute. Raises SqlError."""
+    loader = Loader(environment)
+    rejected = job.read_inputs(app, loader, create_tables)
+    loader.load(STATELESS / "functions.sql")
+    loader.load(STATELESS / "route.sql")
+    loader.load(app.sql / "dispatch.sql")
+    for view in rejected:
+        loader.load(STATELESS / "rejected.sql", {"view": view})
+    return loader.inserts
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Plan and submit; returns when the job is submitted. Raises AppError for an app that needs state."""
+    given = JobArguments.read("stateless", argv)
+    problem = needs_state(given.app.registry)
+    if problem:
+        raise AppError(given.app.name, [problem])
+    name, parallelism = job_name(given.namespace, stateless=True), given.settings.parallelism
+    environment = job.environment(name, given.config, parallelism, **options(given.config), **given.options)
+    given.run(build_job(given.app, environment, given.tables(GROUP, FROM_COMMITTED)))
+
+
+def _set(model: BaseModel) -> Iterable[str]:
+    fields: dict[str, Any] = type(model).model_fields
+    return [
+        name
+        for name, field in fields.items()
+        if name not in HONOURED and getattr(model, name) != field.get_default(call_default_factory=True)
+    ]

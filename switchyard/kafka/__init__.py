@@ -1,0 +1,1 @@
+"""Kafka: the connection, the login, topics and records."""

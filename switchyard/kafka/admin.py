@@ -1,0 +1,242 @@
+"""Kafka for the command line: topics, and reading a topic from its beginning to its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import (
+    CoordinatorNotAvailableError,
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+)
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from switchyard.core.app import App
+from switchyard.core.errors import SwitchyardError
+from switchyard.core.topics import Topics
+from switchyard.kafka.connection import KafkaConnection
+
+PARTITIONS = 4
+BOOTSTRAP_MS = 10_000
+CLOSE_S = 5.0
+WEEK_MS = 7 * 24 * 3600 * 1000
+
+
+class KafkaUnreachable(SwitchyardError):
+    """No broker answers at the address."""
+
+
+@dataclass(frozen=True)
+class KafkaRecord:
+    """One record: key and value are the bytes that were sent, `time` milliseconds since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    time: int
+    key: bytes
+    value: bytes
+
+
+def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, dict[str, str]]:
+    """Every topic of an app with its settings. The ledger is kept at least as long as the events."""
+    topics = Topics(namespace)
+    kept = {"retention.ms": str(WEEK_MS)}
+    found = {topics.named(item.topic): dict(kept) for item in app.registry.file.inputs}
+    found[topics.agent_messages] = dict(kept)
+    found[topics.routing_decisions] = {"retention.ms": str(2 * WEEK_MS)}
+    found.update({topics.inbox(name): dict(kept) for name in app.registry.agents})
+    found[topics.control] = {"retention.ms": str(2 * WEEK_MS)}
+    found[topics.workflow_status] = {"cleanup.policy": "compact"}
+    found[topics.memory] = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
+    found[topics.dead_letters] = {
+        "retention.ms": str(4 * WEEK_MS),
+        "max.message.bytes": str(largest_record * 4 // 3 + 65536),
+    }
+    return found
+
+
+class Cluster:
+    """A Kafka cluster. Every method raises KafkaUnreachable where no broker answers, KafkaRefused where it refuses."""
+
+    def __init__(self, access: KafkaConnection) -> None:
+        self.bootstrap = access.address
+        self._access = access
+
+    def topics(self) -> set[str]:
+        with self._admin() as admin:
+            return set(admin.list_topics())
+
+    def create_topics(self, wanted: Mapping[str, Mapping[str, str]], partitions: int = PARTITIONS) -> list[str]:
+        """Create those that are missing; answers their names."""
+        with self._admin() as admin:
+            missing = sorted(set(wanted) - set(admin.list_topics()))
+            new = [
+                NewTopic(name, num_partitions=partitions, replication_factor=-1, topic_configs=dict(wanted[name]))
+                for name in missing
+            ]
+            if new:
+                try:
+                    admin.create_topics(new)
+                except TopicAlreadyExistsError:
+                    return self.create_topics(wanted, partitions)
+            return missing
+
+    def delete_topics(self, namespace: str) -> None:
+        """Remove every topic of a namespace."""
+        with self._admin() as admin:
+            names = [name for name in admin.list_topics() if name.startswith(f"{namespace}.")]
+            if names:
+                admin.delete_topics(names)
+
+    def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
+        """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
+
+        Raises SwitchyardError where Kafka does not tell them.
+        """
+        again = Retrying(
+            retry=retry_if_result(lambda found: not all(found.get(name) for name in names)),
+            stop=stop_after_delay(BOOTSTRAP_MS / 1000),
+            wait=wait_fixed(0.2),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        found: dict[str, dict[str, str]] = again(self._topic_config, names)
+        missing = [name for name in names if not found.get(name)]
+        if missing:
+            raise SwitchyardError(
+                f"Kafka at {self.bootstrap} does not tell the settings of {missing[0]}; may this user read them?"
+            )
+        return found
+
+    def _topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
+        with self._admin() as admin:
+            resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+            answers = admin.describe_configs(resources, config_filter="all")
+        return {
+            name: {key: item["value"] for key, item in values.items()}
+            for named in answers.values()
+            for name, values in named.items()
+        }
+
+    def partitions(self, topic: str) -> int:
+        with self._consumer() as consumer:
+            return len(consumer.partitions_for_topic(topic) or ())
+
+    def read(self, topic: str) -> Iterator[KafkaRecord]:
+        """Everything that is in a topic now, partition by partition as it comes.
+
+        A reader that is given up half-way keeps its connection until the process ends: closing it then, as late as at
+        the interpreter's exit, would wait for an I/O thread that is gone.
+        """
+        consumer = self.consumer()
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        while any(consumer.position(item) < ends[item] for item in partitions):
+            for records in consumer.poll(timeout_ms=1000).values():
+                yield from (_message(record) for record in records)
+        _close(consumer)
+
+    def consumed(self, group: str, topics: list[str]) -> bool:
+        """Whether the group has committed the end of every partition of these topics that holds anything."""
+        with self._consumer() as consumer:
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in consumer.partitions_for_topic(topic) or ()
+            ]
+            ends = consumer.end_offsets(partitions)
+        with self._admin() as admin:
+            try:
+                committed = admin.list_group_offsets(group).get(group, {})
+            except CoordinatorNotAvailableError:  # no group has ever committed to this broker
+                committed = {}
+        return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
+
+    def follow(self, topics: list[str]) -> Follower:
+        """A reader that goes on where it stopped; see `Follower.poll`."""
+        return Follower(self, topics)
+
+    def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
+        """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one."""
+        producer = self._open(KafkaProducer, max_request_size=64 * 1024 * 1024, acks="all", linger_ms=5)
+        try:
+            futures = [producer.send(topic, key=key, value=value) for key, value in messages]
+            for future in futures:
+                future.get(timeout=60)
+        except KafkaError as error:
+            raise SwitchyardError(f"Kafka did not take a message for {topic}: {type(error).__name__}") from None
+        finally:
+            producer.close()
+
+    @contextmanager
+    def _admin(self) -> Iterator[Any]:
+        admin = self._open(KafkaAdminClient)
+        try:
+            yield admin
+        finally:
+            _close(admin)
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Any]:
+        consumer = self.consumer()
+        try:
+            yield consumer
+        finally:
+            _close(consumer)
+
+    def consumer(self) -> Any:
+        return self._open(KafkaConsumer, enable_auto_commit=False, group_id=None, auto_offset_reset="earliest")
+
+    def _open(self, client: Callable[..., Any], **options: Any) -> Any:
+        self._access.check()
+        try:
+            return client(**self._access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS, **options)
+        except KafkaTimeoutError:
+            raise KafkaUnreachable(
+                f"{self._access.unreachable_reason()}; start the local stack with `switchyard up`, "
+                "or say where Kafka is with --kafka HOST:PORT"
+            ) from None
+
+
+class Follower:
+    """Reads topics from their beginning, a batch at a time."""
+
+    def __init__(self, cluster: Cluster, topics: list[str]) -> None:
+        self._consumer = cluster.consumer()
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in self._consumer.partitions_for_topic(topic) or ()
+        ]
+        self._consumer.assign(partitions)
+        self._consumer.seek_to_beginning(*partitions)
+
+    def poll(self, timeout_s: float) -> list[KafkaRecord]:
+        """What has come, waiting up to `timeout_s` for the first."""
+        batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+        return [_message(record) for records in batches.values() for record in records]
+
+    def close(self) -> None:
+        _close(self._consumer)
+
+
+def _close(client: Any) -> None:
+    """Close without waiting for ever: a client waits for its I/O thread, which ends when its broker is gone."""
+    closing = threading.Thread(target=client.close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_S)
+
+
+def _message(record: Any) -> KafkaRecord:
+    return KafkaRecord(
+        record.topic, record.partition, record.offset, record.timestamp, record.key or b"", record.value or b""
+    )

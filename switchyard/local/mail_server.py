@@ -1,0 +1,97 @@
+"""A local mail server, a file for each mail: `python -m switchyard.local.mail_server --port N --folder DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import signal
+from email.parser import BytesHeaderParser
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from switchyard.local.ports import LOOPBACK
+
+log = logging.getLogger("mail")
+
+
+def slug(message_id: str) -> str:
+    """The file name of a Message-ID: a readable part, and a digest that tells it from all others."""
+    local = message_id.strip().strip("<>").partition("@")[0].lower()
+    readable = re.sub(r"[^a-z0-9.-]+", "-", local).strip("-.")[:60] or "mail"
+    return f"{readable}-{hashlib.sha256(message_id.strip().encode()).hexdigest()[:12]}"
+
+
+def store(folder: Path, message_id: str, content: bytes) -> Path:
+    """Write a mail so that it is whole and on disk, or not there; a repeated Message-ID is kept beside the first."""
+    name = slug(message_id)
+    target, count = folder / f"{name}.eml", 1
+    while target.exists():
+        target = folder / (f"{name}.repeat.eml" if count == 1 else f"{name}.{count}.repeat.eml")
+        count += 1
+    unfinished = folder / f".{target.name}.tmp"
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(target)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return target
+
+
+class MailHandler:
+    """Answers 250 once a mail is stored."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        content = envelope.content or b""
+        raw = content if isinstance(content, bytes) else content.encode()
+        message_id = str(BytesHeaderParser().parsebytes(raw).get("Message-ID") or "").strip()
+        if not message_id:
+            log.warning("refused a mail for %s: no Message-ID", ", ".join(envelope.rcpt_tos))
+            return "550 This mail has no Message-ID, by which a repeated mail is known; set one and send again"
+        target = store(self.folder, message_id, raw)
+        log.info("%s for %s kept as %s", message_id, ", ".join(envelope.rcpt_tos), target.name)
+        return f"250 Kept as {target.name}"
+
+
+async def serve(port: int, folder: Path) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stopped.set)
+    keeper = MailHandler(folder)
+    server = await loop.create_server(
+        lambda: SMTP(keeper, hostname="localhost", ident="Switchyard mail", enable_SMTPUTF8=True),
+        host=LOOPBACK,
+        port=port,
+    )
+    log.info("listening on %s:%d, keeping mails in %s", LOOPBACK, port, folder)
+    async with server:
+        await stopped.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Keeps every mail it is sent as a file.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
+    asyncio.run(serve(arguments.port, arguments.folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The runtime of agents: inboxes, handlers, answers, memory."""

@@ -1,0 +1,50 @@
+"""What an app does without an event: functions named under `background:`, each in a thread of a worker."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from switchyard.core.settings import Settings
+from switchyard.worker.database import unavailable
+
+log = logging.getLogger("switchyard.worker")
+
+PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a background function is given, with the event that tells it to return."""
+
+    app: str
+    namespace: str
+    settings: Settings
+    database: Engine
+
+
+Background = Callable[[Context, threading.Event], None]
+
+
+class BackgroundThread(threading.Thread):
+    """Runs the function until the worker stops; calls it again after an exception."""
+
+    def __init__(self, name: str, function: Background, context: Context, stop: threading.Event) -> None:
+        super().__init__(name=f"background-{name}")
+        self._function = function
+        self._context = context
+        self._stop_event = stop
+
+    def run(self) -> None:
+        while not self._stop_event.is_set():
+            try:
+                self._function(self._context, self._stop_event)
+                return
+            except Exception as error:  # one failure of user code must not end what it does for all later events
+                if not unavailable(error):
+                    log.exception("%s failed and is started again", self.name)
+                self._stop_event.wait(PAUSE_S)

@@ -1,0 +1,96 @@
+"""What each event made each agent answer and remember, kept so that a repeated delivery changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Column, Engine, MetaData, String, Table, Text, select
+from sqlalchemy.exc import IntegrityError
+
+from switchyard.core import strictjson
+from switchyard.core.model import Usage
+from switchyard.worker.database import create
+from switchyard.worker.memory.backend import StoredMemory
+from switchyard.worker.task import Answer
+
+EFFECTS = Table(
+    "effects",
+    MetaData(),
+    Column("namespace", String(64), primary_key=True),
+    Column("effect_key", String(256), primary_key=True),
+    Column("agent", String(64), nullable=False),
+    Column("answers", Text, nullable=False),
+    Column("created_at", String(40), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class StoredEffect:
+    """What one event made one agent answer and remember, when, and what the handler spent on the model."""
+
+    answers: tuple[Answer, ...]
+    created_at: str
+    usage: Usage = field(default_factory=Usage)
+    remembered: tuple[StoredMemory, ...] = ()
+
+
+class EffectStore:
+    """The store of one namespace. The first answer put under a key stays."""
+
+    def __init__(self, engine: Engine, namespace: str) -> None:
+        self._engine = engine
+        self._namespace = namespace
+        create(engine, EFFECTS)
+
+    def get(self, key: str) -> StoredEffect | None:
+        query = select(EFFECTS.c.answers, EFFECTS.c.created_at).where(
+            EFFECTS.c.namespace == self._namespace, EFFECTS.c.effect_key == key
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        return _effect(strictjson.loads(row.answers), row.created_at)
+
+    def put(
+        self, key: str, agent: str, answers: Sequence[Answer], usage: Usage, remembered: Sequence[StoredMemory] = ()
+    ) -> StoredEffect:
+        """Keep the answers and what is remembered with them; return what is in the store.
+
+        Another worker may have put that there first."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        kept = {
+            "answers": [asdict(answer) for answer in answers],
+            "usage": asdict(usage),
+            "remembered": [asdict(entry) for entry in remembered],
+        }
+        row = {
+            "namespace": self._namespace,
+            "effect_key": key,
+            "agent": agent,
+            "answers": strictjson.dumps(kept),
+            "created_at": now,
+        }
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(EFFECTS.insert().values(row))
+        except IntegrityError:
+            first = self.get(key)
+            if first is None:
+                raise
+            return first
+        return StoredEffect(tuple(answers), now, usage, tuple(remembered))
+
+
+def _effect(kept: Any, created_at: str) -> StoredEffect:
+    """What `put` wrote: an object; an older release wrote the list of answers alone, or no memory."""
+    found: dict[str, Any] = {"answers": kept, "usage": {}} if isinstance(kept, list) else kept
+    return StoredEffect(
+        tuple(Answer(**item) for item in found["answers"]),
+        created_at,
+        Usage(**found["usage"]),
+        tuple(StoredMemory(**item) for item in found.get("remembered", ())),
+    )

@@ -1,0 +1,226 @@
+"""Reads one agent's inbox: several messages at once, offsets committed in order, polling never stops for a handler."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.structs import OffsetAndMetadata
+from sqlalchemy.exc import SQLAlchemyError
+
+from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.errors import Rejected
+from switchyard.core.topics import Topics
+from switchyard.kafka.connection import KafkaConnection, KafkaRefused
+from switchyard.worker.database import unavailable
+from switchyard.worker.offsets import Offsets
+from switchyard.worker.processor import Processor
+from switchyard.worker.publisher import Publisher, WorkerStopping
+
+log = logging.getLogger("switchyard.worker")
+
+IDLE_POLL_MS = 500
+BUSY_POLL_MS = 20
+COMMIT_TIMEOUT_MS = 5_000
+PAUSE_S = 1.0
+
+
+class Inbox:
+    """One agent's consumer, in a thread of its own, which reads nothing before `ready` is set.
+
+    Where Kafka refuses it, `refusal` says so and `stop` is set.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        kafka: KafkaConnection,
+        publisher: Publisher,
+        stop: threading.Event,
+        concurrency: int,
+        ready: threading.Event,
+    ) -> None:
+        self.agent = processor.agent.name
+        self._processor = processor
+        self._topics = Topics(processor.namespace)
+        self._kafka = kafka
+        self._publisher = publisher
+        self._stop = stop
+        self._ready = ready
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix=self.agent)
+        self._running = 0
+        self._lock = threading.Lock()
+        self._offsets: dict[TopicPartition, Offsets] = {}
+        self._thread = threading.Thread(target=self._run, name=f"inbox-{self.agent}")
+        self.handled = 0
+        self.refusal: KafkaRefused | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions of the inbox this worker reads."""
+        return len(self._offsets)
+
+    @property
+    def leading(self) -> bool:
+        """Whether this worker reads the inbox's first partition, which but one of the agent's workers does."""
+        return any(item.partition == 0 for item in list(self._offsets))
+
+    @property
+    def running(self) -> int:
+        """How many messages are with a handler now."""
+        return self._running
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._session()
+            except KafkaRefused as refusal:
+                self.refusal = refusal
+                self._stop.set()
+            except KafkaTimeoutError:
+                log.warning("%s: %s; connecting again", self.agent, self._kafka.unreachable_reason())
+                self._stop.wait(PAUSE_S)
+            except Exception as error:  # noqa: BLE001  # the client raises more than its own errors when a broker goes
+                log.warning("%s lost Kafka (%s), connecting again", self.agent, type(error).__name__)
+                self._stop.wait(PAUSE_S)
+        self._pool.shutdown(wait=True)
+
+    def _session(self) -> None:
+        consumer = self._connect()
+        try:
+            while not self._ready.wait(PAUSE_S):
+                if self._stop.is_set():
+                    return
+            consumer.subscribe([self._topics.inbox(self.agent)], listener=_Rebalance(self, consumer))
+            while not self._stop.is_set():
+                self._step(consumer)
+            self._drain(consumer)
+        finally:
+            self._offsets = {}
+            consumer.close(autocommit=False, timeout_ms=2_000)
+
+    def _connect(self) -> KafkaConsumer:
+        self._kafka.check()
+        return KafkaConsumer(
+            **self._kafka.client(),
+            group_id=self._topics.group(self.agent),
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            # An inbox may be created after its worker; it must be seen soon.
+            metadata_max_age_ms=3_000,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            reconnect_backoff_max_ms=1_000,
+            fetch_max_wait_ms=500,
+        )
+
+    def _step(self, consumer: KafkaConsumer) -> None:
+        free = self._concurrency - self._running
+        consumer.resume(*consumer.paused()) if free > 0 else consumer.pause(*consumer.assignment())
+        wait_ms = BUSY_POLL_MS if self._running else IDLE_POLL_MS
+        for partition, records in consumer.poll(timeout_ms=wait_ms, max_records=max(free, 1)).items():
+            offsets = self._offsets.setdefault(partition, Offsets())
+            for record in records:
+                offsets.begin(record.offset)
+                with self._lock:
+                    self._running += 1
+                self._pool.submit(self._handle, record, offsets)
+        self.commit(consumer)
+
+    def _drain(self, consumer: KafkaConsumer) -> None:
+        """Let running handlers finish, staying a member of the group, and commit what they did."""
+        while self._running:
+            consumer.pause(*consumer.assignment())
+            consumer.poll(timeout_ms=BUSY_POLL_MS, max_records=1)
+            self.commit(consumer)
+        self.commit(consumer)
+
+    def commit(self, consumer: KafkaConsumer) -> None:
+        """Commit what is finished without a gap; what cannot be committed now is tried again."""
+        ready = {partition: offsets.ready for partition, offsets in self._offsets.items()}
+        positions = {partition: offset for partition, offset in ready.items() if offset is not None}
+        if not positions:
+            return
+        try:
+            consumer.commit(
+                {partition: OffsetAndMetadata(offset) for partition, offset in positions.items()},
+                timeout_ms=COMMIT_TIMEOUT_MS,
+            )
+        except KafkaError as error:
+            log.warning("%s: offsets are not committed yet (%s)", self.agent, type(error).__name__)
+            return
+        for partition, offset in positions.items():
+            if partition in self._offsets:
+                self._offsets[partition].committed(offset)
+
+    def forget(self, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            self._offsets.pop(partition, None)
+
+    def adopt(self, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            self._offsets[partition] = Offsets()
+
+    def _handle(self, record: Any, offsets: Offsets) -> None:
+        try:
+            self._settle(record)
+            offsets.finish(record.offset)
+            self.handled += 1
+        except WorkerStopping:
+            log.warning("%s stops before offset %d is published; it will be read again", self.agent, record.offset)
+        finally:
+            with self._lock:
+                self._running -= 1
+
+    def _settle(self, record: Any) -> None:
+        """Publish the answers of one message, or its dead letter. Raises WorkerStopping."""
+        while True:
+            try:
+                events = self._processor.handle(record.value or b"")
+            except Rejected as error:
+                self._publisher.write(self._topics.dead_letters, [_dead_letter(error, record)])
+                return
+            except SQLAlchemyError as error:
+                if not unavailable(error):
+                    log.warning("%s: the store does not answer (%s), trying again", self.agent, type(error).__name__)
+                if self._stop.wait(PAUSE_S):
+                    raise WorkerStopping from None
+            else:
+                self._publisher.publish(self._topics.agent_messages, events)
+                return
+
+
+def _dead_letter(error: Rejected, record: Any) -> tuple[bytes, bytes]:
+    position = Position(record.topic, record.partition, record.offset)
+    letter = DeadLetter.of(error, record.value or b"", position, int(time.time() * 1000))
+    return b"", letter.json().encode()
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, inbox: Inbox, consumer: KafkaConsumer) -> None:
+        self._inbox = inbox
+        self._consumer = consumer
+
+    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        self._inbox.commit(self._consumer)
+        self._inbox.forget(revoked)
+
+    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        self._inbox.adopt(assigned)

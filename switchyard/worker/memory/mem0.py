@@ -1,0 +1,160 @@
+"""The memory in mem0, for those who have it: the package and its settings are theirs (`switchyard[mem0]`).
+
+mem0 stores texts as they are, without a model (`infer=False`). All workers share it, so no topic stands behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import yaml
+
+from switchyard.core.errors import SettingsError
+from switchyard.core.registry import MemoryLimits
+from switchyard.worker.memory.backend import StoredMemory, now
+from switchyard.worker.memory.trim import to_trim
+from switchyard.worker.publisher import WorkerStopping
+
+log = logging.getLogger("switchyard.worker")
+
+PAUSE_S = 1.0
+MOST = 100_000
+UNUSED_LLM = {"provider": "openai", "config": {"api_key": "unused"}}
+
+Result = TypeVar("Result")
+
+
+def open_mem0(config: Path, folder: Path) -> Any:
+    """A `mem0.Memory` as its file says, which is YAML or JSON; what mem0 notes about itself goes to `folder`.
+
+    Raises SettingsError where the package is missing or the file is no use.
+    """
+    try:
+        said = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # their texts may show what is in the file
+        raise SettingsError(f"SWITCHYARD_MEM0_CONFIG: {config} cannot be read as YAML: {_kind(error)}") from None
+    if not isinstance(said, dict):
+        raise SettingsError(f"SWITCHYARD_MEM0_CONFIG: {config} is no mapping; it holds mem0's own settings")
+    os.environ.setdefault("MEM0_DIR", str(folder))
+    os.environ.setdefault("MEM0_TELEMETRY", "False")
+    try:
+        from mem0 import Memory
+    except ImportError:
+        raise SettingsError("SWITCHYARD_MEMORY is mem0; pip install 'switchyard[mem0]' first") from None
+    try:
+        # The model that mem0 insists on is never asked.
+        return Memory.from_config({"llm": UNUSED_LLM, **said})
+    except Exception as error:  # noqa: BLE001  # whatever a vector store or an embedder raises
+        raise SettingsError(
+            f"mem0 does not start as {config} says ({_kind(error)}): see mem0's documentation of its configuration"
+        ) from None
+
+
+def _kind(error: Exception) -> str:
+    """What may be said of an error whose text may hold a secret of the file."""
+    line = getattr(getattr(error, "problem_mark", None), "line", None)
+    return type(error).__name__ + ("" if line is None else f" in line {line + 1}")
+
+
+class Mem0Memory:
+    """All agents of one namespace. mem0's `agent_id` is namespace and agent, its `user_id` the quoted subject.
+
+    One thread makes mem0 and calls it: neither it nor its stores promise anything about several.
+    """
+
+    def __init__(self, make: Callable[[], Any], namespace: str, stop: threading.Event) -> None:
+        self._namespace = namespace
+        self._stop = stop
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mem0")
+        self._touched: set[tuple[str, str]] = set()
+        try:
+            self._mem0 = self._thread.submit(make).result()
+        except SettingsError:
+            self._thread.shutdown()
+            raise
+
+    def recall(self, agent: str, subject: str, limit: int) -> list[StoredMemory]:
+        """The newest first, without what has expired. Raises what mem0 raises."""
+        at = now()
+        found = [entry for entry in self.all(agent, subject) if entry.expires is None or entry.expires > at]
+        return found[:limit]
+
+    def keep(self, entries: Sequence[StoredMemory]) -> None:
+        """Remember what mem0 has not got, however long it is away. Raises WorkerStopping."""
+        for entry in entries:
+            self._lasting(partial(self._add, entry))
+            self._touched.add((entry.agent, entry.subject))
+
+    def all(self, agent: str, subject: str) -> list[StoredMemory]:
+        """Everything about a subject, the newest first. Raises what mem0 raises."""
+        items = self._call(lambda: self._found(agent, subject))
+        found = [_entry(agent, subject, item) for item in items if "entry" in (item.get("metadata") or {})]
+        return sorted(found, key=lambda entry: (-entry.at, entry.id))
+
+    def forget(self, entries: Sequence[StoredMemory]) -> None:
+        """Trim these. Raises what mem0 raises."""
+        for entry in entries:
+            self._call(partial(self._delete, entry))
+
+    def over(self, limits: MemoryLimits) -> list[tuple[str, str]]:
+        """Those that have too much, of what this worker remembered something about; mem0 does not say of all."""
+        touched = set(self._touched)
+        over = [about for about in touched if any(to_trim(self.all(*about), limits, now()))]
+        self._touched -= touched.difference(over)
+        return over
+
+    def purge_tombstones(self) -> None:
+        """mem0 keeps no marks."""
+
+    def close(self) -> None:
+        self._call(self._close)
+        self._thread.shutdown()
+
+    def _call(self, work: Callable[[], Result]) -> Result:
+        return self._thread.submit(work).result()
+
+    def _lasting(self, work: Callable[[], None]) -> None:
+        while True:
+            try:
+                return self._call(work)
+            except Exception as error:  # noqa: BLE001  # whatever a vector store or an embedder raises
+                log.warning("mem0 does not take a memory (%s), trying again", type(error).__name__)
+                if self._stop.wait(PAUSE_S):
+                    raise WorkerStopping from None
+
+    def _found(self, agent: str, subject: str, **more: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._mem0.get_all(
+            filters=self._scope(agent, subject) | more, top_k=MOST, show_expired=True
+        )["results"]
+        return found
+
+    def _scope(self, agent: str, subject: str) -> dict[str, str]:
+        return {"agent_id": f"{self._namespace}/{agent}", "user_id": quote(subject, safe="")}
+
+    def _add(self, entry: StoredMemory) -> None:
+        if not self._found(entry.agent, entry.subject, entry=entry.id):
+            noted = {"entry": entry.id, "at": entry.at, "expires": entry.expires}
+            self._mem0.add(entry.text, **self._scope(entry.agent, entry.subject), metadata=noted, infer=False)
+
+    def _delete(self, entry: StoredMemory) -> None:
+        for item in self._found(entry.agent, entry.subject, entry=entry.id):
+            self._mem0.delete(item["id"])
+
+    def _close(self) -> None:
+        self._mem0.close()
+        close = getattr(getattr(self._mem0.vector_store, "client", None), "close", None)
+        if close is not None:
+            close()
+
+
+def _entry(agent: str, subject: str, item: dict[str, Any]) -> StoredMemory:
+    noted = item["metadata"]
+    return StoredMemory(agent, subject, noted["entry"], item["memory"], noted["at"], noted.get("expires"))

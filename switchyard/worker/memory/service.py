@@ -1,0 +1,77 @@
+"""The memory of one worker: a backend, and the threads that keep it right."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
+from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.worker.database import DatabaseHealth, open_database
+from switchyard.worker.memory.backend import MemoryBackend
+from switchyard.worker.memory.follower import MemoryFollower
+from switchyard.worker.memory.mem0 import Mem0Memory, open_mem0
+from switchyard.worker.memory.store import SqliteMemory, memory_url
+from switchyard.worker.memory.trim import Trimmer
+from switchyard.worker.publisher import Publisher
+
+
+class MemoryService:
+    """SQLite beside the worker with the topic behind it, or mem0. No handler may run before `ready` is set.
+
+    `mine` says whether this worker trims an agent's memories. Raises AppError where there is no such summary function,
+    SettingsError where mem0 cannot be used.
+    """
+
+    memories: MemoryBackend
+    ready: threading.Event
+
+    def __init__(
+        self,
+        app: App,
+        code: AppCode,
+        namespace: str,
+        settings: Settings,
+        kafka: KafkaConnection,
+        publisher: Publisher,
+        mine: Callable[[str], bool],
+        stop: threading.Event,
+    ) -> None:
+        limits = app.registry.file.memory
+        summarise = None if limits.summarise is None else code.function(limits.summarise)
+        self._condition: DatabaseHealth | None = None
+        self._threads: list[threading.Thread] = []
+        if settings.mem0_config is not None and settings.memory == "mem0":
+            config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
+            mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, stop)
+            self.memories, self._close = mem0, mem0.close
+            self.ready = threading.Event()
+            self.ready.set()
+            self._threads = [Trimmer(mem0, limits, summarise, mine, stop)]
+            return
+        topic = Topics(namespace).memory
+        engine = open_database(memory_url(settings, namespace))
+        self._condition = DatabaseHealth(engine)
+        local = SqliteMemory(engine, lambda records: publisher.write(topic, records))
+        follower = MemoryFollower(local, topic, kafka, stop)
+        self.memories, self._close = local, engine.dispose
+        self.ready = follower.restored
+        self._threads = [follower, Trimmer(local, limits, summarise, mine, stop)]
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence while the file cannot be used."""
+        return None if self._condition is None else self._condition.problem
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait until the threads have ended; call it when no handler runs any more."""
+        for thread in self._threads:
+            thread.join()
+        self._close()

@@ -1,0 +1,156 @@
+"""A worker: some or all agents of one app, in one process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+
+from switchyard.core.app import App
+from switchyard.core.app_code import AppCode
+from switchyard.core.errors import AppError, SettingsError
+from switchyard.core.settings import Settings
+from switchyard.core.topics import Topics
+from switchyard.kafka.connection import KafkaConnection
+from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.database import DatabaseHealth, database_url, open_database
+from switchyard.worker.effects import EffectStore
+from switchyard.worker.inbox import Inbox
+from switchyard.worker.memory.backend import MemoryBackend
+from switchyard.worker.memory.service import MemoryService
+from switchyard.worker.processor import Processor
+from switchyard.worker.publisher import Publisher
+from switchyard.worker.task import HandlerModel
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What a worker is to do. No agents named means all of them, and the app's background functions."""
+
+    app: App
+    namespace: str
+    settings: Settings
+    agents: Sequence[str] = ()
+    background: bool = False
+    concurrency: int = 8
+
+    def chosen(self) -> list[str]:
+        """The agents to serve. Raises AppError where one is unknown."""
+        known = self.app.registry.agents
+        unknown = [name for name in self.agents if name not in known]
+        if unknown:
+            raise AppError(self.app.name, [f"there is no agent {unknown[0]!r}; there are {', '.join(known)}"])
+        return list(dict.fromkeys(self.agents)) or list(known)
+
+
+def processors(
+    job: WorkerOptions, code: AppCode, database: Engine, memories: MemoryBackend, model: HandlerModel | None
+) -> list[Processor]:
+    """The message logic of every agent to serve. Raises AppError where a handler is missing."""
+    registry = job.app.registry
+    effects = EffectStore(database, job.namespace)
+    return [
+        Processor(
+            agent=registry.agents[name],
+            registry=registry,
+            handler=code.function(registry.agents[name].function),
+            effects=effects,
+            memories=memories,
+            namespace=job.namespace,
+            settings=job.settings,
+            database=database,
+            model=model,
+        )
+        for name in job.chosen()
+    ]
+
+
+class Worker:
+    """Raises SettingsError or AppError where it cannot start."""
+
+    def __init__(self, job: WorkerOptions, model: HandlerModel | None) -> None:
+        if job.settings.kafka is None:
+            raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
+        Topics(job.namespace)
+        job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
+        self._job = job
+        self._model = model
+        self._stop = threading.Event()
+        self._database = open_database(database_url(job.settings, job.namespace))
+        self._condition = DatabaseHealth(self._database)
+        code = AppCode(job.app.folder)
+        kafka = KafkaConnection.of(job.settings, job.settings.kafka)
+        self._publisher = Publisher(kafka, self._stop)
+        self._memory = MemoryService(
+            job.app, code, job.namespace, job.settings, kafka, self._publisher, self._leads, self._stop
+        )
+        self._inboxes = [
+            Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
+            for processor in processors(job, code, self._database, self._memory.memories, model)
+        ]
+        context = Context(job.app.name, job.namespace, job.settings, self._database)
+        wanted = job.app.registry.file.background if job.background or not job.agents else ()
+        self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in wanted]
+
+    def start(self) -> None:
+        self._memory.start()
+        for inbox in self._inboxes:
+            inbox.start()
+        for thread in self._background:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask for the end; `join` waits for it."""
+        self._stop.set()
+
+    def wait(self) -> None:
+        """Wait until `stop` is called, or Kafka refuses the worker."""
+        self._stop.wait()
+
+    def join(self) -> None:
+        """Wait until every handler has finished, its answers are published and its offset is committed.
+
+        Raises KafkaRefused where that is why the worker stops.
+        """
+        for inbox in self._inboxes:
+            inbox.join()
+        for thread in self._background:
+            thread.join()
+        self._memory.join()
+        self._publisher.close()
+        self._database.dispose()
+        for inbox in self._inboxes:
+            if inbox.refusal is not None:
+                raise inbox.refusal
+
+    def report(self) -> dict[str, Any]:
+        """What `GET /health` says; `problem` is a sentence where it is not healthy."""
+        dead = [inbox.agent for inbox in self._inboxes if not inbox.alive]
+        problem = (
+            f"the inbox of {dead[0]} is no longer read; the log says why"
+            if dead
+            else self._condition.problem or self._memory.problem
+        )
+        return {
+            "healthy": problem is None,
+            "problem": problem,
+            "app": self._job.app.name,
+            "namespace": self._job.namespace,
+            "agents": [
+                {
+                    "name": inbox.agent,
+                    "partitions": inbox.partitions,
+                    "running": inbox.running,
+                    "handled": inbox.handled,
+                }
+                for inbox in self._inboxes
+            ],
+            "model_calls": getattr(self._model, "calls", 0),
+            "background": [thread.name.removeprefix("background-") for thread in self._background],
+        }
+
+    def _leads(self, agent: str) -> bool:
+        return any(inbox.agent == agent and inbox.leading for inbox in self._inboxes)
