@@ -107,8 +107,8 @@ def passages(
             continue
         if record.action == "dispatch":
             decided.setdefault(record.workflow_id, message.time)
-        elif record.action == "gather" and record.subject.startswith("dispatch/"):
-            dispatch = record.subject.split("/")[1]
+        elif record.action == "gather" and record.subject.kind == "dispatch":
+            dispatch = record.subject.id
             taken.setdefault(record.workflow_id, {}).setdefault(dispatch, (message.time, message.offset))
     dispatched: dict[str, float] = {}
     for message in inboxes:

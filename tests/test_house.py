@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FLOORS = (
     {"benchmarks"},
-    {"switchyard.cli", "switchyard.testing"},
+    {"switchyard.cli"},
+    {"switchyard.testing"},
     {"switchyard.deployment"},
     {"switchyard.local"},
     {"switchyard.flink", "switchyard.worker"},
@@ -22,9 +23,12 @@ FLOORS = (
 """From the roof down: a package imports itself and what stands below it."""
 
 CORE = (
+    {"job_config", "restore", "input_validator"},
     {"orchestrator"},
+    {"app"},
     {"routing"},
-    {"ledger", "model"},
+    {"ledger"},
+    {"model"},
 )
 """The floors inside the core; its other modules are the ground, which all of them stand on."""
 
@@ -85,7 +89,7 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "switchyard/core").rglob("*.py")), ids=lambda path: path.stem)
 def test_imports_inside_the_core_point_down(path: Path) -> None:
-    parts = path.relative_to(ROOT / "switchyard/core").parts
+    parts = path.relative_to(ROOT / "switchyard/core").with_suffix("").parts
     own = next((number for number, floor in enumerate(CORE) if parts[0] in floor), len(CORE))
     for name in imports(path):
         inside = name.removeprefix("switchyard.core.").split(".")[0]

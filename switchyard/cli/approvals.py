@@ -160,10 +160,9 @@ def _decide(kind: Literal["approve", "reject"], target: AppOnKafka, identity: st
 def _record(target: AppOnKafka, item: Approval) -> Decision | None:
     """The decision that waits; None where the ledger no longer has it."""
     from switchyard.cli import reading
-    from switchyard.core.ids import dispatch_id
 
     for record in reading.decisions(target, item.workflow_id):
-        if item.agent in record.agents and dispatch_id(record.subject, item.agent, record.attempt) == item.id:
+        if item.agent in record.agents and record.dispatch_id(item.agent) == item.id:
             return record
     return None
 

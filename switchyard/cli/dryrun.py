@@ -11,14 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from switchyard.core.app import App
+from switchyard.core.deadletter import Position
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.job_config import JobConfig
 from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
-from switchyard.core.routing import deciding
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, Verdict
-from switchyard.core.routing.question import question
+from switchyard.core.routing import decide
+from switchyard.core.routing.ask import ask_model
+from switchyard.core.routing.question import Question
+from switchyard.core.routing.single_event import Outcome, RoutingInput, decide_once
+from switchyard.core.routing.verdict import Verdict
 from switchyard.core.settings import Settings
 
 NAMESPACE = "route"
@@ -41,7 +44,7 @@ class DryRun:
     event: Event
     verdict: Verdict
     candidates: tuple[str, ...]
-    outcome: ModelDecision | ModelUnavailable | None
+    outcome: Outcome | None
     milliseconds: float
 
     def object(self) -> dict[str, Any]:
@@ -69,26 +72,24 @@ def configuration(app: App, settings: Settings) -> JobConfig:
 def dry_run(app: App, settings: Settings, raw: bytes, with_rules: bool) -> DryRun:
     """Raises Rejected where the event would become a dead letter, SqlError, SettingsError."""
     config = configuration(app, settings)
-    event = InputValidator(config).event(raw)
+    event = InputValidator(app.registry).event(raw)
     rule = None
     if with_rules:
         from switchyard.cli.rules import rule_agents
 
         rule = rule_agents(app, config, event)
     started = time.perf_counter()
-    outcome: ModelDecision | ModelUnavailable | None = None
-    verdict = deciding.without_model(app.registry, event, deciding.RoutingContext(event.hops, rule))
-    if verdict is None:
+    item = RoutingInput(event, raw.decode(), Position("agent-messages", 0, 0), rule)
+
+    async def ask(question: Question) -> Outcome:
+        nonlocal started
         with routing_model(settings) as model:
             started = time.perf_counter()
-            outcome = asyncio.run(_ask(app, settings, model, event))
-        if isinstance(outcome, ModelDecision):
-            verdict = deciding.by_choice(app.registry, event, (), outcome)
-        else:
-            sentence = f"{outcome.reason}: {outcome.message}"
-            verdict = deciding.fallback(app.registry, event, (), "no-usable-decision", sentence)
+            return await _ask(settings, model, question)
+
+    verdict, outcome = asyncio.run(decide_once(app.registry, item, ask))
     milliseconds = (time.perf_counter() - started) * 1000
-    candidates = tuple(agent.name for agent in deciding.candidates(app.registry, event, ()))
+    candidates = tuple(agent.name for agent in decide.candidates(app.registry, event, ()))
     return DryRun(event, verdict, candidates, outcome, milliseconds)
 
 
@@ -116,15 +117,13 @@ def routing_model(settings: Settings) -> Iterator[RoutingEndpoint]:
         yield RoutingEndpoint(server.base_url, MODEL, True, WHAT_IT_IS)
 
 
-async def _ask(app: App, settings: Settings, model: RoutingEndpoint, event: Event) -> ModelDecision | ModelUnavailable:
-    from switchyard.core.model.pool import answer
-
+async def _ask(settings: Settings, model: RoutingEndpoint, question: Question) -> Outcome:
     prices = None
     if settings.price_prompt is not None and settings.price_completion is not None:
         prices = Prices(settings.price_prompt, settings.price_completion)
     key = api_key_from_environment(os.environ, model.base_url, embedded=model.embedded)
     client = OpenAIModel(model.base_url, key, model.name, deadline_s=settings.model_deadline_s, namespace=NAMESPACE)
     try:
-        return await answer(client, question(app.registry, event), model.name, prices)
+        return await ask_model(client, question, model.name, prices)
     finally:
         await client.aclose()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from switchyard.core.agents_file import AGENT_NAME
 from switchyard.core.app import shipped
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.registry import AGENT_NAME
 
 SKELETON = Path(__file__).parent / "skeleton"
 LONGEST_NAME = 40

@@ -10,6 +10,7 @@ from switchyard.cli.reading import has_ended
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter, parse_entry
+from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.topics import Topics
 from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
@@ -20,10 +21,14 @@ class Observed:
     """`decisions` are the effective ones in ledger order; `records` all. `workflows` are the newest summaries."""
 
     records: list[Decision] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
     workflows: dict[str, dict[str, Any]] = field(default_factory=dict)
     dead_letters: dict[tuple[str, int, int], DeadLetter] = field(default_factory=dict)
-    _seen: set[tuple[str, int]] = field(default_factory=set)
+    _first: FirstRecords = field(default_factory=FirstRecords)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The effective records, in ledger order."""
+        return self._first.records
 
     def add(self, message: KafkaRecord, topics: Topics) -> Decision | None:
         """Take in a record of one of the three topics; answers a decision that is effective and new."""
@@ -42,15 +47,11 @@ class Observed:
 
     def _decision(self, record: Decision) -> Decision | None:
         self.records.append(record)
-        if (record.subject, record.attempt) in self._seen:
-            return None
-        self._seen.add((record.subject, record.attempt))
-        self.decisions.append(record)
-        return record
+        return record if self._first.add(record) else None
 
     def derive_workflows(self) -> None:
         """For a stateless job, which writes no statuses: they follow from the ledger."""
-        from switchyard.core.ledger.summaries import derive
+        from switchyard.core.orchestrator.ledger_view import derive
 
         self.workflows = derive(self.records)
 

@@ -15,24 +15,6 @@ if TYPE_CHECKING:
     from switchyard.kafka.admin import KafkaRecord
 
 
-@dataclass(frozen=True)
-class Effective:
-    """The records that count, the first for each (subject, attempt), and how many were ignored."""
-
-    records: list[Decision]
-    ignored: int
-
-    @classmethod
-    def of(cls, records: Iterable[Decision]) -> Effective:
-        """`records` in the order of the ledger."""
-        first: dict[tuple[str, int], Decision] = {}
-        count = 0
-        for record in records:
-            count += 1
-            first.setdefault((record.subject, record.attempt), record)
-        return cls(list(first.values()), count - len(first))
-
-
 def ledger(target: AppOnKafka) -> Iterator[tuple[KafkaRecord, Record]]:
     """Every record in ledger order with the message it stands in; what is no record is left out."""
     topic = target.topics.routing_decisions

@@ -10,11 +10,11 @@ from rich.text import Text
 from rich.tree import Tree
 
 from switchyard.cli import formatting
-from switchyard.cli.reading import Effective
 from switchyard.cli.workflows import status_of
 from switchyard.core.deadletter import DeadLetter
-from switchyard.core.ids import dispatch_id, gather_id
+from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import CANCEL, DEADLINE, Subject
 from switchyard.core.orchestrator.dispatches import GATHER
 
 COLOURS = {
@@ -33,14 +33,14 @@ ACTIONS = {
     "late": ("too late, counts no more", "yellow"),
     "gather": ("taken into the gather", "green"),
 }
-OF_WORKFLOW = {"workflow/cancel": "asked to cancel", "workflow/deadline": "out of time"}
+OF_WORKFLOW = {CANCEL: "asked to cancel", DEADLINE: "out of time"}
 
 
 def render_trace(
     records: Sequence[Decision], status: Mapping[str, Any] | None, dead_letters: Sequence[DeadLetter] = ()
 ) -> RenderableType:
     """`records` are all of one workflow, in ledger order; `status` is its summary, None where it has none."""
-    effective = Effective.of(records)
+    effective = FirstRecords(records)
     tree = Tree(_head(effective.records, status))
     waiting = frozenset(item["id"] for item in (status or {}).get("approvals") or ())
     _Branches(effective.records, waiting).hang(tree)
@@ -65,17 +65,17 @@ class _Branches:
         last = {record.subject: record.attempt for record in records}
         self.refused = {(r.subject, r.attempt) for r in records if r.attempt < last[r.subject]}
         self.given = {
-            dispatch_id(record.subject, agent, record.attempt): (record, agent)
+            record.dispatch_id(agent): (record, agent)
             for record in records
             if record.action == "dispatch" and not _approves(record)
             for agent in record.agents
         }
         self.given |= {
-            gather_id(record.subject, record.attempt): (record, GATHER)
+            record.gather_id: (record, GATHER)
             for record in records
             if record.action == "dispatch" and not _approves(record)
         }
-        self.tries: dict[tuple[str, int], int] = {}
+        self.tries: dict[tuple[Subject, int], int] = {}
         self.roots: list[Decision] = []
         self.after: dict[str, list[Decision]] = {}
         for record in records:
@@ -100,8 +100,8 @@ class _Branches:
             branch = place.add(self._label(item, why))
             if item.action != "dispatch" or _approves(item) or (item.subject, item.attempt) in self.refused:
                 continue
-            given = [(agent, dispatch_id(item.subject, agent, item.attempt)) for agent in item.agents]
-            for answer in reversed(self.after.get(gather_id(item.subject, item.attempt), [])):
+            given = [(agent, item.dispatch_id(agent)) for agent in item.agents]
+            for answer in reversed(self.after.get(item.gather_id, [])):
                 pending.append((branch, answer, (item, GATHER)))
             for agent, identity in reversed(given):
                 for answer in reversed(self.after.get(identity, [])):
@@ -129,7 +129,7 @@ class _Branches:
         if (record.subject, record.attempt) in self.refused:
             text.append("  refused when read back, decided anew", style="red")
         text.append(f"\n{_why(record)}", style="dim")
-        if cause is not None and cause[1] == GATHER and record.subject.startswith("dispatch/"):
+        if cause is not None and cause[1] == GATHER and record.subject.kind == "dispatch":
             text.append_text(_votes(event.data))
         return text
 
@@ -153,20 +153,17 @@ def _votes(result: Mapping[str, Any]) -> Text:
 
 def _approves(record: Decision) -> bool:
     """Whether it lets a dispatch go that waits for approval, and makes none of its own."""
-    return record.subject.startswith("approval/") and record.action == "dispatch"
+    return record.subject.kind == "approval" and record.action == "dispatch"
 
 
 def _cause(record: Decision) -> str:
     """The id of the dispatch that it subject, or that its event answers."""
-    kind, _, rest = record.subject.partition("/")
-    if kind in ("dispatch", "timeout", "approval", "gather"):
-        return rest.partition("/")[0]
-    return record.parsed_event().causation_id or ""
+    return record.subject.dispatch_id or record.parsed_event().causation_id or ""
 
 
 def _became(record: Decision, agent: str) -> str:
     """What became of a dispatch, up to the type of the event that it is about."""
-    kind = record.subject.partition("/")[0]
+    kind = record.subject.kind
     if agent == GATHER:
         return "gathered " if kind == "dispatch" else "deadline of the gather on "
     if kind == "approval":
@@ -183,7 +180,7 @@ def _outcome(record: Decision, tries: int | None) -> Text:
         text = Text("→ ").append(", ".join(record.agents), style="bold cyan")
     else:
         words, colour = ACTIONS[record.action]
-        if record.action == "gather" and record.subject.startswith("gather/"):
+        if record.action == "gather" and record.subject.kind == "gather":
             words = "gather ended with what there is"
         text = Text("→ ").append(words, style=colour)
     text.append(f"  by {record.decided_by}")
@@ -213,7 +210,7 @@ def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text
     return text.append(f"  started {formatting.clock(started)}", style="dim")
 
 
-def _end(effective: Effective, status: Mapping[str, Any] | None) -> Text:
+def _end(effective: FirstRecords, status: Mapping[str, Any] | None) -> Text:
     text = Text()
     if status is None:
         text.append("no status was written for this workflow", style="yellow")

@@ -51,11 +51,8 @@ class Retries:
     """Prepares the retries of one app's dead letters. The app's contracts are those of its folder here."""
 
     def __init__(self, target: AppOnKafka) -> None:
-        from switchyard.cli.dryrun import configuration
-        from switchyard.core.settings import Settings
-
         self._topics = target.topics
-        self._door = InputValidator(configuration(target.app, Settings.read()))
+        self._validator = InputValidator(target.app.registry)
         self._inputs = {target.topics.named(item.topic): item.type for item in target.app.registry.file.inputs}
 
     def prepare(self, letter: NumberedDeadLetter, edit: bool) -> Sending:
@@ -121,13 +118,13 @@ class Retries:
 
     def _again(self, event: Event) -> Sending:
         value = event.json().encode()
-        self._door.event(value)
+        self._validator.event(value)
         return Sending(self._topics.agent_messages, event.workflow_id.encode(), value)
 
     def _input(self, dead: DeadLetter, event_type: str) -> Retry:
         def made(text: str | None) -> Sending:
             value = dead.raw if text is None else text.encode()
-            self._door.data(event_type, value)
+            self._validator.data(event_type, value)
             return Sending(dead.topic, None, value)
 
         return Retry(as_text(dead.raw), made)

@@ -52,7 +52,7 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
     if event_type is None:
         known = ", ".join(item.topic for item in app.registry.file.inputs) or "none"
         raise SwitchyardError(f"{topic!r} is no input topic of the app; there are {known}")
-    data = strictjson.dumps(InputValidator(config).data(event_type, raw))
+    data = strictjson.dumps(InputValidator(app.registry).data(event_type, raw))
     environment = _prepared(app, config, [], {topic: data})
     made = []
     for statement in sql_file.read(app.sql / "requests.sql"):

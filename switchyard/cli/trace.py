@@ -26,11 +26,12 @@ def trace(
     from switchyard.cli.options import AppOnKafka
     from switchyard.cli.rendering import render_trace
     from switchyard.cli.workflows import known
+    from switchyard.core.ledger.effective import FirstRecords
 
     target = AppOnKafka.find(app, namespace, kafka)
     records = reading.decisions(target, workflow)
     if as_json:
-        formatting.json_lines(asdict(record) for record in reading.Effective.of(records).records)
+        formatting.json_lines(asdict(record) for record in FirstRecords(records).records)
         if records:
             return
     status = next((item for item in known(target) if item["workflow_id"] == workflow), None)

@@ -55,7 +55,7 @@ def workflows(
 def known(target: AppOnKafka) -> list[dict[str, Any]]:
     """All workflows of an app: from their status events, or from the ledger where a stateless job wrote none."""
     from switchyard.cli import reading
-    from switchyard.core.ledger.summaries import derive
+    from switchyard.core.orchestrator.ledger_view import derive
 
     found = reading.summaries(target)
     if not found:

@@ -9,10 +9,12 @@ import yaml
 from pydantic import ValidationError
 
 from switchyard.core import yamlfile
+from switchyard.core.agents_file import AgentsFile
 from switchyard.core.bundled import APPS, SQL
 from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError
-from switchyard.core.registry import AgentsFile, Registry, problems_of
+from switchyard.core.extensions import Extensions
+from switchyard.core.registry import Registry, problems_of
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
 
 
@@ -69,7 +71,7 @@ def _registry(folder: Path) -> Registry:
     problems += problems_of(file, contracts)
     if problems:
         raise AppError(folder.name, problems)
-    return Registry(file, contracts, prompt)
+    return Registry(file, contracts, prompt, Extensions.load(file, folder))
 
 
 def _agents_file(folder: Path) -> AgentsFile:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cloudpickle
+
 from switchyard.core.errors import AppError
 
 _numbers = itertools.count(1)
@@ -27,6 +29,8 @@ class AppCode:
         package = ModuleType(self.package)
         package.__path__ = [str(folder)]
         sys.modules[self.package] = package
+        # What of it runs inside Flink travels in the job.
+        cloudpickle.register_pickle_by_value(package)
 
     def function(self, reference: str) -> Callable[..., Any]:
         """The function that `module:function` names.

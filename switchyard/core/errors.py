@@ -50,5 +50,15 @@ class AppError(SwitchyardError):
         self.problems = list(problems)
 
 
+class StateVersionError(SwitchyardError):
+    """State whose form this release does not read."""
+
+    def __init__(self, kind: str, version: object, current: int) -> None:
+        super().__init__(
+            f"the state of a {kind} has version {version}, and this release of Switchyard reads {current - 1} and "
+            f"{current}; go on with the release that wrote it, or begin anew: `switchyard stop`, then submit"
+        )
+
+
 class SettingsError(SwitchyardError):
     """A setting is missing or wrong."""

@@ -1,15 +1,13 @@
-"""The door: what a source record must be before anything else sees it."""
+"""What a source record must be before anything else sees it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.job_config import JobConfig
 from switchyard.core.registry import Registry
 
 
@@ -17,11 +15,7 @@ from switchyard.core.registry import Registry
 class InputValidator:
     """Checks size, JSON, CloudEvents and contract, in that order. Every method raises Rejected."""
 
-    config: JobConfig
-
-    @cached_property
-    def registry(self) -> Registry:
-        return Registry.from_json(self.config.registry)
+    registry: Registry
 
     def event(self, raw: bytes | None) -> Event:
         """An event of agent-messages."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.core import strictjson
 from switchyard.core.orchestrator.limits import check_shares
-from switchyard.core.orchestrator.workflow import VERSION
+from switchyard.core.orchestrator.state import STATE_VERSION
 from switchyard.core.registry import Registry
 from switchyard.core.settings import Settings
 
@@ -44,7 +44,7 @@ class JobConfig:
     model_concurrency: int
     price_prompt: float | None = None
     price_completion: float | None = None
-    state_version: int = VERSION
+    state_version: int = STATE_VERSION
 
     @classmethod
     def of(

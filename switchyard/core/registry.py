@@ -7,22 +7,20 @@ needs no file of the app.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from typing import Any
 
 from switchyard.core import strictjson
+from switchyard.core.agents_file import EVENT_TYPE, Agent, AgentsFile
 from switchyard.core.contract import Contract
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.extensions import Extensions
 from switchyard.core.ids import stable_hash
 
-AGENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-EVENT_TYPE = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
-RESERVED_NAMES = ("complete", "none")
+NO_EXTENSIONS = Extensions()
 
 
 def _list_of(name: str, **fields: str) -> dict[str, Any]:
@@ -62,112 +60,6 @@ GATHERED = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Agent(_Strict):
-    """One capability: what it is for, which events it takes, which it emits."""
-
-    name: str
-    description: str = Field(min_length=1)
-    accepts: tuple[str, ...] = Field(min_length=1)
-    emits: tuple[str, ...] = Field(min_length=1)
-    handler: str | None = None
-    deadline: float = Field(default=300.0, gt=0, description="seconds for an answer")
-    attempts: int = Field(default=3, ge=1, le=20, description="attempts at one event, before another is asked")
-    backoff: float = Field(default=1.0, ge=0, description="seconds before the second attempt, doubled for each further")
-    approval: Literal["required"] | None = Field(default=None, description="a person must approve each event for it")
-    approval_timeout: float | None = Field(default=None, gt=0, description="seconds to approve")
-    open_dispatches: int | None = Field(default=None, ge=1, description="most events it has at once")
-
-    @field_validator("name")
-    @classmethod
-    def _name(cls, name: str) -> str:
-        if not AGENT_NAME.fullmatch(name) or len(name) > 64 or name in RESERVED_NAMES:
-            raise ValueError(f"an agent's name is lower-case words joined by dashes, not {' or '.join(RESERVED_NAMES)}")
-        return name
-
-    @property
-    def function(self) -> str:
-        """`module:function` of the handler, in the app's folder."""
-        return self.handler or f"handlers:{self.name.replace('-', '_')}"
-
-
-class Limits(_Strict):
-    """What an app may use before it is stopped, or made to wait (ADR 5). None is no limit."""
-
-    hops: int | None = Field(default=None, ge=1, description="longest causal chain; the number of agents + 1")
-    dispatches: int = Field(default=100, ge=1, description="of one workflow, further attempts not counted")
-    tokens: int = Field(default=1_000_000, ge=1, description="of one workflow")
-    cost: float | None = Field(default=None, gt=0, description="of one workflow, in the currency of the prices")
-    deadline: float = Field(default=86_400.0, gt=0, description="seconds a workflow may take")
-    tokens_per_hour: int | None = Field(default=None, ge=1, description="of the app")
-    cost_per_hour: float | None = Field(default=None, gt=0, description="of the app")
-    open_workflows: int = Field(default=10_000, ge=1, description="of the app; more wait")
-    open_dispatches: int = Field(default=1_000, ge=1, description="of each agent; more wait")
-    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted")
-
-
-class Gather(_Strict):
-    """How the answers of agents that got one event together are put into one (ADR 6)."""
-
-    on: str = Field(description="event type whose decision opens a gather")
-    policy: Literal["all", "quorum", "first", "weighted"] = Field(default="all", description="when it is complete")
-    quorum: int | None = Field(default=None, ge=1, description="answers that must agree")
-    weights: dict[str, float] = Field(default_factory=dict, description="weight of an agent's vote; 1 if not given")
-    vote: str | None = Field(default=None, description="field of the answers that holds the vote")
-    confidence: str | None = Field(default=None, description="field that holds the confidence, 0 to 1")
-    deadline: float = Field(default=60.0, gt=0, description="seconds")
-    on_missing: Literal["partial", "fail"] = Field(default="partial", description="what becomes of it without all")
-
-    @property
-    def result(self) -> str:
-        """The event type of its result."""
-        return f"{self.on}.gathered"
-
-
-class MemoryLimits(_Strict):
-    """How much an agent remembers about a subject before the oldest is trimmed (ADR 6)."""
-
-    entries: int = Field(default=200, ge=1)
-    days: float = Field(default=90.0, gt=0, description="how long anything is remembered")
-    tokens: int = Field(default=20_000, ge=1, description="estimated; four bytes of text are one")
-    summarise: str | None = Field(default=None, description="`module:function` of what may be kept of the trimmed")
-
-
-class InputTopic(_Strict):
-    """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
-
-    topic: str
-    type: str
-
-
-class AgentsFile(_Strict):
-    """The content of `agents.yaml`, before the app is checked as a whole."""
-
-    app: str
-    description: str = ""
-    starts: tuple[str, ...] = Field(min_length=1)
-    ends: tuple[str, ...] = ()
-    complete: str | None = None
-    fallback: str | None = None
-    limits: Limits = Limits()
-    sequence: tuple[str, ...] = ()
-    gathers: tuple[Gather, ...] = ()
-    inputs: tuple[InputTopic, ...] = ()
-    background: tuple[str, ...] = ()
-    memory: MemoryLimits = MemoryLimits()
-    agents: tuple[Agent, ...] = Field(min_length=1)
-
-    @field_validator("app")
-    @classmethod
-    def _app(cls, app: str) -> str:
-        if not AGENT_NAME.fullmatch(app) or len(app) > 40:
-            raise ValueError("an app's name is lower-case words joined by dashes, at most 40 characters")
-        return app
-
-
 class Registry:
     """The agents of an app with the contracts of its event types.
 
@@ -175,8 +67,15 @@ class Registry:
     a whole, or from `json()` of another.
     """
 
-    def __init__(self, agents_file: AgentsFile, contracts: Mapping[str, Mapping[str, Any]], router_prompt: str):
+    def __init__(
+        self,
+        agents_file: AgentsFile,
+        contracts: Mapping[str, Mapping[str, Any]],
+        router_prompt: str,
+        extensions: Extensions = NO_EXTENSIONS,
+    ) -> None:
         self.file = agents_file
+        self.extensions = extensions
         self.router_prompt = router_prompt
         self.gathers = {item.on: item for item in agents_file.gathers}
         self._built_in: dict[str, Any] = {item.result: GATHERED for item in agents_file.gathers}
@@ -184,6 +83,10 @@ class Registry:
         schemas = {**contracts, **self._built_in}
         self.contracts = {name: Contract.of(name, dict(schema)) for name, schema in schemas.items()}
         self.agents = {agent.name: agent for agent in agents_file.agents}
+
+    @property
+    def router(self) -> Callable[..., Any] | None:
+        return self.extensions.router
 
     @property
     def app(self) -> str:
@@ -218,14 +121,19 @@ class Registry:
         except Rejected as error:
             raise Rejected(error.reason, error.message, "data." + error.field if error.field else "data") from None
 
+    def meets_contract(self, event: Event) -> bool:
+        """Whether the event's type is known and its data keeps the contract."""
+        contract = self.contracts.get(event.type)
+        return contract is not None and contract.accepts(event.data)
+
     def json(self) -> str:
         """Everything a decision rests on, as JSON text; `from_json` reads it."""
         return strictjson.dumps(self._object())
 
     @classmethod
-    def from_json(cls, text: str) -> Registry:
+    def from_json(cls, text: str, extensions: Extensions = NO_EXTENSIONS) -> Registry:
         value = strictjson.loads(text)
-        return cls(AgentsFile.model_validate(value["agents"]), value["contracts"], value["router_prompt"])
+        return cls(AgentsFile.model_validate(value["agents"]), value["contracts"], value["router_prompt"], extensions)
 
     @cached_property
     def version(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from switchyard.core.orchestrator.workflow import VERSION
+from switchyard.core.orchestrator import migrations, state
 from switchyard.core.registry import Registry
 from switchyard.core.topics import Topics
 
@@ -33,9 +33,9 @@ def restore_conflicts(before: Mapping[str, Any], registry: Registry, shards: int
         )
     found += _gone((item.topic for item in Registry.from_json(before["registry"]).file.inputs), registry)
     version = before.get("state_version", 1)
-    if version != VERSION:
+    if not migrations.readable(version):
         found.append(
-            f"the state has version {version}, and this release of Switchyard reads {VERSION}; "
+            f"the state has version {version}, and this release of Switchyard reads {state.STATE_VERSION}; "
             f"submit with the release that wrote it, {_ANEW}"
         )
     return found

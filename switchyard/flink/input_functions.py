@@ -15,6 +15,7 @@ from pyflink.table.udf import FunctionContext, ScalarFunction
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
 from switchyard.core.input_validator import InputValidator
+from switchyard.core.registry import Registry
 from switchyard.core.shards import shard_of
 from switchyard.flink.job_parameters import job_config
 
@@ -28,7 +29,9 @@ _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
 
 class _Check(ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
-        self._door = InputValidator(job_config(function_context))
+        config = job_config(function_context)
+        self._shards = config.shards
+        self._validator = InputValidator(Registry.from_json(config.registry))
 
     def is_deterministic(self) -> bool:
         return False
@@ -39,7 +42,7 @@ class CheckEvent(_Check):
 
     def eval(self, value: Any) -> Row:
         try:
-            event = self._door.event(value)
+            event = self._validator.event(value)
         except Rejected as error:
             return Row(None, None, None, None, None, None, None, 0, error.reason, error.field, error.message)
         return Row(
@@ -50,7 +53,7 @@ class CheckEvent(_Check):
             event.causation_id,
             strictjson.dumps(event.data),
             event.hops,
-            shard_of(event.workflow_id, self._door.config.shards),
+            shard_of(event.workflow_id, self._shards),
             None,
             None,
             None,
@@ -62,7 +65,7 @@ class CheckData(_Check):
 
     def eval(self, event_type: str, value: Any) -> Row:
         try:
-            return Row(strictjson.dumps(self._door.data(event_type, value)), None, None, None)
+            return Row(strictjson.dumps(self._validator.data(event_type, value)), None, None, None)
         except Rejected as error:
             return Row(None, error.reason, error.field, error.message)
 

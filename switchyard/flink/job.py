@@ -13,6 +13,7 @@ from pyflink.java_gateway import get_gateway
 from pyflink.table import StatementSet, StreamTableEnvironment
 
 from switchyard.core.app import App
+from switchyard.core.extensions import Extensions
 from switchyard.core.ids import stable_hash
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
@@ -56,7 +57,7 @@ def build_job(app: App, environment: StreamTableEnvironment, create_tables: Crea
     """Everything between the tables, ready to execute. Raises SqlError."""
     loader = Loader(environment)
     rejected = read_inputs(app, loader, create_tables)
-    _orchestrate(loader, rejected)
+    _orchestrate(loader, rejected, app.registry.extensions)
     loader.load(TABLES / "acting.sql")
     loader.load(app.sql / "dispatch.sql")
     return loader.inserts
@@ -81,7 +82,7 @@ def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[s
     return ["rejected_events", *(f"rejected_{name}" for name in inputs)]
 
 
-def _orchestrate(loader: Loader, rejected: list[str]) -> None:
+def _orchestrate(loader: Loader, rejected: list[str], extensions: Extensions) -> None:
     loader.register_source("control")
     template = (TABLES / "rejected.sql").read_text(encoding="utf-8")
     unions = "".join(sql_file.fill(template, {"view": view}, "rejected.sql") for view in rejected)
@@ -89,7 +90,7 @@ def _orchestrate(loader: Loader, rejected: list[str]) -> None:
     columns = ", ".join(f"`{name}`" for name in INPUT)
     payload = loader.environment.sql_query(f"SELECT shard, ROW({columns}) FROM orchestrator_input")  # noqa: S608
     rows = loader.environment.to_append_stream(payload, Types.ROW([Types.INT(), INPUT_TYPE]))
-    acted = _keyed(rows).process(Orchestrator(), OUTPUT_TYPE).uid(UID).name("orchestrator")
+    acted = _keyed(rows).process(Orchestrator(extensions), OUTPUT_TYPE).uid(UID).name("orchestrator")
     loader.environment.create_temporary_view("orchestrator_output", acted)
 
 

@@ -11,9 +11,11 @@ from pyflink.table.udf import FunctionContext, ScalarFunction
 
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
-from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.record import Decision, Fence, parse_record
-from switchyard.core.routing import deciding, inbox_event
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.registry import Registry
+from switchyard.core.routing.decide import dispatch_error
+from switchyard.core.routing.inbox_event import inbox_event
 from switchyard.core.topics import Topics
 from switchyard.flink.job_parameters import job_config
 
@@ -21,7 +23,7 @@ from switchyard.flink.job_parameters import job_config
 class _OfLedger(ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         config = job_config(function_context)
-        self._registry = InputValidator(config).registry
+        self._registry = Registry.from_json(config.registry)
         self._topics = Topics(config.namespace)
 
     def is_deterministic(self) -> bool:
@@ -37,24 +39,22 @@ class ReadDecision(_OfLedger):
             record = parse_record(raw)
         except ValueError as error:
             letter = DeadLetter.of(Rejected("not-json", f"not a ledger record: {error}"), raw, position, _now())
-            return Row(f"record/{topic}/{partition}/{offset}", 0, "", [], letter.json())
+            return Row(str(Subject.of_position(position)), 0, "", [], letter.json())
         if isinstance(record, Fence):
             return None
         problem = self._problem(record)
         agents = list(record.agents) if record.action == "dispatch" and problem is None else []
         dead_letter = None if problem is None else _letter(record, problem).json()
-        return Row(record.subject, record.attempt, record.workflow_id, agents, dead_letter)
+        return Row(str(record.subject), record.attempt, record.workflow_id, agents, dead_letter)
 
     def _problem(self, record: Decision) -> Rejected | None:
         if record.action == "dead-letter":
             return Rejected(record.code or "no-usable-decision", record.reason)
         try:
-            dispatch_error = deciding.dispatch_error(
-                self._registry, record.parsed_event(), record.action, record.agents
-            )
+            wrong = dispatch_error(self._registry, record.parsed_event(), record.action, record.agents)
         except Rejected as error:
             return error
-        return Rejected("unknown-agent", dispatch_error) if dispatch_error else None
+        return Rejected("unknown-agent", wrong) if wrong else None
 
 
 class ToInbox(_OfLedger):
@@ -63,8 +63,8 @@ class ToInbox(_OfLedger):
     def eval(self, value: Any, agent: str) -> Row:
         record = parse_record(bytes(value))
         assert isinstance(record, Decision)
-        identity, event = inbox_event.of_record(record, agent)
-        return Row(self._topics.inbox(agent), identity, event.type, event.json())
+        dispatch_id, event = inbox_event(record, agent)
+        return Row(self._topics.inbox(agent), dispatch_id, event.type, event.json())
 
 
 class RejectedInput(ScalarFunction):  # type: ignore[misc]

@@ -7,7 +7,6 @@ Which asks are open is state; only ids wait in memory.
 from __future__ import annotations
 
 import logging
-import os
 import time
 import uuid
 from collections import deque
@@ -21,17 +20,16 @@ from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this operator is used
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.errors import Rejected, SettingsError
+from switchyard.core.errors import Rejected, SettingsError, StateVersionError
 from switchyard.core.event import Event
-from switchyard.core.input_validator import InputValidator
-from switchyard.core.job_config import JobConfig
+from switchyard.core.extensions import Extensions
 from switchyard.core.ledger.record import Decision, Fence, parse_record
-from switchyard.core.model import CallListener, OpenAIModel, Prices, Usage, api_key_from_environment, cost
+from switchyard.core.model import Usage, cost
 from switchyard.core.model.breaker import Breaker
 from switchyard.core.model.pool import POLL_MS, ModelPool
+from switchyard.core.orchestrator import migrations
 from switchyard.core.orchestrator.limits import Quota
 from switchyard.core.orchestrator.messages import (
-    IN_FLIGHT,
     Ask,
     ControlRead,
     Dispatch,
@@ -42,16 +40,21 @@ from switchyard.core.orchestrator.messages import (
     Publish,
     RecordRead,
     ShardInput,
-    ShardState,
     StatusChanged,
     Tick,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
+from switchyard.core.orchestrator.state import STATE_VERSION, ShardState
+from switchyard.core.orchestrator.timers import IN_FLIGHT
+from switchyard.core.registry import Registry
 from switchyard.core.restore import ORCHESTRATOR_UID
+from switchyard.core.routing.ask import ask_model
+from switchyard.core.routing.question import Question
 from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
 from switchyard.flink.job_parameters import job_config
+from switchyard.flink.model_access import model_client, prices_of
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +76,19 @@ OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
 
-class KeyedMap(MutableMapping[str, bytes]):
+class KeyedMap(MutableMapping[str, str]):
     """Flink's map state of the current key, as a mapping."""
 
     def __init__(self, state: Any) -> None:
         self._state = state
 
-    def __getitem__(self, key: str) -> bytes:
+    def __getitem__(self, key: str) -> str:
         value = self._state.get(key)
         if value is None:
             raise KeyError(key)
-        return bytes(value)
+        return str(value)
 
-    def __setitem__(self, key: str, value: bytes) -> None:
+    def __setitem__(self, key: str, value: str) -> None:
         self._state.put(key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -99,13 +102,16 @@ class KeyedMap(MutableMapping[str, bytes]):
 
 
 class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
-    """ShardInput rows are `INPUT`, output rows `OUTPUT`."""
+    """Input rows are `INPUT`, output rows `OUTPUT`. `extensions` is the app's own Python, which travels in the job."""
+
+    def __init__(self, extensions: Extensions) -> None:
+        self._extensions = extensions
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self._config = job_config(runtime_context)
-        self._registry = InputValidator(self._config).registry
+        self._registry = Registry.from_json(self._config.registry, self._extensions)
         self._topics = Topics(self._config.namespace)
-        maps = ("workflows", "ended", "due", "queue", "tally")
+        maps = ("workflows", "tombstones", "timers", "queues", "usage")
         self._state = ShardState(*(self._map(runtime_context, name) for name in maps))
         self._settings = self._map(runtime_context, "settings")
         self._shards: dict[int, Shard] = {}
@@ -115,21 +121,21 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._keys = shard_keys(self._config.shards)
         self._prices = prices_of(self._config)
         breaker = Breaker(time.monotonic)
-        client = model_client(self._config, breaker)
-        self._asker = ModelPool(client, breaker, self._config.model, self._prices, self._config.model_concurrency)
+        self._client = model_client(self._config, breaker)
+        self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
         metrics.gauge("oldest_waiting_ask_ms", self._oldest)
-        metrics.gauge("asks_in_flight", lambda: self._asker.in_flight)
+        metrics.gauge("asks_in_flight", lambda: self._pool.in_flight)
         metrics.gauge("model_circuit_open", lambda: int(breaker.open))
         metrics.gauge("model_failures", lambda: breaker.failures)
-        metrics.gauge("open_workflows", lambda: sum(shard.desk.tally.workflows for shard in self._shards.values()))
-        metrics.gauge("queued", lambda: sum(shard.desk.queues.total for shard in self._shards.values()))
-        metrics.gauge("paused_shards", lambda: sum(shard.desk.tally.paused for shard in self._shards.values()))
+        metrics.gauge("open_workflows", lambda: sum(shard.context.usage.workflows for shard in self._shards.values()))
+        metrics.gauge("queued", lambda: sum(shard.context.queues.total for shard in self._shards.values()))
+        metrics.gauge("paused_shards", lambda: sum(shard.context.usage.paused for shard in self._shards.values()))
 
     def close(self) -> None:
-        if hasattr(self, "_asker"):
-            self._asker.close()
+        if hasattr(self, "_pool"):
+            self._pool.close()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
         now = ctx.timer_service().current_processing_time()
@@ -151,7 +157,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         if self._armed.get(number, 0) <= now:
             self._armed.pop(number, None)
         shard = self._shard(number)
-        for item in self._asker.collect(number):
+        for item in self._pool.collect(number):
             self._asking[number] -= 1
             yield from self._advance(number, item, now)
         due = shard.next_due()
@@ -168,7 +174,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         if row["kind"] == "record":
             return RecordRead(self._record(raw, number))
         rule = row["rule_agents"]
-        return EventRead(Event.parse(raw), raw.decode(), position, None if rule is None else tuple(rule))
+        return EventRead(Event.trusted(raw), raw.decode(), position, None if rule is None else tuple(rule))
 
     def _record(self, raw: bytes, number: int) -> Decision | Fence:
         try:
@@ -202,27 +208,31 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         """Start asks while they may, and see to the next timer."""
         queue = self._queues.get(number)
         shard = self._shard(number)
-        while queue and self._asker.ready:
+        while queue and self._pool.ready:
             _, ask = queue.popleft()
             question = shard.question(ask)
             if question is not None:
-                self._asker.submit(number, ask, question)
+                self._pool.submit(number, self._ask(ask, question))
                 self._asking[number] = self._asking.get(number, 0) + 1
         due = shard.next_due()
         wake = IN_FLIGHT if due is None else max(due, now + 1)
         if self._asking.get(number):
             wake = min(wake, now - now % POLL_MS + POLL_MS)
         if queue:
-            later = now + self._asker.look_again_ms
+            later = now + self._pool.look_again_ms
             wake = min(wake, later - later % POLL_MS)
         if wake < self._armed.get(number, IN_FLIGHT):
             self._armed[number] = wake
             ctx.timer_service().register_processing_time_timer(wake)
 
+    async def _ask(self, ask: Ask, question: Question) -> ModelAnswered:
+        outcome = await ask_model(self._client, question, self._config.model, self._prices)
+        return ModelAnswered(ask.workflow_id, ask.subject, ask.attempt, outcome)
+
     def _shard(self, number: int) -> Shard:
         shard = self._shards.get(number)
         if shard is None:
-            self._check_shards()
+            self._check_state()
             shard = Shard(
                 self._registry,
                 self._state,
@@ -240,12 +250,20 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         first = min((queue[0][0] for queue in self._queues.values() if queue), default=None)
         return 0 if first is None else max(0, int(time.time() * 1000) - first)
 
-    def _check_shards(self) -> None:
-        """Workflows would be looked for in the wrong shard. Raises SettingsError, which fails the job."""
-        wanted = str(self._config.shards).encode()
+    def _check_state(self) -> None:
+        """See that this job can go on from the state of the key; what it raises fails the job.
+
+        Raises StateVersionError, and SettingsError for another number of shards: workflows would be looked for in the
+        wrong one.
+        """
+        version = int(self._settings.setdefault("version", str(STATE_VERSION)))
+        if not migrations.readable(version):
+            raise StateVersionError("job", version, STATE_VERSION)
+        self._settings["version"] = str(STATE_VERSION)
+        wanted = str(self._config.shards)
         if self._settings.setdefault("shards", wanted) != wanted:
             raise SettingsError(
-                f"this state has {self._settings['shards'].decode()} shards, which is fixed for life; "
+                f"this state has {self._settings['shards']} shards, which is fixed for life; "
                 f"set SWITCHYARD_SHARDS to that number instead of {self._config.shards} and submit again"
             )
 
@@ -276,27 +294,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         raise AssertionError(effect)
 
     def _map(self, context: RuntimeContext, name: str) -> KeyedMap:
-        descriptor = MapStateDescriptor(name, Types.STRING(), Types.PRIMITIVE_ARRAY(Types.BYTE()))
-        if name == "ended":
+        descriptor = MapStateDescriptor(name, Types.STRING(), Types.STRING())
+        if name == "tombstones":
             descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.days(TOMBSTONE_DAYS)).build())
         return KeyedMap(context.get_map_state(descriptor))
-
-
-def model_client(config: JobConfig, listener: CallListener | None = None) -> OpenAIModel:
-    """The model of a job; its key comes from this process's own environment. Raises MissingKey."""
-    key = api_key_from_environment(os.environ, config.model_base_url, embedded=config.embedded_model)
-    return OpenAIModel(
-        config.model_base_url,
-        key,
-        config.model,
-        deadline_s=config.model_deadline_s,
-        namespace=config.namespace,
-        listener=listener,
-    )
-
-
-def prices_of(config: JobConfig) -> Prices | None:
-    """What tokens cost, where the settings say so."""
-    if config.price_prompt is None or config.price_completion is None:
-        return None
-    return Prices(config.price_prompt, config.price_completion)

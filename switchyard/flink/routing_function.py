@@ -1,8 +1,8 @@
-"""`route_message(value, topic, partition, offset, rule_agents)` for plain SQL: the decision about one event.
+"""The function behind `route_message` in SQL: the decision about one event.
 
 An async scalar function around the same core as the orchestrator. It answers the ledger record's JSON text and never
 raises: what fails is a record, too, with its reason. It has no state; what follows from that is told in
-`switchyard.core.routing.stateless`. Non-deterministic, so that the planner keeps to one call a row.
+`switchyard.core.routing.single_event`. Non-deterministic, so that the planner keeps to one call a row.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pyflink.table.udf import AsyncScalarFunction, FunctionContext
 import switchyard.flink.flink_39532  # noqa: F401 - must be imported wherever an async function is
 from switchyard.core.deadletter import Position
 from switchyard.core.errors import Rejected
-from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.record import Decision
-from switchyard.core.model.pool import answer
-from switchyard.core.routing import deciding, stateless
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
-from switchyard.core.routing.question import question
-from switchyard.core.routing.stateless import RoutingInput
+from switchyard.core.registry import Registry
+from switchyard.core.routing import single_event
+from switchyard.core.routing.ask import ask_model
+from switchyard.core.routing.question import Question
+from switchyard.core.routing.single_event import Outcome, RoutingInput
+from switchyard.core.routing.verdict import ModelUnavailable
 from switchyard.flink.job_parameters import job_config
-from switchyard.flink.operator import model_client, prices_of
+from switchyard.flink.model_access import model_client, prices_of
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
 
     def open(self, function_context: FunctionContext) -> None:
         self._config = job_config(function_context)
-        self._door = InputValidator(self._config)
+        self._validator = InputValidator(Registry.from_json(self._config.registry))
         self._client = model_client(self._config)
         self._prices = prices_of(self._config)
 
@@ -52,7 +52,7 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
         raw = b"" if value is None else bytes(value)
         position = Position(topic, partition, offset)
         try:
-            event = self._door.event(raw)
+            event = self._validator.event(raw)
             rule = None if rule_agents is None else tuple(rule_agents)
             return (await self._decided(RoutingInput(event, raw.decode(), position, rule))).json()
         except Rejected as error:
@@ -60,21 +60,17 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
         except Exception as error:
             log.exception("route_message failed on one event; it is settled as a dead letter")
             refusal = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
-        return stateless.refused(refusal, raw, position, _now()).json()
+        return single_event.refused(refusal, raw, position, _now()).json()
 
-    async def _decided(self, message: RoutingInput) -> Decision:
-        registry, outcome = self._door.registry, None
-        verdict = stateless.without_model(registry, message)
-        if verdict is None:
-            outcome = await self._asked(message.event)
-            verdict = deciding.by_outcome(registry, message.event, (), outcome)
-        return stateless.record(registry, message, verdict, outcome, _now(), self._config.sql_version)
+    async def _decided(self, item: RoutingInput) -> Decision:
+        registry = self._validator.registry
+        verdict, outcome = await single_event.decide_once(registry, item, self._ask)
+        return single_event.record_of(registry, item, verdict, outcome, _now(), self._config.sql_version)
 
-    async def _asked(self, event: Event) -> ModelDecision | ModelUnavailable:
+    async def _ask(self, question: Question) -> Outcome:
         try:
             async with asyncio.timeout(self._config.model_deadline_s + MARGIN_S):
-                asked = question(self._door.registry, event)
-                return await answer(self._client, asked, self._config.model, self._prices)
+                return await ask_model(self._client, question, self._config.model, self._prices)
         except TimeoutError:
             return ModelUnavailable("deadline", "the model did not answer in time", self._config.model)
 

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from switchyard.core.agents_file import Agent
 from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.registry import FAILED_TYPE, Agent
+from switchyard.core.registry import FAILED_TYPE
 from switchyard.core.settings import Settings
 from switchyard.testing.cases import Case, CaseError
 from switchyard.worker.effects import StoredEffect

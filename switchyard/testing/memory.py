@@ -14,6 +14,7 @@ from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
+from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.orchestrator.context import Price, no_price
 from switchyard.core.orchestrator.limits import Quota
@@ -29,15 +30,15 @@ from switchyard.core.orchestrator.messages import (
     RecordRead,
     RejectedRecord,
     ShardInput,
-    ShardState,
     StatusChanged,
     Tick,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
+from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.registry import Registry
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.core.shards import shard_keys
 
 SHARD = shard_keys(1)[0]
@@ -71,7 +72,7 @@ class InMemory:
     rule: Rule = no_rule
     namespace: str = "test"
     now: int = 1_000
-    share: Quota | None = None
+    quota: Quota | None = None
     price: Price = no_price
     events: list[bytes] = field(default_factory=list)
     controls: list[bytes] = field(default_factory=list)
@@ -94,11 +95,11 @@ class InMemory:
         self._event, self._record, self._control = kept.events, kept.ledger, kept.controls
         self._asks: list[Ask] = []
         nonce = f"start-{self._starts}"
-        self.shard = Shard(self.registry, kept.state, SHARD, nonce, "test", self.share, self.price)
+        self.shard = Shard(self.registry, kept.state, SHARD, nonce, "test", self.quota, self.price)
         self._advance(Tick())
 
     def checkpoint(self) -> Checkpoint:
-        return copy.deepcopy(Checkpoint(self.shard.state, self._event, self._record, self._control))
+        return copy.deepcopy(Checkpoint(self.shard.context.state, self._event, self._record, self._control))
 
     def publish(self, event: Event | bytes) -> None:
         self.events.append(event if isinstance(event, bytes) else event.json().encode())
@@ -145,7 +146,7 @@ class InMemory:
                 self.step(possible[0])
                 continue
             due = self.shard.next_due()
-            if due is None or due >= 2**62 or (not self.shard.state.workflows and self.shard.fenced):
+            if due is None or due >= 2**62 or (not self.shard.context.state.workflows and self.shard.fenced):
                 return
             self.now = max(self.now, due)
             self.step("tick")
@@ -153,12 +154,8 @@ class InMemory:
 
     def decisions(self) -> list[Decision]:
         """The effective records of the ledger, in order: the first for each (subject, attempt)."""
-        first: dict[tuple[str, int], Decision] = {}
-        for line in self.ledger:
-            record = parse_record(line)
-            if isinstance(record, Decision):
-                first.setdefault((record.subject, record.attempt), record)
-        return list(first.values())
+        records = (parse_record(line) for line in self.ledger)
+        return FirstRecords(record for record in records if isinstance(record, Decision)).records
 
     def status(self, workflow_id: str) -> str:
         return str(self.statuses[workflow_id].data["status"])
@@ -191,13 +188,10 @@ class InMemory:
         if question is None:
             return
         self.asked.append(question)
-        event = Event.parse(self._waiting_event(ask))
-        self._advance(ModelAnswered(ask.workflow_id, ask.subject, ask.attempt, self.model(event, question)))
-
-    def _waiting_event(self, ask: Ask) -> str:
-        workflow = self.shard._load(ask.workflow_id)
+        workflow = self.shard.context.workflows.running(ask.workflow_id)
         assert workflow is not None
-        return workflow.waiting[ask.subject].event
+        outcome = self.model(workflow.pending[ask.subject].event, question)
+        self._advance(ModelAnswered(ask.workflow_id, ask.subject, ask.attempt, outcome))
 
     def _handle(self, dispatch: Dispatch) -> None:
         """An agent worker: an effect that was done publishes the same answers again."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from switchyard.core import strictjson
 from switchyard.core.event import Event
-from switchyard.core.routing.deciding import ModelDecision
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.local.model_server.choose import choose
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision
 from switchyard.testing.cases import Case, ExpectedDeadLetter, ExpectedDecision
 
@@ -27,10 +28,7 @@ class Outcome:
     @property
     def decisions(self) -> list[Decision]:
         """The effective records in order: the first for each (subject, attempt)."""
-        first: dict[tuple[str, int], Decision] = {}
-        for record in self.records:
-            first.setdefault((record.subject, record.attempt), record)
-        return list(first.values())
+        return FirstRecords(self.records).records
 
     @property
     def status(self) -> str:

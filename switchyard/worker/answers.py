@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.core import strictjson
+from switchyard.core.agents_file import Agent
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.model import ModelFailure
-from switchyard.core.registry import FAILED_TYPE, Agent, Registry
+from switchyard.core.registry import FAILED_TYPE, Registry
 from switchyard.worker.task import Answer
 
 

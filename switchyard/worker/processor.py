@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from switchyard.core.agents_file import Agent
 from switchyard.core.errors import Rejected
 from switchyard.core.event import LARGEST_INTEGER, Event
 from switchyard.core.ids import answer_id
 from switchyard.core.model import Usage
-from switchyard.core.registry import Agent, Registry
+from switchyard.core.registry import Registry
 from switchyard.core.settings import Settings
 from switchyard.worker.answers import Failed, checked, failure
 from switchyard.worker.database import unwritable

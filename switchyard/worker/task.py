@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from sqlalchemy import Engine
 
 from switchyard.core import strictjson
+from switchyard.core.agents_file import Agent
 from switchyard.core.contract import Contract
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.model import AnswerCheck, ModelFailure, Reply
-from switchyard.core.registry import Agent
 from switchyard.core.settings import Settings
 from switchyard.worker.memory.backend import AgentMemory
 

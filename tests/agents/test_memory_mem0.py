@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.app_code import AppCode
 from switchyard.core.errors import SettingsError
-from switchyard.core.registry import MemoryLimits
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.worker.memory.backend import AgentMemory

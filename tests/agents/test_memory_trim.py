@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.core.registry import MemoryLimits
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.worker.memory.backend import DAY, Recollection, StoredMemory
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.memory.trim import Trimmer, to_trim

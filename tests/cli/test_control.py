@@ -15,6 +15,7 @@ from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.ids import dispatch_id
 from switchyard.core.ledger.record import Decision, Fence, Record
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.workflow import Workflow, status_event
 from switchyard.core.shards import shard_keys, shard_of
 from switchyard.kafka.admin import KafkaRecord
@@ -30,7 +31,7 @@ Job = Callable[[Control], None]
 
 def decision(workflow: str) -> Decision:
     return Decision(
-        subject="event/1",
+        subject=Subject("event", "1"),
         workflow_id=workflow,
         event=opened(1, workflow).json(),
         topic="sdr.agent-messages",

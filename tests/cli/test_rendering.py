@@ -10,13 +10,14 @@ from rich.console import Console
 from switchyard.cli.rendering import render_trace
 from switchyard.core.ids import dispatch_id
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.workflow import Workflow
 from tests.core.toy import opened
 
 
 def record(subject: str, action: str, decided_by: str, *agents: str, at: int, **more: Any) -> Decision:
     value = {
-        "subject": subject,
+        "subject": Subject.parse(subject),
         "workflow_id": "w1",
         "event": opened(1).json(),
         "topic": "test.agent-messages",
@@ -51,7 +52,7 @@ GIVEN = dispatch_id("event/1", "triage", 0)
 
 def test_a_time_out_and_the_attempts_after_it() -> None:
     second = record(f"timeout/{GIVEN}", "dispatch", "retry", "triage", at=5_000, failed=("triage",), delay_ms=1_000)
-    given = dispatch_id(second.subject, "triage", 0)
+    given = second.dispatch_id("triage")
     third = record(f"timeout/{given}", "dispatch", "retry", "triage", at=9_000, failed=("triage",), delay_ms=2_000)
     late = record(f"dispatch/{GIVEN}/0", "late", "guard", at=9_500)
     lines = trace(FIRST, second, third, late)

@@ -12,7 +12,7 @@ from switchyard.cli.rendering import render_trace
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.orchestrator.shard import Question
-from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import InMemory
 from tests.cli.conftest import FakeCluster, Run
 from tests.core import test_gathering

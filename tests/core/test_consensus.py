@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchyard.core.agents_file import Gather
 from switchyard.core.contract import Contract
-from switchyard.core.registry import GATHERED, Gather
-from switchyard.core.routing.consensus import AgentAnswer, consensus, gathered, is_met
+from switchyard.core.registry import GATHERED
+from switchyard.core.routing.consensus import AgentAnswer, GatherPolicy, consensus, is_met
 
 AGENTS = ("market", "risk", "sentiment", "research")
 VOTES = st.sampled_from(["buy", "sell", "hold", 1, True, None])
@@ -56,7 +57,7 @@ def test_weights_and_confidence_decide_a_weighted_vote() -> None:
 def test_the_first_answer_is_the_vote_of_first() -> None:
     known = answers(risk="sell", market="buy")
     assert is_met(policy("first"), AGENTS, known)
-    assert gathered(policy("first"), AGENTS, known, {})["vote"] == "sell"
+    assert GatherPolicy(policy("first")).result(AGENTS, known, {})["vote"] == "sell"
 
 
 @pytest.mark.parametrize("kind", ["all", "weighted"])
@@ -94,6 +95,6 @@ def test_a_quorum_is_explained_by_its_votes(data: dict[str, Any], needed: int) -
 def test_the_result_meets_the_built_in_contract_and_holds_every_answer(data: dict[str, Any], kind: str) -> None:
     known = {agent: AgentAnswer("view.given", item) for agent, item in data.items()}
     missing = {agent: "no answer within 10 s" for agent in AGENTS if agent not in known}
-    result = gathered(policy(kind), AGENTS, known, missing)
+    result = GatherPolicy(policy(kind)).result(AGENTS, known, missing)
     Contract.of("trade.requested.gathered", dict(GATHERED)).check(result)
     assert {item["agent"] for item in result["answers"]} | {item["agent"] for item in result["missing"]} == set(AGENTS)

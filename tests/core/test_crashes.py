@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from switchyard.core.control import Control
 from switchyard.core.event import Event
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 
@@ -54,7 +54,7 @@ def test_every_workflow_ends_once_whatever_crashes(data: st.DataObject) -> None:
 
     assert {name: run.status(name) for name in ("w0", "w1", "w2")}.keys() == {"w0", "w1", "w2"}
     assert all(run.status(name) in ("completed", "failed", "stopped") for name in ("w0", "w1", "w2"))
-    assert not run.shard.state.workflows
+    assert not run.shard.context.state.workflows
     effective = {(d.subject, d.attempt): d for d in run.decisions()}
     sent = {(str(d.event.attributes["effectkey"]), d.agent): d.dispatch_id for d in run.dispatches}
     for dispatch in run.dispatches:
@@ -160,15 +160,15 @@ def test_supervised_workflows_end_once_whatever_crashes(data: st.DataObject) -> 
 
     assert run.statuses.keys() == {"w0", "w1", "w2", "w3"}
     assert {run.status(name) for name in run.statuses} <= {"completed", "failed", "stopped", "cancelled"}
-    state, tally = run.shard.state, run.shard.desk.tally
+    state, tally = run.shard.context.state, run.shard.context.usage
     assert not state.workflows
-    assert not state.queue
-    assert not state.due
+    assert not state.queues
+    assert not state.timers
     assert (tally.workflows, tally.reserved, tally.paused) == (0, 0, False)
     assert not any(tally.dispatches.values())
     effective = {(d.subject, d.attempt): d for d in run.decisions()}
     assert all(any(sent.agent in d.agents for d in effective.values()) for sent in run.dispatches)
-    approved = {d.subject.partition("/")[2] for d in effective.values() if d.decided_by == "operator"}
+    approved = {d.subject.id for d in effective.values() if d.decided_by == "operator"}
     first = {str(sent.event.attributes["effectkey"]) for sent in run.dispatches if sent.dispatch_id in approved}
     for sent in run.dispatches:
         assert sent.agent != "answering" or str(sent.event.attributes["effectkey"]) in first

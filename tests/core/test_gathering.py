@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from switchyard.core.agents_file import AgentsFile
 from switchyard.core.control import Control
 from switchyard.core.event import Event
-from switchyard.core.registry import AgentsFile, Registry, problems_of
-from switchyard.core.routing.deciding import ModelDecision
+from switchyard.core.registry import Registry, problems_of
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
 from tests.core import toy
 
@@ -193,8 +194,8 @@ def test_cancel_reaches_all_branches() -> None:
     while run.choices():
         run.step(run.choices()[0])
     assert run.status("w1") == "cancelled"
-    assert not run.shard.state.workflows
-    assert not run.shard.state.due
+    assert not run.shard.context.state.workflows
+    assert not run.shard.context.state.timers
 
 
 @settings(max_examples=100)
@@ -223,8 +224,8 @@ def test_each_gather_has_one_result_whatever_crashes(data: st.DataObject) -> Non
             run.step(what)
     run.settle()
     assert {run.status(name) for name in ("w0", "w1")} <= {"completed", "failed"}
-    assert not run.shard.state.workflows
-    assert not run.shard.state.due
+    assert not run.shard.context.state.workflows
+    assert not run.shard.context.state.timers
     plans = [item for item in run.dispatches if item.agent == "plan"]
     for name in ("w0", "w1"):
         given = {str(item.event.attributes["effectkey"]) for item in plans if item.workflow_id == name}

@@ -15,9 +15,9 @@ from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import parse_record
 from switchyard.core.model.answer import UnusableText, parse, violation
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
 from switchyard.core.routing.prompt import choice_problem
 from switchyard.core.routing.question import Question, question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.testing.memory import InMemory
 from tests.core import toy
 from tests.core.test_supervision import handlers, with_agent

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
-from switchyard.core.ledger.summaries import derive
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
+from switchyard.core.orchestrator.ledger_view import derive
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 from tests.core.test_crashes import HANDLERS

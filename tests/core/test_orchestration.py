@@ -6,8 +6,8 @@ import pytest
 
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Fence, parse_record
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import toy
 

@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from switchyard.core import yamlfile
+from switchyard.core.agents_file import Agent, AgentsFile, Gather, Limits, MemoryLimits
 from switchyard.core.app import App
 from switchyard.core.bundled import ROOT
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.job_config import JobConfig
-from switchyard.core.registry import Agent, AgentsFile, Gather, Limits, MemoryLimits, Registry, problems_of
+from switchyard.core.registry import Registry, problems_of
 from switchyard.core.routing.prompt import choice_problem
 from switchyard.core.settings import Settings
 from tests.core import toy

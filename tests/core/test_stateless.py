@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from switchyard.core.agents_file import AgentsFile
 from switchyard.core.deadletter import Position
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
-from switchyard.core.ledger.summaries import derive
-from switchyard.core.registry import AgentsFile, Registry
-from switchyard.core.routing import deciding, stateless
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable
-from switchyard.core.routing.inbox_event import of_record
+from switchyard.core.orchestrator.ledger_view import derive
+from switchyard.core.registry import Registry
+from switchyard.core.routing import decide, single_event
+from switchyard.core.routing.inbox_event import inbox_event
 from switchyard.core.routing.question import question
-from switchyard.core.routing.stateless import RoutingInput
+from switchyard.core.routing.single_event import RoutingInput
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.flink.stateless_job import needs_state
 from switchyard.testing.memory import InMemory
 from tests.core import toy
@@ -29,11 +30,11 @@ def message(event: Event, *rule: str) -> RoutingInput:
 def decided(
     registry: Registry, item: RoutingInput, outcome: ModelDecision | ModelUnavailable | None = None
 ) -> Decision:
-    verdict = stateless.without_model(registry, item)
+    verdict = single_event.before_model(registry, item)
     if verdict is None:
         assert outcome is not None
-        verdict = deciding.by_outcome(registry, item.event, (), outcome)
-    return stateless.record(registry, item, verdict, outcome, 1_000, "sql")
+        verdict = decide.after_model(registry, item.event, item.context, outcome)
+    return single_event.record_of(registry, item, verdict, outcome, 1_000, "sql")
 
 
 def answer(kind: str, data: dict[str, object], hops: int = 1) -> Event:
@@ -54,7 +55,7 @@ def test_a_whole_workflow_decided_without_state_is_that_of_the_orchestrator() ->
     assert [[getattr(r, name) for name in known] for r in records] == [
         [getattr(r, name) for name in known] for r in run.decisions()
     ]
-    sent = [of_record(record, agent) for record in records for agent in record.agents]
+    sent = [inbox_event(record, agent) for record in records for agent in record.agents]
     assert sent == [(item.dispatch_id, item.event) for item in run.dispatches]
     (mine,) = derive(records, "toy").values()
     assert {mine[name] for name in ("status", "hops")} == {"completed", 2}

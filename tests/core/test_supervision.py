@@ -13,8 +13,8 @@ from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.orchestrator.limits import Quota, check_shares
 from switchyard.core.registry import problems_of
-from switchyard.core.routing.deciding import ModelDecision
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
 from tests.core import toy
 
@@ -58,7 +58,7 @@ def with_agent(name: str, **keys: Any) -> list[dict[str, Any]]:
 
 def runner(attempts: int | None = 1, share: Quota | None = None, **changes: Any) -> InMemory:
     changed = changes.pop("handlers", handlers())
-    return InMemory(toy.registry(attempts, **changes), choose, changed, share=share)
+    return InMemory(toy.registry(attempts, **changes), choose, changed, quota=share)
 
 
 def asked_for(kind: Any, workflow: str = "", approval: str = "", reason: str = "") -> Control:
@@ -119,7 +119,7 @@ def test_an_agent_that_does_not_answer_is_overdue_and_its_late_answer_does_no_ha
     run.settle()
     lost = next(item for item in run.dispatches if item.agent == "fixing")
     assert run.status("w1") == "completed"
-    timeout = next(record for record in run.decisions() if record.subject == f"timeout/{lost.dispatch_id}")
+    timeout = next(record for record in run.decisions() if str(record.subject) == f"timeout/{lost.dispatch_id}")
     assert (timeout.agents, timeout.decided_by, timeout.failed) == (("answering",), "model", ("fixing",))
     assert '"no answer within 30 s"' in run.asked[-1].messages[1]["content"]
 
@@ -129,7 +129,7 @@ def test_an_agent_that_does_not_answer_is_overdue_and_its_late_answer_does_no_ha
     for _ in range(2):
         run.publish(late)
     run.settle()
-    assert [r.subject for r in all_records(run) if r.action == "late"] == [f"dispatch/{lost.dispatch_id}/0"]
+    assert [str(r.subject) for r in all_records(run) if r.action == "late"] == [f"dispatch/{lost.dispatch_id}/0"]
     assert run.status("w1") == "completed"
     assert run.dead_letters == []
 
@@ -168,7 +168,7 @@ def test_an_answer_withdraws_a_timeout_that_a_model_is_only_asked_about() -> Non
     run.settle()
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing"]
-    assert not any(record.subject.startswith("timeout/") for record in all_records(run))
+    assert not any(record.subject.kind == "timeout" for record in all_records(run))
 
 
 # Limits
@@ -279,13 +279,13 @@ def test_more_workflows_than_may_be_open_wait_and_none_is_lost() -> None:
     most = 0
     while run.choices():
         run.step(run.choices()[-1])
-        most = max(most, len(run.shard.state.workflows))
+        most = max(most, len(run.shard.context.state.workflows))
         if run.events and not run.dispatches:
             assert {run.status(name) for name in run.statuses} <= {"running", "queued"}
     run.settle()
     assert most == 2
     assert [run.status(f"w{number}") for number in range(6)] == ["completed"] * 6
-    assert not run.shard.state.queue
+    assert not run.shard.context.state.queues
 
 
 def test_an_agent_has_no_more_dispatches_than_it_may_have_at_once() -> None:
@@ -306,8 +306,8 @@ def test_an_agent_has_no_more_dispatches_than_it_may_have_at_once() -> None:
     run.settle()
     assert (most, done) == (1, 5)
     assert {run.status(f"w{number}") for number in range(5)} == {"completed"}
-    assert run.shard.desk.tally.dispatches.get("fixing", 0) == 0
-    assert run.shard.desk.tally.workflows == 0
+    assert run.shard.context.usage.dispatches.get("fixing", 0) == 0
+    assert run.shard.context.usage.workflows == 0
 
 
 @pytest.mark.parametrize("limit", [1, 7, 16, 1000])
@@ -337,7 +337,7 @@ def test_a_workflow_is_cancelled_and_its_late_answer_recorded() -> None:
     run.settle()
     assert [record.action for record in run.decisions()][-1] == "late"
     assert run.dead_letters == []
-    assert [record.subject for record in run.decisions() if record.action == "cancel"] == ["workflow/cancel"]
+    assert [str(record.subject) for record in run.decisions() if record.action == "cancel"] == ["workflow/cancel"]
 
 
 @pytest.mark.parametrize("workflow", ["nothing", "w1"])
@@ -370,7 +370,7 @@ def test_a_paused_app_holds_everything_and_goes_on_where_it_stopped() -> None:
     run.request(asked_for("resume"))
     run.settle()
     assert (run.status("w1"), run.status("w2")) == ("completed", "completed")
-    assert not run.shard.state.queue
+    assert not run.shard.context.state.queues
 
 
 # Approval
@@ -394,7 +394,7 @@ def test_a_dispatch_waits_for_approval_survives_a_restart_and_is_sent_once_appro
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing"]
     assert run.dispatches[1].dispatch_id == waiting["id"]
-    granted = next(record for record in run.decisions() if record.subject == f"approval/{waiting['id']}")
+    granted = next(record for record in run.decisions() if str(record.subject) == f"approval/{waiting['id']}")
     assert (granted.decided_by, granted.reason) == ("operator", "approved by ada: looks good")
     assert run.statuses["w1"].data["approvals"] == []
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from switchyard.core.agents_file import AgentsFile
 from switchyard.core.event import Event
-from switchyard.core.registry import AgentsFile, Registry
+from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from agent_endpoints.finance.briefs import Brief
 from switchyard.core import strictjson
-from switchyard.core.routing.deciding import ModelDecision
 from switchyard.core.routing.prompt import routing_messages
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.core.settings import Settings
 from switchyard.local.model_server.choose import choose
 from switchyard.testing.memory import InMemory

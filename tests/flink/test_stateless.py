@@ -11,7 +11,7 @@ from pyflink.table import DataTypes
 from switchyard.core.app import App
 from switchyard.core.job_config import JobConfig
 from switchyard.core.ledger.record import Decision, parse_record
-from switchyard.core.ledger.summaries import derive
+from switchyard.core.orchestrator.ledger_view import derive
 from switchyard.core.settings import Settings
 from switchyard.flink import job as flink_job
 from switchyard.flink import stateless_job

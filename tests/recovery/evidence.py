@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
-from switchyard.core.ids import dispatch_id
-from switchyard.core.ledger import summaries
+from switchyard.core.ledger.effective import effective as effective_records
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.workflow import WorkflowStatus
 
 ENDS = frozenset(get_args(WorkflowStatus)) - {"running", "queued"}
@@ -54,8 +54,8 @@ def ended(evidence: Evidence) -> set[str]:
 def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
     """A sentence for each thing that is missing, now that all should have ended."""
     workflows = list(workflows)
-    effective = summaries.effective(evidence.records)
-    begun = {record.workflow_id for record in effective if record.subject.startswith("event/")}
+    effective = effective_records(evidence.records)
+    begun = {record.workflow_id for record in effective if record.subject.kind == "event"}
     newest = {told.workflow_id: told.status for told in evidence.statuses}
     settled = {record.subject for record in effective}
     kept = {mail.message_id for mail in evidence.mails}
@@ -71,15 +71,15 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
             f"{record.workflow_id}: the dispatch of {agent} at step {record.step} was never answered"
             for record, agent, identity in _dispatches(effective)
             if newest.get(record.workflow_id) in ("completed", "failed")
-            and f"dispatch/{identity}/0" not in settled
-            and f"timeout/{identity}" not in settled
+            and Subject("dispatch", identity, "0") not in settled
+            and Subject.timeout(identity) not in settled
         ),
         *(
             f"answer {index} of {record.answer_count} to {record.subject} has no record"
             for record in effective
-            if record.subject.startswith("dispatch/")
+            if record.subject.kind == "dispatch"
             for index in range(record.answer_count)
-            if f"{record.subject.rpartition('/')[0]}/{index}" not in settled
+            if Subject("dispatch", record.subject.id, str(index)) not in settled
         ),
         *(f"the mail {name} was never kept" for name in _scheduled(effective) if name not in kept),
     ]
@@ -87,7 +87,7 @@ def lost(evidence: Evidence, workflows: Iterable[str]) -> list[str]:
 
 def repeated(evidence: Evidence) -> list[str]:
     """A sentence for each thing that was done twice. Mails that are marked as copies are `mails_again`, not these."""
-    effective = summaries.effective(evidence.records)
+    effective = effective_records(evidence.records)
     ends = Counter(told.workflow_id for told in {replace(told, steps=0) for told in _ends(evidence.statuses)})
     known = {identity for _, _, identity in _dispatches(effective)}
     scheduled = set(_scheduled(effective))
@@ -116,7 +116,7 @@ def _dispatches(effective: Sequence[Decision]) -> Iterator[tuple[Decision, str, 
     for record in effective:
         if record.action == "dispatch":
             for agent in record.agents:
-                yield record, agent, dispatch_id(record.subject, agent, record.attempt)
+                yield record, agent, record.dispatch_id(agent)
 
 
 def _scheduled(effective: Sequence[Decision]) -> Iterator[str]:

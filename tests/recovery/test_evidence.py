@@ -9,6 +9,7 @@ import pytest
 from switchyard.core.event import Event
 from switchyard.core.ids import dispatch_id
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from tests.recovery.evidence import Evidence, Mail, Told, ended, lost, mails_again, repeated
 
 MAIL = "<c.1@recovery>"
@@ -18,7 +19,7 @@ def decision(subject: str, type: str, agents: tuple[str, ...], step: int, **more
     data = {"mails": [{"message_id": MAIL}]} if type == "campaign.scheduled" else {}
     event = Event.new(id=f"e{step}", source="tests", type=type, workflow_id="w", data=data)
     made = Decision(
-        subject=subject,
+        subject=Subject.parse(subject),
         workflow_id="w",
         event=event.json(),
         topic="agent-messages",

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, get_args
 
-from switchyard.core import strictjson
+from switchyard.core import ids, strictjson
 from switchyard.core.deadletter import Position
 from switchyard.core.event import Event
+from switchyard.core.ledger.subject import Subject
 
-VERSION = 1
+VERSION = 2
 
 OUT_OF_ORDER = "out-of-order"
 
 Action = Literal["dispatch", "complete", "stop", "dead-letter", "cancel", "late", "gather"]
-DecidedBy = Literal["rule", "sequence", "model", "guard", "fallback", "retry", "operator"]
+DecidedBy = Literal["rule", "sequence", "router", "model", "guard", "fallback", "retry", "operator"]
 
 
 @dataclass(frozen=True)
 class Decision:
     """What is done about one thing that must be settled. Times are milliseconds since 1970.
 
-    subject     `event/<event key>`, `dispatch/<dispatch id>/<answer index>`, `timeout/<dispatch id>`,
-                `approval/<dispatch id>`, `workflow/cancel` or `workflow/deadline`
+    subject     what it settles
     attempt     from 0; rises when a record was refused at read-back. The first record for (subject, attempt) wins
     event       the event that is decided about, its JSON text as it was read, so that a record can be acted on alone
     code        reason code of a `stop` or a `dead-letter`
@@ -33,10 +34,9 @@ class Decision:
     inputs      ids of the inputs applied to the workflow since the record before
     elapsed_ms  age of the workflow
     cost        in the currency of the prices in the settings; None where they are not set
-    gather      the gather that this answer was taken into
     """
 
-    subject: str
+    subject: Subject
     workflow_id: str
     event: str
     topic: str
@@ -66,7 +66,6 @@ class Decision:
     prompt_version: str = ""
     sql_version: str = ""
     delay_ms: int = 0
-    gather: str | None = None
     version: int = VERSION
     kind: Literal["decision"] = "decision"
 
@@ -75,10 +74,26 @@ class Decision:
         return Position(self.topic, self.partition, self.offset)
 
     def parsed_event(self) -> Event:
+        """The event; parsed once, however often it is asked for. Raises Rejected."""
+        return self._parsed
+
+    @cached_property
+    def _parsed(self) -> Event:
         return Event.parse(self.event)
 
+    def dispatch_id(self, agent: str) -> str:
+        """The id of the dispatch that this record makes to one of its agents."""
+        return ids.dispatch_id(str(self.subject), agent, self.attempt)
+
+    @property
+    def gather_id(self) -> str:
+        """The id of the gather that this record opens, where it opens one."""
+        return ids.gather_id(str(self.subject), self.attempt)
+
     def json(self) -> str:
-        return strictjson.dumps(self)
+        return strictjson.dumps(
+            {item.name: getattr(self, item.name) for item in fields(self)} | {"subject": str(self.subject)}
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +143,6 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "cost": (*_NUMBER, type(None)),
     "latency_ms": _NUMBER,
     "delay_ms": int,
-    "gather": (str, type(None)),
 }
 
 
@@ -142,6 +156,8 @@ def parse_record(raw: bytes | str) -> Record:
     value = strictjson.loads(raw)
     if not isinstance(value, dict):
         raise ValueError("a ledger record is a JSON object")
+    if value.get("version") != VERSION:
+        raise ValueError(f"the record has version {value.get('version')!r}; this release reads {VERSION}")
     if value.get("kind") == "fence":
         return _fence(value)
     if value.get("kind") == "decision":
@@ -152,7 +168,9 @@ def parse_record(raw: bytes | str) -> Record:
 def _fence(value: dict[str, Any]) -> Fence:
     if type(value.get("shard")) is not int or not isinstance(value.get("nonce"), str):
         raise ValueError("a fence needs a shard and a nonce")
-    return Fence(value["shard"], value["nonce"], int(value.get("at", 0)))
+    if type(value.get("at")) is not int:
+        raise ValueError("a fence needs the time at which it was written")
+    return Fence(value["shard"], value["nonce"], value["at"])
 
 
 def decision_from(value: dict[str, Any]) -> Decision:
@@ -176,4 +194,4 @@ def decision_from(value: dict[str, Any]) -> Decision:
         for name, item in value.items()
         if name in known
     }
-    return Decision(**arguments)
+    return Decision(**{**arguments, "subject": Subject.parse(value["subject"])})

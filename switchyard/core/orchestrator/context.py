@@ -1,4 +1,4 @@
-"""What all turns of a shard share, and the effects that tell of a workflow or an input."""
+"""What all work in a shard shares: the registry, state, limits, and how the ledger is written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.errors import Rejected
-from switchyard.core.event import Event
 from switchyard.core.orchestrator.limits import Quota, ShardUsage
-from switchyard.core.orchestrator.messages import ShardState, StatusChanged, Timers, WriteDeadLetter
+from switchyard.core.orchestrator.messages import StatusChanged
 from switchyard.core.orchestrator.queues import Queues
-from switchyard.core.orchestrator.workflow import status_event
+from switchyard.core.orchestrator.state import ShardState
+from switchyard.core.orchestrator.store import WorkflowStore
+from switchyard.core.orchestrator.timers import Timers
+from switchyard.core.orchestrator.workflow import Workflow, status_event
 from switchyard.core.registry import Registry
 
 Price = Callable[[int, int], float | None]
@@ -25,42 +25,43 @@ def no_price(prompt_tokens: int, completion_tokens: int) -> float | None:
 
 @dataclass
 class ShardContext:
-    """`fenced` tells that the shard has read back its fence; `share` is its part of the app's limits."""
+    """`fenced` tells that the shard has read back its fence; `quota` is its part of the app's limits."""
 
     registry: Registry
     state: ShardState
     sql_version: str
-    share: Quota = field(default_factory=Quota)
+    quota: Quota = field(default_factory=Quota)
     price: Price = no_price
     fenced: bool = False
 
     def __post_init__(self) -> None:
-        self.due = Timers(self.state.due)
-        self.queues = Queues(self.state.queue)
-        self.tally = ShardUsage(self.state.tally)
+        self.workflows = WorkflowStore(self.state)
+        self.timers = Timers(self.state.timers)
+        self.queues = Queues(self.state.queues)
+        self.usage = ShardUsage(self.state.usage)
 
     @property
-    def open(self) -> bool:
+    def accepting(self) -> bool:
         """Whether events are decided about, agents get dispatches and models are asked."""
-        return self.fenced and not self.tally.paused
+        return self.fenced and not self.usage.paused
 
     def room_for_workflow(self) -> bool:
-        return self.tally.workflows < self.share.part(self.registry.file.limits.open_workflows)
+        return self.usage.workflows < self.quota.part(self.registry.file.limits.open_workflows)
 
     def room_for(self, agent: str, more: int = 0) -> bool:
-        """Whether an agent may have one more dispatch, with `more` that the tally does not yet count."""
-        taken = self.tally.dispatches.get(agent, 0) + more
-        return taken < self.share.part(self.registry.open_dispatches(agent))
+        """Whether an agent may have one more dispatch, with `more` that the usage does not yet count."""
+        taken = self.usage.dispatches.get(agent, 0) + more
+        return taken < self.quota.part(self.registry.open_dispatches(agent))
 
     def over_hour(self, now: int, tokens: int) -> str | None:
         """Why an ask that may use so many tokens must not begin in this hour; None where it may."""
         limits = self.registry.file.limits
-        used, spent = self.tally.spent(now)
-        planned = self.tally.reserved + tokens
-        if limits.tokens_per_hour is not None and used + planned > self.share.part(limits.tokens_per_hour):
+        used, spent = self.usage.spent(now)
+        planned = self.usage.reserved + tokens
+        if limits.tokens_per_hour is not None and used + planned > self.quota.part(limits.tokens_per_hour):
             return f"limit of {limits.tokens_per_hour} tokens an hour reached"
         cost = max(self.price(planned, 0) or 0.0, self.price(0, planned) or 0.0)
-        if limits.cost_per_hour is not None and spent + cost > self.share.fraction(limits.cost_per_hour):
+        if limits.cost_per_hour is not None and spent + cost > self.quota.fraction(limits.cost_per_hour):
             return f"limit of {limits.cost_per_hour:g} an hour reached"
         return None
 
@@ -70,22 +71,9 @@ class ShardContext:
         limits = self.registry.file.limits
         return limits.tokens_per_hour is not None or limits.cost_per_hour is not None
 
+    def status_effect(self, workflow: Workflow) -> StatusChanged:
+        """Tell how a workflow stands."""
+        return self.summary_effect(workflow.summary(self.registry.app))
 
-def dead(
-    error: Rejected, text: str, position: Position, now: int, workflow_id: str | None = None, event: Event | None = None
-) -> WriteDeadLetter:
-    """The dead letter of a text that was read at a position."""
-    letter = DeadLetter.of(
-        error,
-        text.encode(),
-        position,
-        now,
-        workflow_id=workflow_id,
-        event_id=event.id if event else None,
-        attempt=event.retry if event else 0,
-    )
-    return WriteDeadLetter(letter)
-
-
-def told(app: str, summary: dict[str, Any]) -> StatusChanged:
-    return StatusChanged(summary["workflow_id"], status_event(app, summary))
+    def summary_effect(self, summary: dict[str, Any]) -> StatusChanged:
+        return StatusChanged(summary["workflow_id"], status_event(self.registry.app, summary))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from switchyard.core import strictjson
+from switchyard.core.agents_file import Agent
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id, gather_id
 from switchyard.core.ledger.record import Decision
 from switchyard.core.orchestrator.context import ShardContext
 from switchyard.core.orchestrator.messages import Dispatch
-from switchyard.core.orchestrator.workflow import OpenDispatch, OpenGather, PendingDecision, Workflow
-from switchyard.core.registry import Agent
-from switchyard.core.routing.deciding import is_manual_retry, payload_hash
+from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, PendingDecision
+from switchyard.core.orchestrator.timers import OF_DISPATCH, Timer
+from switchyard.core.orchestrator.workflow import Workflow
+from switchyard.core.routing.decide import is_manual_retry, payload_hash
 from switchyard.core.routing.inbox_event import with_dispatch_attributes
 
 DEADLINE_S = 300.0
@@ -40,129 +40,133 @@ def agent_of(queue: str) -> str | None:
 
 
 class Dispatches:
-    """What is open in a workflow, as one turn changes it."""
+    """What agents have of a workflow, as one transition changes it."""
 
-    def __init__(self, desk: ShardContext, workflow: Workflow, now: int) -> None:
-        self._desk = desk
+    def __init__(self, context: ShardContext, workflow: Workflow, now: int) -> None:
+        self._context = context
         self._workflow = workflow
         self._now = now
         self._before = workflow.in_flight
 
-    def begin(self, record: Decision, event: Event, waiting: PendingDecision) -> Iterator[Dispatch]:
+    def begin(self, record: Decision, event: Event, pending: PendingDecision) -> Iterator[Dispatch]:
         """Open the dispatches of a record that has become effective."""
         workflow = self._workflow
         again = record.decided_by == "retry"
         if is_manual_retry(event, record.subject):
-            workflow.given = 0
-        branches = self._gather(record, event, waiting) if not again else {}
+            workflow.dispatch_count = 0
+        branches = self._open_gather(record, event, pending) if not again else {}
         for agent in record.agents:
-            identity = dispatch_id(record.subject, agent, record.attempt)
-            item = OpenDispatch(
-                agent,
+            dispatch_id = record.dispatch_id(agent)
+            opened = OpenDispatch(
                 record.event,
                 record.topic,
                 record.partition,
                 record.offset,
-                waiting.hop + 1,
+                agent,
+                pending.hop + 1,
                 record.attempt,
-                tries=waiting.tries + 1 if again else 1,
-                failed=waiting.failed if again else waiting.failures,
-                ancestors=[*waiting.ancestors, payload_hash(agent, event)],
-                branch=branches.get(agent, waiting.branch),
+                tries=pending.tries + 1 if again else 1,
+                failed=pending.failed if again else pending.failures,
+                ancestors=[*pending.ancestors, payload_hash(agent, event)],
+                branch=branches.get(agent, pending.branch),
             )
-            workflow.open[identity] = item
-            workflow.dispatches += 1
-            workflow.hops = max(workflow.hops, item.hop)
+            opened.about(event)
+            workflow.dispatches[dispatch_id] = opened
+            workflow.dispatched += 1
+            workflow.hops = max(workflow.hops, opened.hop)
             if not again:
-                workflow.given += 1
-                self._move_on(agent)
+                workflow.dispatch_count += 1
+                self._next_step(agent)
             if self._needs_approval(agent, event):
-                self._wait_for_approval(identity, item, record.at)
+                self._wait_for_approval(dispatch_id, opened, record.at)
             elif record.delay_ms:
-                item.stage = "delay"
-                self._desk.due.set("send", workflow.id, identity, record.at + record.delay_ms)
+                opened.stage = "delay"
+                self._context.timers.set(Timer("send", workflow.id, dispatch_id), record.at + record.delay_ms)
             else:
-                yield from self.send(identity)
+                yield from self.send(dispatch_id)
 
-    def _gather(self, record: Decision, event: Event, waiting: PendingDecision) -> dict[str, list[str]]:
-        """Open a gather where the event's type asks for one; the branch of each agent."""
-        policy = self._desk.registry.gathers.get(event.type)
-        if policy is None:
-            return {}
-        workflow, identity = self._workflow, gather_id(record.subject, record.attempt)
-        place = (record.topic, record.partition, record.offset)
-        workflow.open[identity] = OpenDispatch(
-            *(GATHER, record.event, *place, waiting.hop + 1, record.attempt, "gather"),
-            ancestors=waiting.ancestors,
-            branch=waiting.branch,
-        )
-        workflow.gathers[identity] = OpenGather(event.type, list(record.agents))
-        self._desk.due.set("gather", workflow.id, identity, record.at + int(policy.deadline * 1000))
-        return {agent: [identity, agent] for agent in record.agents}
-
-    def send(self, identity: str) -> Iterator[Dispatch]:
+    def send(self, dispatch_id: str) -> Iterator[Dispatch]:
         """Send a dispatch that waits for nothing more, where it may be sent now."""
-        item = self._workflow.open.get(identity)
-        if item is None or item.stage in ("sent", "approval", "gather"):
+        opened = self._workflow.dispatches.get(dispatch_id)
+        if opened is None or opened.stage in ("sent", "approval", "gather"):
             return
-        desk, name = self._desk, self._workflow.id
-        if not desk.open:
-            item.stage = "ready"
-            desk.due.set("send", name, identity, 0)
-        elif not desk.room_for(item.agent, self._sent_now(item.agent)):
-            item.stage = "room"
-            desk.queues.push(room_queue(item.agent), strictjson.dumps([name, identity]).encode())
+        context, workflow_id = self._context, self._workflow.id
+        if not context.accepting:
+            opened.stage = "ready"
+            context.timers.set(Timer("send", workflow_id, dispatch_id), 0)
+        elif not context.room_for(opened.agent, self._sent_now(opened.agent)):
+            opened.stage = "room"
+            context.queues.push(room_queue(opened.agent), {"workflow": workflow_id, "dispatch": dispatch_id})
         else:
-            item.stage = "sent"
-            self.expect(identity)
-            event = with_dispatch_attributes(Event.parse(item.event), item.agent, identity, item.attempt, item.hop - 1)
-            yield Dispatch(name, item.agent, identity, event)
+            opened.stage = "sent"
+            self.expect(dispatch_id)
+            event = with_dispatch_attributes(opened.event, opened.agent, dispatch_id, opened.attempt, opened.hop - 1)
+            yield Dispatch(workflow_id, opened.agent, dispatch_id, event)
 
-    def expect(self, identity: str) -> None:
+    def expect(self, dispatch_id: str) -> None:
         """Its next answer is due in as long as its agent may take."""
-        known = self._desk.registry.agents.get(self._workflow.open[identity].agent)
-        deadline_s = known.deadline if known else DEADLINE_S
-        self._desk.due.set("answer", self._workflow.id, identity, self._now + int(deadline_s * 1000))
+        agent = self._context.registry.agents.get(self._workflow.dispatches[dispatch_id].agent)
+        deadline_s = agent.deadline if agent else DEADLINE_S
+        self._context.timers.set(Timer("answer", self._workflow.id, dispatch_id), self._now + int(deadline_s * 1000))
 
-    def approve(self, identity: str) -> Iterator[Dispatch]:
+    def approve(self, dispatch_id: str) -> Iterator[Dispatch]:
         """A person has approved: send it, and further attempts at the same event without asking again."""
-        item = self._workflow.open[identity]
-        self._workflow.approved.append(Event.parse(item.event).effect_key(item.agent))
-        self._desk.due.clear("approval", self._workflow.id, identity)
-        item.stage = "ready"
-        yield from self.send(identity)
+        opened = self._workflow.dispatches[dispatch_id]
+        self._workflow.approved.append(opened.event.effect_key(opened.agent))
+        self._context.timers.clear(Timer("approval", self._workflow.id, dispatch_id))
+        opened.stage = "ready"
+        yield from self.send(dispatch_id)
 
-    def close(self, identity: str, *, abandoned: bool = False) -> None:
+    def close(self, dispatch_id: str, *, abandoned: bool = False) -> None:
         """All answers have come, or none will count."""
-        self._workflow.open.pop(identity, None)
-        self._workflow.gathers.pop(identity, None)
-        (self._workflow.abandoned if abandoned else self._workflow.closed).append(identity)
-        for kind in ("answer", "approval", "send", "gather", "publish"):
-            self._desk.due.clear(kind, self._workflow.id, identity)
+        self._workflow.dispatches.pop(dispatch_id, None)
+        self._workflow.gathers.pop(dispatch_id, None)
+        (self._workflow.abandoned if abandoned else self._workflow.closed).append(dispatch_id)
+        for kind in OF_DISPATCH:
+            self._context.timers.clear(Timer(kind, self._workflow.id, dispatch_id))
 
     def count(self, running: bool) -> None:
-        """Bring the shard's tally up to date with what this turn has changed."""
+        """Bring the shard's usage up to date with what this transition has changed."""
         after = self._workflow.in_flight if running else type(self._before)()
-        tally = self._desk.tally.dispatches
+        counted = self._context.usage.dispatches
         for agent in self._before.keys() | after.keys():
-            tally[agent] = tally.get(agent, 0) + after[agent] - self._before[agent]
+            counted[agent] = counted.get(agent, 0) + after[agent] - self._before[agent]
 
-    def _move_on(self, agent: str) -> None:
-        order = self._desk.registry.file.sequence
+    def _open_gather(self, record: Decision, event: Event, pending: PendingDecision) -> dict[str, list[str]]:
+        """Open a gather where the event's type asks for one; the branch of each agent."""
+        policy = self._context.registry.gathers.get(event.type)
+        if policy is None:
+            return {}
+        workflow, gather_id = self._workflow, record.gather_id
+        opened = OpenDispatch(
+            *(record.event, record.topic, record.partition, record.offset),
+            *(GATHER, pending.hop + 1, record.attempt, "gather"),
+            ancestors=pending.ancestors,
+            branch=pending.branch,
+        )
+        opened.about(event)
+        workflow.dispatches[gather_id] = opened
+        workflow.gathers[gather_id] = OpenGather(event.type, list(record.agents))
+        due = record.at + int(policy.deadline * 1000)
+        self._context.timers.set(Timer("gather", workflow.id, gather_id), due)
+        return {agent: [gather_id, agent] for agent in record.agents}
+
+    def _next_step(self, agent: str) -> None:
+        order = self._context.registry.file.sequence
         if agent in order:
-            self._workflow.place = order.index(agent) + 1
+            self._workflow.next_step = order.index(agent) + 1
 
     def _sent_now(self, agent: str) -> int:
         return self._workflow.in_flight[agent] - self._before[agent]
 
     def _needs_approval(self, agent: str, event: Event) -> bool:
-        known = self._desk.registry.agents.get(agent)
+        known = self._context.registry.agents.get(agent)
         needed = known is not None and known.approval == "required"
         return needed and event.effect_key(agent) not in self._workflow.approved
 
-    def _wait_for_approval(self, identity: str, item: OpenDispatch, since: int) -> None:
-        timeout_s = self._desk.registry.agents[item.agent].approval_timeout
-        item.stage, item.since = "approval", since
+    def _wait_for_approval(self, dispatch_id: str, opened: OpenDispatch, since: int) -> None:
+        timeout_s = self._context.registry.agents[opened.agent].approval_timeout
+        opened.stage, opened.since = "approval", since
         if timeout_s is not None:
-            item.until = since + int(timeout_s * 1000)
-            self._desk.due.set("approval", self._workflow.id, identity, item.until)
+            opened.until = since + int(timeout_s * 1000)
+            self._context.timers.set(Timer("approval", self._workflow.id, dispatch_id), opened.until)

@@ -2,147 +2,169 @@
 
 from __future__ import annotations
 
-from switchyard.core.deadletter import Position
+from collections.abc import Callable
+
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
 from switchyard.core.ledger.record import Decision
-from switchyard.core.orchestrator.messages import Publish
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.orchestrator.context import ShardContext
+from switchyard.core.orchestrator.dispatches import Dispatches
+from switchyard.core.orchestrator.messages import Effect, Publish
+from switchyard.core.orchestrator.open_work import OpenGather, PendingDecision
 from switchyard.core.orchestrator.pending import LOG_AGAIN_MS, PendingDecisions
-from switchyard.core.orchestrator.workflow import OpenGather, PendingDecision
-from switchyard.core.registry import Gather, Registry
-from switchyard.core.routing.consensus import AgentAnswer, gathered, is_met
-from switchyard.core.routing.deciding import Verdict
+from switchyard.core.orchestrator.timers import Timer
+from switchyard.core.orchestrator.workflow import Workflow
+from switchyard.core.registry import Registry
+from switchyard.core.routing.consensus import AgentAnswer, GatherPolicy
+from switchyard.core.routing.verdict import Verdict
 
 MISSING = "missing"
 INCOMPLETE = "gather-incomplete"
 
 
-def verdict_in_branch(registry: Registry, waiting: PendingDecision, event: Event) -> Verdict | None:
+def verdict_in_branch(registry: Registry, pending: PendingDecision, event: Event) -> Verdict | None:
     """What becomes of something in a branch of a gather; None where the branch goes on."""
-    if waiting.branch is None:
+    if pending.branch is None:
         return None
-    member = waiting.branch[1]
-    if waiting.failed:
-        failure = waiting.failed[-1]
+    member = pending.branch[1]
+    if pending.failed:
+        failure = pending.failed[-1]
         reason = f"{failure['agent']} failed: {failure['reason']}: {failure['message']}"
         return Verdict("gather", "guard", reason, code=MISSING)
-    if waiting.rule is not None or event.type in registry.gathers:
+    if pending.rule is not None or event.type in registry.gathers:
         return None
     return Verdict("gather", "guard", f"the answer in the branch of {member}")
 
 
 class Gathers:
-    """The gathers of a turn's workflow."""
+    """The gathers of a workflow, as one transition changes them; `emit` takes effects."""
 
-    def __init__(self, intake: PendingDecisions) -> None:
-        self._intake = intake
-        self._workflow = intake.workflow
+    def __init__(
+        self,
+        context: ShardContext,
+        workflow: Workflow,
+        now: int,
+        pending: PendingDecisions,
+        dispatches: Dispatches,
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._context = context
+        self._workflow = workflow
+        self._now = now
+        self._pending = pending
+        self._dispatches = dispatches
+        self._emit = emit
 
-    def take(self, record: Decision, event: Event, waiting: PendingDecision) -> None:
+    def take(self, record: Decision, event: Event, pending: PendingDecision) -> None:
         """An answer in a branch, or that there is none, has become effective."""
-        gather, member = waiting.branch or ["", ""]
-        gathering = self._workflow.gathers.get(gather)
-        if gathering is None or gathering.result is not None:
+        gather_id, member = pending.branch or ["", ""]
+        gather = self._open(gather_id)
+        if gather is None:
             return
         if record.code == MISSING:
-            gathering.missing.setdefault(member, record.reason)
+            gather.missing.setdefault(member, record.reason)
         else:
-            gathering.answers.setdefault(member, [event.type, event.data])
+            gather.answers.setdefault(member, [event.type, event.data])
 
-    def review(self, gather: str) -> None:
+    def review(self, gather_id: str) -> None:
         """Close a gather that has what its policy asks for, or whose branches have all ended."""
-        gathering = self._workflow.gathers.get(gather)
-        if gathering is None or gathering.result is not None:
+        gather = self._open(gather_id)
+        if gather is None:
             return
-        for member in gathering.expected:
-            if member not in gathering.answers and not self._alive(gather, member):
-                gathering.missing.setdefault(member, "its branch ended without an answer")
-        accounted = set(gathering.answers) | set(gathering.missing)
-        if self._is_met(gathering) or accounted >= set(gathering.expected):
-            self._close(gather, gathering, "the gather was complete before it answered")
+        for member in gather.expected:
+            if member not in gather.answers and not self._alive(gather_id, member):
+                gather.missing.setdefault(member, "its branch ended without an answer")
+        accounted = set(gather.answers) | set(gather.missing)
+        if self._is_met(gather) or accounted >= set(gather.expected):
+            self._close(gather_id, gather, "the gather was complete before it answered")
 
-    def overdue(self, gather: str) -> None:
+    def overdue(self, gather_id: str) -> None:
         """The deadline of a gather has come: log that it closes with what it has."""
-        gathering, opened = self._workflow.gathers.get(gather), self._workflow.open.get(gather)
-        if gathering is None or opened is None or gathering.result is not None:
+        if self._open(gather_id) is None or gather_id not in self._workflow.dispatches:
             return
-        subject = f"gather/{gather}"
-        place = Position(opened.topic, opened.partition, opened.offset)
-        self._intake.wait(subject, opened.event, place, opened.hop - 1)
-        self._intake.log(subject, Verdict("gather", "guard", "the deadline of the gather has come", code="deadline"))
+        verdict = Verdict("gather", "guard", "the deadline of the gather has come", code="deadline")
+        self._log(Subject.gather_deadline(gather_id), gather_id, verdict)
 
-    def expire(self, gather: str) -> None:
+    def expire(self, gather_id: str) -> None:
         """The record of the deadline has become effective."""
-        gathering = self._workflow.gathers[gather]
-        limit_s = self._policy(gathering).deadline
-        self._close(gather, gathering, f"no answer within {limit_s:g} s")
+        gather = self._workflow.gathers[gather_id]
+        limit_s = self._policy(gather).gather.deadline
+        self._close(gather_id, gather, f"no answer within {limit_s:g} s")
 
-    def publish(self, gather: str) -> None:
+    def publish(self, gather_id: str) -> None:
         """Write the result, now and again until it is read."""
-        gathering = self._workflow.gathers.get(gather)
-        if gathering is None or not gathering.result:
+        gather = self._workflow.gathers.get(gather_id)
+        if gather is None or not gather.result:
             return
-        desk, name = self._intake.desk, self._workflow.id
-        if desk.open:
-            self._intake.effects.append(Publish(Event.parse(gathering.result)))
-        desk.due.set("publish", name, gather, self._intake.now + LOG_AGAIN_MS if desk.open else 0)
+        accepting = self._context.accepting
+        if accepting:
+            self._emit(Publish(Event.trusted(gather.result)))
+        due = self._now + LOG_AGAIN_MS if accepting else 0
+        self._context.timers.set(Timer("publish", self._workflow.id, gather_id), due)
 
-    def _close(self, gather: str, gathering: OpenGather, unanswered: str) -> None:
-        workflow, opened = self._workflow, self._workflow.open[gather]
-        for member in gathering.expected:
-            if member not in gathering.answers:
-                gathering.missing.setdefault(member, unanswered)
-        self._give_up_branches(gather)
-        self._intake.due.clear("gather", workflow.id, gather)
-        policy = self._policy(gathering)
-        if policy.on_missing == "fail" and not self._is_met(gathering):
-            gathering.result = ""
-            subject = f"gather/{gather}/incomplete"
-            place = Position(opened.topic, opened.partition, opened.offset)
-            self._intake.wait(subject, opened.event, place, opened.hop - 1)
-            absent = "; ".join(f"{agent}: {reason}" for agent, reason in gathering.missing.items())
-            self._intake.log(subject, Verdict("dead-letter", "guard", f"missing: {absent}", code=INCOMPLETE))
+    def _close(self, gather_id: str, gather: OpenGather, unanswered: str) -> None:
+        workflow, opened = self._workflow, self._workflow.dispatches[gather_id]
+        for member in gather.expected:
+            if member not in gather.answers:
+                gather.missing.setdefault(member, unanswered)
+        self._give_up_branches(gather_id)
+        self._context.timers.clear(Timer("gather", workflow.id, gather_id))
+        policy = self._policy(gather)
+        if policy.gather.on_missing == "fail" and not self._is_met(gather):
+            gather.result = ""
+            absent = "; ".join(f"{agent}: {reason}" for agent, reason in gather.missing.items())
+            verdict = Verdict("dead-letter", "guard", f"missing: {absent}", code=INCOMPLETE)
+            self._log(Subject.gather_incomplete(gather_id), gather_id, verdict)
             return
-        answers = _given(gathering)
-        data = gathered(policy, gathering.expected, answers, gathering.missing)
-        event = Event.new(
-            id=stable_hash("gathered", gather),
-            source=f"switchyard/{self._intake.registry.app}",
-            type=policy.result,
+        result = Event.new(
+            id=stable_hash("gathered", gather_id),
+            source=f"switchyard/{self._context.registry.app}",
+            type=policy.gather.result,
             workflow_id=workflow.id,
-            data=data,
-            causationid=gather,
+            data=policy.result(gather.expected, _answers(gather), gather.missing),
+            causationid=gather_id,
             hops=opened.hop,
         )
-        gathering.result = event.json()
-        self.publish(gather)
+        gather.result = result.json()
+        self.publish(gather_id)
 
-    def _give_up_branches(self, gather: str) -> None:
+    def _log(self, subject: Subject, gather_id: str, verdict: Verdict) -> None:
+        opened = self._workflow.dispatches[gather_id]
+        self._pending.add(subject, opened.text, opened.position, opened.event, opened.hop - 1)
+        self._pending.log(subject, verdict)
+
+    def _give_up_branches(self, gather_id: str) -> None:
         """What is still under way in its branches, in gathers inside it too, will be late."""
         workflow = self._workflow
-        inside = {gather}
-        for identity in workflow.gathers:  # an inner gather is opened after its outer one
-            branch = workflow.open[identity].branch
+        inside = {gather_id}
+        for name in workflow.gathers:  # an inner gather is opened after its outer one
+            branch = workflow.dispatches[name].branch
             if branch is not None and branch[0] in inside:
-                inside.add(identity)
-        for identity, item in list(workflow.open.items()):
-            if item.branch is not None and item.branch[0] in inside:
-                self._intake.dispatches.close(identity, abandoned=True)
-        for subject, waiting in list(workflow.waiting.items()):
-            if waiting.branch is not None and waiting.branch[0] in inside:
-                self._intake.give_up(subject)
+                inside.add(name)
+        for name, opened in list(workflow.dispatches.items()):
+            if opened.branch is not None and opened.branch[0] in inside:
+                self._dispatches.close(name, abandoned=True)
+        for subject, pending in list(workflow.pending.items()):
+            if pending.branch is not None and pending.branch[0] in inside:
+                self._pending.give_up(subject)
 
-    def _alive(self, gather: str, member: str) -> bool:
-        branch, workflow = [gather, member], self._workflow
-        opened = any(item.branch == branch for item in workflow.open.values())
-        return opened or any(item.branch == branch for item in workflow.waiting.values())
+    def _open(self, gather_id: str) -> OpenGather | None:
+        """The gather, where it has not come to its result."""
+        gather = self._workflow.gathers.get(gather_id)
+        return gather if gather is not None and gather.result is None else None
 
-    def _policy(self, gathering: OpenGather) -> Gather:
-        return self._intake.registry.gathers.get(gathering.on) or Gather(on=gathering.on)
+    def _alive(self, gather_id: str, member: str) -> bool:
+        branch, workflow = [gather_id, member], self._workflow
+        opened = any(item.branch == branch for item in workflow.dispatches.values())
+        return opened or any(item.branch == branch for item in workflow.pending.values())
 
-    def _is_met(self, gathering: OpenGather) -> bool:
-        return is_met(self._policy(gathering), gathering.expected, _given(gathering))
+    def _policy(self, gather: OpenGather) -> GatherPolicy:
+        return GatherPolicy.of(self._context.registry, gather.on)
+
+    def _is_met(self, gather: OpenGather) -> bool:
+        return self._policy(gather).is_met(gather.expected, _answers(gather))
 
 
-def _given(gathering: OpenGather) -> dict[str, AgentAnswer]:
-    return {agent: AgentAnswer(kind, data) for agent, (kind, data) in gathering.answers.items()}
+def _answers(gather: OpenGather) -> dict[str, AgentAnswer]:
+    return {agent: AgentAnswer(type, data) for agent, (type, data) in gather.answers.items()}

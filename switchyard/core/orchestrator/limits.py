@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from switchyard.core import strictjson
 from switchyard.core.errors import SettingsError
+from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.registry import Registry
 
 HOUR_MS = 3_600_000
+_KEY = "usage"
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ class ShardUsage:
     `reserved` are the tokens that asks under way may use.
     """
 
-    def __init__(self, stored: MutableMapping[str, bytes]) -> None:
+    def __init__(self, stored: MutableMapping[str, str]) -> None:
         self._stored = stored
-        value = strictjson.loads(stored["tally"]) if "tally" in stored else {}
+        value = upgraded("usage", strictjson.loads(stored[_KEY])) if _KEY in stored else {}
         self.workflows: int = value.get("workflows", 0)
         self.dispatches: dict[str, int] = value.get("dispatches", {})
         self.reserved: int = value.get("reserved", 0)
@@ -88,5 +90,5 @@ class ShardUsage:
             "cost": self._cost,
         }
         if value != self._written:
-            self._stored["tally"] = strictjson.dumps(value).encode()
+            self._stored[_KEY] = strictjson.dumps(stamped(value))
             self._written = value

@@ -1,104 +1,154 @@
-"""What waits in a workflow: put on the list, logged, withdrawn. The lower half of a turn."""
+"""What is pending in a workflow: admitted, logged, withdrawn."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from switchyard.core.deadletter import Position
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
 from switchyard.core.orchestrator.context import ShardContext
 from switchyard.core.orchestrator.dispatches import Dispatches
-from switchyard.core.orchestrator.messages import Effect, Log
-from switchyard.core.orchestrator.workflow import OpenDispatch, PendingDecision, Workflow
+from switchyard.core.orchestrator.messages import Effect, EventRead, Log
+from switchyard.core.orchestrator.open_work import OpenDispatch, PendingDecision
+from switchyard.core.orchestrator.timers import OF_SUBJECT, Timer
+from switchyard.core.orchestrator.workflow import Workflow
 from switchyard.core.registry import FAILED_TYPE
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, Verdict
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, Verdict
 
 LOG_AGAIN_MS = 10_000
 
 
 class PendingDecisions:
-    """One workflow at `now`, with the effects that are collected."""
+    """What one workflow has pending, as one transition changes it; `emit` takes effects."""
 
-    def __init__(self, desk: ShardContext, workflow: Workflow, now: int) -> None:
-        self.desk = desk
-        self.registry = desk.registry
-        self.due = desk.due
-        self.workflow = workflow
-        self.now = now
-        self.effects: list[Effect] = []
-        self.dispatches = Dispatches(desk, workflow, now)
+    def __init__(
+        self,
+        context: ShardContext,
+        workflow: Workflow,
+        now: int,
+        dispatches: Dispatches,
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._context = context
+        self._timers = context.timers
+        self._workflow = workflow
+        self._now = now
+        self._dispatches = dispatches
+        self._emit = emit
 
-    def log(self, subject: str, verdict: Verdict, outcome: ModelDecision | ModelUnavailable | None = None) -> None:
-        """Write a decision ahead of acting on it; it is kept, to be written again unchanged, until it is read back."""
-        workflow, waiting = self.workflow, self.workflow.waiting[subject]
-        record = records.decided(self.desk, workflow, subject, verdict, outcome, self.now)
-        workflow.inputs = []
-        waiting.stage, waiting.record = "logged", dict(vars(record))
-        self.due.clear("ask", workflow.id, subject)
-        self.due.set("log", workflow.id, subject, self.now + LOG_AGAIN_MS)
-        self.effects.append(Log(record))
+    def add(self, subject: Subject, text: str, position: Position, event: Event, hop: int = 0) -> PendingDecision:
+        """Put something on the list. `text` is the event's, as it was read; `hop` counts the dispatches before it."""
+        pending = PendingDecision(text, position.topic, position.partition, position.offset, hop)
+        pending.about(event)
+        self._workflow.pending[subject] = pending
+        return pending
 
-    def wait(self, subject: str, text: str, position: Position, hop: int = 0) -> PendingDecision:
-        waiting = PendingDecision(text, position.topic, position.partition, position.offset, hop)
-        self.workflow.waiting[subject] = waiting
-        return waiting
-
-    def _settle_open(self, subject: str, opened: OpenDispatch) -> PendingDecision:
-        """What was dispatched must be settled otherwise than by an answer."""
-        place = Position(opened.topic, opened.partition, opened.offset)
-        waiting = self.wait(subject, opened.event, place, opened.hop - 1)
-        waiting.failed, waiting.tries, waiting.ancestors = opened.failed, opened.tries, opened.ancestors[:-1]
-        waiting.branch = opened.branch
-        return waiting
-
-    def _failed(self, waiting: PendingDecision, opened: OpenDispatch, failure: dict[str, str]) -> None:
-        """A dispatch failed: what was dispatched is decided about again."""
-        waiting.event, waiting.hop = opened.event, opened.hop - 1
-        waiting.topic, waiting.partition, waiting.offset = opened.topic, opened.partition, opened.offset
-        waiting.failed, waiting.failure, waiting.tries = opened.failed, failure, opened.tries
-        waiting.ancestors = opened.ancestors[:-1]
-
-    def _admit_record(self, record: Decision, event: Event) -> None:
-        """A record came before what it is about was read, or by a clock that this process has not seen."""
-        kind, _, rest = record.subject.partition("/")
-        opened = self.workflow.open.get(rest)
-        if kind == "dispatch":
-            self._admit(record.subject, event, record.event, record.position, record)
-        elif opened is None:
-            self.wait(record.subject, record.event, record.position, event.hops)
-        else:
-            waiting = self._settle_open(record.subject, opened)
-            if record.failed:
-                self._failed(waiting, opened, _unknown_failure(opened.agent))
-
-    def _admit(self, subject: str, event: Event, text: str, position: Position, record: Decision | None = None) -> bool:
-        """Put what must be settled on the list, once; False where this answer has come before."""
-        workflow = self.workflow
-        if not subject.startswith("dispatch/"):
-            self.wait(subject, text, position)
+    def admit_event(self, subject: Subject, item: EventRead) -> bool:
+        """Put an event that was read on the list, once; False where this answer has come before."""
+        if subject.kind != "dispatch":
+            self.add(subject, item.text, item.position, item.event)
             return True
-        _, identity, index = subject.split("/")
-        opened = workflow.open.get(identity)
+        return self._admit_answer(subject, item.event, item.text, item.position, item.event.answer_count, ())
+
+    def admit_record(self, record: Decision, event: Event) -> None:
+        """A record came before what it is about was read, or by a clock that this process has not seen."""
+        subject = record.subject
+        place = (record.event, record.position)
+        if subject.kind == "dispatch" and self._admit_answer(
+            subject, event, *place, record.answer_count, record.failed
+        ):
+            return
+        opened = self._workflow.dispatches.get(subject.id) if subject.kind in ("timeout", "approval") else None
         if opened is None:
-            if record is not None:
-                self.wait(subject, text, position, event.hops)
-            return record is not None
-        if int(index) in opened.answered:
+            self.add(subject, *place, event, event.hops)
+            return
+        pending = self.settle_dispatch(subject, opened)
+        if record.failed:
+            self.failed(pending, opened, _unknown_failure(opened.agent))
+
+    def settle_dispatch(self, subject: Subject, opened: OpenDispatch) -> PendingDecision:
+        """What was dispatched must be settled otherwise than by an answer."""
+        pending = self.add(subject, opened.text, opened.position, opened.event, opened.hop - 1)
+        pending.failed, pending.tries, pending.ancestors = opened.failed, opened.tries, opened.ancestors[:-1]
+        pending.branch = opened.branch
+        return pending
+
+    def failed(self, pending: PendingDecision, opened: OpenDispatch, failure: dict[str, object]) -> None:
+        """A dispatch failed: what was dispatched is decided about again."""
+        pending.text, pending.hop = opened.text, opened.hop - 1
+        pending.topic, pending.partition, pending.offset = opened.topic, opened.partition, opened.offset
+        pending.about(opened.event)
+        pending.failed, pending.failure, pending.tries = opened.failed, failure, opened.tries
+        pending.ancestors = opened.ancestors[:-1]
+
+    def log(self, subject: Subject, verdict: Verdict, outcome: ModelDecision | ModelUnavailable | None = None) -> None:
+        """Write a decision ahead of acting on it; it is kept, to be written again unchanged, until it is read back."""
+        workflow, pending = self._workflow, self._workflow.pending[subject]
+        record = records.record_of(self._context, workflow, subject, verdict, outcome, self._now)
+        workflow.inputs = []
+        pending.stage, pending.record = "logged", record.json()
+        self._timers.clear(Timer.of("ask", workflow.id, subject))
+        self._timers.set(Timer.of("log", workflow.id, subject), self._now + LOG_AGAIN_MS)
+        self._emit(Log(record))
+
+    def log_late(self, subject: Subject, text: str, position: Position, event: Event) -> None:
+        """Log that an answer counts no more."""
+        self.add(subject, text, position, event)
+        self.log(subject, Verdict("late", "guard", "the dispatch was given up before this answer came"))
+
+    def withdraw(self, subject: Subject) -> None:
+        """Nothing is to be settled here any more."""
+        if self._workflow.pending.pop(subject, None) is not None:
+            for kind in OF_SUBJECT:
+                self._timers.clear(Timer.of(kind, self._workflow.id, subject))
+
+    def settled(self, subject: Subject) -> None:
+        """An effective record has settled it."""
+        self.withdraw(subject)
+        self._workflow.settled.append(subject)
+
+    def give_up(self, subject: Subject) -> None:
+        """What waits to be settled will not be: an answer is late, and so are all records about its dispatch."""
+        pending = self._workflow.pending[subject]
+        self.withdraw(subject)
+        if subject.kind == "dispatch":
+            self._workflow.abandoned.append(subject.id)
+            self.log_late(subject, pending.text, pending.position, pending.event)
+
+    def give_up_answers(self, dispatch_id: str) -> None:
+        """Answers that wait for a decision come too late: the ledger has the timeout first."""
+        for subject in [item for item in self._workflow.pending if item.kind == "dispatch" and item.id == dispatch_id]:
+            self.give_up(subject)
+
+    def is_late(self, dispatch_id: str) -> bool:
+        """Whether a dispatch was given up, or the record that gives it up is written."""
+        timeout = self._workflow.pending.get(Subject.timeout(dispatch_id))
+        return dispatch_id in self._workflow.abandoned or (timeout is not None and timeout.stage == "logged")
+
+    def _admit_answer(
+        self, subject: Subject, event: Event, text: str, position: Position, count: int, failed: tuple[str, ...]
+    ) -> bool:
+        """`failed` are the agents that a record, which came before the answer itself, says failed."""
+        workflow, dispatch_id = self._workflow, subject.id
+        opened = workflow.dispatches.get(dispatch_id)
+        if opened is None or subject.answer_index in opened.answered:
             return False
-        opened.answered.append(int(index))
-        self._withdraw(f"timeout/{identity}")
-        count = record.answer_count if record else event.answer_count
+        opened.answered.append(subject.answer_index)
+        self.withdraw(Subject.timeout(dispatch_id))
         if len(opened.answered) >= count:
-            self.dispatches.close(identity)
+            self._dispatches.close(dispatch_id)
         else:
-            self.dispatches.expect(identity)
-        waiting = self.wait(subject, text, position, opened.hop)
-        waiting.answer_count, waiting.ancestors, waiting.branch = count, opened.ancestors, opened.branch
+            self._dispatches.expect(dispatch_id)
+        pending = self.add(subject, text, position, event, opened.hop)
+        pending.answer_count, pending.ancestors, pending.branch = count, opened.ancestors, opened.branch
         self._spend(event)
         if event.type == FAILED_TYPE:
-            self._failed(waiting, opened, {name: str(event.data[name]) for name in ("agent", "reason", "message")})
-        elif record is not None and record.failed:
-            self._failed(waiting, opened, _unknown_failure(opened.agent))
+            self.failed(pending, opened, dict(event.data))
+        elif failed:
+            self.failed(pending, opened, _unknown_failure(opened.agent))
         else:
             workflow.remember(opened.agent, event)
         return True
@@ -107,47 +157,10 @@ class PendingDecisions:
         """Count what an agent says it has used of a model."""
         used = [int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens")]
         if any(used):
-            cost = self.desk.price(used[0], used[1])
-            self.workflow.spend(sum(used), cost)
-            self.desk.tally.spend(self.now, sum(used), cost or 0.0)
-
-    def _is_late(self, identity: str) -> bool:
-        """Whether a dispatch was given up, or the record that gives it up is written."""
-        timeout = self.workflow.waiting.get(f"timeout/{identity}")
-        return identity in self.workflow.abandoned or (timeout is not None and timeout.stage == "logged")
-
-    def _late(self, subject: str, text: str, position: Position) -> None:
-        self.wait(subject, text, position)
-        self.log(subject, Verdict("late", "guard", "the dispatch was given up before this answer came"))
-
-    def _withdraw(self, subject: str) -> None:
-        """Nothing is to be settled here any more."""
-        if self.workflow.waiting.pop(subject, None) is not None:
-            for kind in ("ask", "log", "unseen"):
-                self.due.clear(kind, self.workflow.id, subject)
-
-    def give_up(self, subject: str) -> None:
-        """What waits to be settled will not be: an answer is late, and so are all records about its dispatch."""
-        waiting = self.workflow.waiting[subject]
-        self._withdraw(subject)
-        kind, _, rest = subject.partition("/")
-        if kind == "dispatch":
-            self.workflow.abandoned.append(rest.partition("/")[0])
-            self._late(subject, waiting.event, Position(waiting.topic, waiting.partition, waiting.offset))
-
-    def _withdraw_answers(self, identity: str) -> None:
-        """Answers that wait for a decision come too late: the ledger has the timeout first."""
-        for subject in [name for name in self.workflow.waiting if name.startswith(f"dispatch/{identity}/")]:
-            self.give_up(subject)
-
-    def _settled(self, subject: str) -> None:
-        self._withdraw(subject)
-        self.workflow.settled.append(subject)
-
-    def _knows(self, identity: str) -> bool:
-        workflow = self.workflow
-        return identity in workflow.open or identity in workflow.closed or identity in workflow.abandoned
+            cost = self._context.price(used[0], used[1])
+            self._workflow.spend(sum(used), cost)
+            self._context.usage.spend(self._now, sum(used), cost or 0.0)
 
 
-def _unknown_failure(agent: str) -> dict[str, str]:
+def _unknown_failure(agent: str) -> dict[str, object]:
     return {"agent": agent, "reason": "failed", "message": "the ledger tells that it failed, but not how"}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import MutableMapping
+from typing import Any
+
+from switchyard.core import strictjson
+from switchyard.core.orchestrator.migrations import stamped, upgraded
 
 _SEPARATOR = "\x1f"
 
 
 class Queues:
-    """Named queues in one map, with their order in memory."""
+    """Named queues of JSON objects in one map, with their order in memory."""
 
-    def __init__(self, stored: MutableMapping[str, bytes]) -> None:
+    def __init__(self, stored: MutableMapping[str, str]) -> None:
         self._stored = stored
         self._keys: dict[str, deque[str]] = {}
         for key in sorted(stored):
@@ -30,13 +34,13 @@ class Queues:
     def size(self, name: str) -> int:
         return len(self._keys.get(name, ()))
 
-    def push(self, name: str, value: bytes) -> None:
+    def push(self, name: str, value: dict[str, Any]) -> None:
         key = f"{name}{_SEPARATOR}{self._next:020d}"
         self._next += 1
         self._keys.setdefault(name, deque()).append(key)
-        self._stored[key] = value
+        self._stored[key] = strictjson.dumps(stamped(value))
 
-    def pop(self, name: str) -> bytes | None:
+    def pop(self, name: str) -> dict[str, Any] | None:
         """The oldest of a queue; None where it is empty."""
         keys = self._keys.get(name)
         if not keys:
@@ -44,4 +48,4 @@ class Queues:
         key = keys.popleft()
         if not keys:
             del self._keys[name]
-        return self._stored.pop(key)
+        return upgraded("queue entry", strictjson.loads(self._stored.pop(key)))

@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
-from switchyard.core.deadletter import Position
-from switchyard.core.event import Event
+from typing import Any
+
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.context import ShardContext
+from switchyard.core.orchestrator.messages import EventRead
 from switchyard.core.orchestrator.workflow import Workflow
-from switchyard.core.routing import deciding
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, Verdict
+from switchyard.core.registry import Registry
+from switchyard.core.routing import decide
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, Verdict, model_usage
 
 
-def decided(
-    desk: ShardContext,
+def versions(registry: Registry, sql_version: str) -> dict[str, Any]:
+    """By what a decision was made, as fields of its record."""
+    return {
+        "registry_version": registry.version,
+        "prompt_version": registry.prompt_version,
+        "sql_version": sql_version,
+    }
+
+
+def record_of(
+    context: ShardContext,
     workflow: Workflow,
-    subject: str,
+    subject: Subject,
     verdict: Verdict,
     outcome: ModelDecision | ModelUnavailable | None,
     now: int,
 ) -> Decision:
-    """The record of a verdict about something that waits in a workflow."""
-    waiting = workflow.waiting[subject]
-    event = Event.parse(waiting.event)
-    logged = sum(item.stage == "logged" for item in workflow.waiting.values())
+    """The record of a verdict about something that is pending in a workflow."""
+    pending = workflow.pending[subject]
+    logged = sum(item.stage == "logged" for item in workflow.pending.values())
+    able = decide.candidates(context.registry, pending.event, pending.failed_agents)
     return Decision(
         subject=subject,
         workflow_id=workflow.id,
-        event=waiting.event,
-        topic=waiting.topic,
-        partition=waiting.partition,
-        offset=waiting.offset,
+        event=pending.text,
+        topic=pending.topic,
+        partition=pending.partition,
+        offset=pending.offset,
         action=verdict.action,
         decided_by=verdict.decided_by,
         reason=verdict.reason,
         at=now,
-        attempt=waiting.attempt,
+        attempt=pending.attempt,
         step=workflow.step + logged,
         agents=verdict.agents,
-        candidates=tuple(a.name for a in deciding.candidates(desk.registry, event, waiting.failed_agents)),
+        candidates=tuple(agent.name for agent in able),
         code=verdict.code,
         confidence=verdict.confidence,
-        failed=waiting.failed_agents,
-        answer_count=waiting.answer_count,
+        failed=pending.failed_agents,
+        answer_count=pending.answer_count,
         inputs=tuple(workflow.inputs),
         elapsed_ms=now - workflow.started_at,
-        registry_version=desk.registry.version,
-        prompt_version=desk.registry.prompt_version,
-        sql_version=desk.sql_version,
         delay_ms=verdict.delay_ms,
-        **deciding.spent(outcome),
+        **versions(context.registry, context.sql_version),
+        **model_usage(outcome),
     )
 
 
-def late(
-    desk: ShardContext, event: Event, text: str, position: Position, subject: str, status: str, now: int
-) -> Decision:
+def late_record(context: ShardContext, item: EventRead, subject: Subject, status: str, now: int) -> Decision:
     """The record of an answer to a workflow that has ended."""
+    event, position = item.event, item.position
     return Decision(
         subject=subject,
         workflow_id=event.workflow_id,
-        event=text,
+        event=item.text,
         topic=position.topic,
         partition=position.partition,
         offset=position.offset,
@@ -69,7 +78,5 @@ def late(
         at=now,
         answer_count=event.answer_count,
         inputs=(event.id,),
-        registry_version=desk.registry.version,
-        prompt_version=desk.registry.prompt_version,
-        sql_version=desk.sql_version,
+        **versions(context.registry, context.sql_version),
     )

@@ -5,23 +5,22 @@ operator, the in-memory runner and the property tests drive the same code.
 
 Decide, log, act: a decision is written to the ledger first and acted on only when it is read back. The first record
 for (subject, attempt) in ledger order wins, whatever this process saw meanwhile. Until a shard has read back the fence
-that it wrote after its start, it applies records at once and holds events and due deadlines, so that what was decided
+that it wrote after its start, it applies records at once and holds events and due timers, so that what was decided
 before is not asked again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from switchyard.core import strictjson
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ledger.record import Decision, Fence, decision_from
+from switchyard.core.ledger.record import Decision, Fence, parse_record
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
-from switchyard.core.orchestrator.context import Price, ShardContext, dead, no_price, told
+from switchyard.core.orchestrator.context import Price, ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
 from switchyard.core.orchestrator.limits import Quota
 from switchyard.core.orchestrator.messages import (
@@ -34,26 +33,23 @@ from switchyard.core.orchestrator.messages import (
     RecordRead,
     RejectedRecord,
     ShardInput,
-    ShardState,
     Tick,
     WriteDeadLetter,
+    dead_letter_effect,
 )
+from switchyard.core.orchestrator.open_work import PendingDecision
 from switchyard.core.orchestrator.pending import LOG_AGAIN_MS
+from switchyard.core.orchestrator.state import ShardState
+from switchyard.core.orchestrator.timers import OF_SUBJECT, Timer
 from switchyard.core.orchestrator.transition import WorkflowTransition
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 from switchyard.core.registry import Registry
-from switchyard.core.routing.deciding import ModelUnavailable, is_manual_retry
+from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelUnavailable
 
 ASK_AGAIN_MS = 2_000
 HELD, START = "held", "start"
-
-
-def subject_of(event: Event) -> str:
-    """What a decision about this event subject: the answer to a dispatch, or the event itself."""
-    if event.causation_id is not None:
-        return f"dispatch/{event.causation_id}/{event.answer_index}"
-    return f"event/{event.key}"
 
 
 class Shard:
@@ -66,23 +62,44 @@ class Shard:
         number: int,
         nonce: str,
         sql_version: str = "",
-        share: Quota | None = None,
+        quota: Quota | None = None,
         price: Price = no_price,
     ) -> None:
         self.registry = registry
-        self.state = state
         self.number = number
         self.nonce = nonce
-        self.desk = ShardContext(registry, state, sql_version, share or Quota(), price)
+        self.context = ShardContext(registry, state, sql_version, quota or Quota(), price)
         self._fence_due: int | None = None
 
     @property
     def fenced(self) -> bool:
         """Whether the fence of this start has been read back."""
-        return self.desk.fenced
+        return self.context.fenced
 
     def advance(self, item: ShardInput, now: int) -> list[Effect]:
         """Apply one input at `now` (milliseconds since 1970); return what must be done, in order."""
+        try:
+            effects = self._advance(item, now)
+        except BaseException:
+            self.context.workflows.forget()
+            raise
+        self.context.usage.save()
+        return effects
+
+    def next_due(self) -> int | None:
+        """When `Tick` must come next; None where nothing is due. At once, where the fence is not yet written."""
+        if not self.fenced:
+            return self._fence_due or 0
+        return self.context.timers.first() if self.context.accepting else None
+
+    def question(self, ask: Ask) -> Question | None:
+        """What to ask a model now; None where the matter was settled meanwhile."""
+        workflow, pending = self._asked(ask.workflow_id, ask.subject, ask.attempt)
+        if workflow is None or pending is None:
+            return None
+        return WorkflowTransition(self.context, workflow, 0).question(pending)
+
+    def _advance(self, item: ShardInput, now: int) -> list[Effect]:
         effects: list[Effect] = []
         if not self.fenced and (self._fence_due is None or self._fence_due <= now):
             self._fence_due = now + LOG_AGAIN_MS
@@ -92,228 +109,228 @@ class Shard:
                 effects.append(WriteDeadLetter(DeadLetter.of(item.error, item.raw, item.position, now)))
             case RecordRead(record=Fence() as fence):
                 if not self.fenced and fence.nonce == self.nonce:
-                    self.desk.fenced = True
+                    self.context.fenced = True
                     effects += self._open(now)
             case RecordRead(record=Decision() as decision):
                 effects += self._read_back(decision, now)
             case ControlRead() if self.fenced:
-                was_open = self.desk.open
+                was_accepting = self.context.accepting
                 effects += self._control(item, now)
-                if self.desk.open and not was_open:
+                if self.context.accepting and not was_accepting:
                     effects += self._open(now)
-            case EventRead() if self.desk.open:
+            case EventRead() if self.context.accepting:
                 effects += self._event(item, now)
             case EventRead() | ControlRead():
                 self._hold(item)
             case ModelAnswered():
-                effects += self._answer(item, now)
-            case Tick() if self.desk.open:
+                effects += self._model_answered(item, now)
+            case Tick() if self.context.accepting:
                 effects += self._tick(now)
-        effects += self._make_use_of_room(now)
-        self.desk.tally.save()
-        return effects
-
-    def next_due(self) -> int | None:
-        """When `Tick` must come next; None where nothing is due. At once, where the fence is not yet written."""
-        if not self.fenced:
-            return self._fence_due or 0
-        return self.desk.due.first() if self.desk.open else None
-
-    def question(self, ask: Ask) -> Question | None:
-        """What to ask a model now; None where the matter was settled meanwhile."""
-        workflow = self._load(ask.workflow_id)
-        waiting = workflow.waiting.get(ask.subject) if workflow else None
-        if workflow is None or waiting is None or waiting.stage != "asked" or waiting.attempt != ask.attempt:
-            return None
-        return WorkflowTransition(self.desk, workflow, 0).question(waiting)
+        return effects + self._make_use_of_room(now)
 
     def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
         held: dict[str, Any] = {"text": item.text, "position": item.position}
         if isinstance(item, EventRead):
             held["rule"] = item.rule
-        self.desk.queues.push(queue, strictjson.dumps(held).encode())
+        self.context.queues.push(queue, held)
 
     def _open(self, now: int) -> list[Effect]:
         """All that was logged before is known, and the app is not paused: take up what was held, asked, or not sent."""
         effects: list[Effect] = []
-        left = self.desk.queues.size(HELD)
+        left = self.context.queues.size(HELD)
         while left:
             for _ in range(left):
-                item = _held(self.desk.queues.pop(HELD) or b"")
+                item = _held(self.context.queues.pop(HELD))
                 if isinstance(item, ControlRead):
                     effects += self._control(item, now)
-                elif self.desk.open:
+                elif self.context.accepting:
                     effects += self._event(item, now)
                 else:
                     self._hold(item)
-            left = self.desk.queues.size(HELD) if self.desk.open else 0
-        return effects + (self._tick(now) if self.desk.open else [])
+            left = self.context.queues.size(HELD) if self.context.accepting else 0
+        return effects + (self._tick(now) if self.context.accepting else [])
 
     def _make_use_of_room(self, now: int) -> list[Effect]:
         """Begin what waited for room, as far as there is some."""
         effects: list[Effect] = []
-        if not self.desk.open:
+        if not self.context.accepting:
             return effects
-        queues = self.desk.queues
+        queues = self.context.queues
         for name in queues.names():
             agent = agent_of(name)
             if agent is not None:
-                while self.desk.room_for(agent) and (entry := queues.pop(name)) is not None:
-                    workflow_id, identity = strictjson.loads(entry)
-                    effects += self._send(workflow_id, identity, now)
-            while name == START and self.desk.room_for_workflow() and (entry := queues.pop(name)) is not None:
+                while self.context.room_for(agent) and (entry := queues.pop(name)) is not None:
+                    effects += self._send(entry["workflow"], entry["dispatch"], now)
+            while name == START and self.context.room_for_workflow() and (entry := queues.pop(name)) is not None:
                 item = _held(entry)
                 assert isinstance(item, EventRead)
                 effects += self._event(item, now)
         return effects
 
-    def _send(self, workflow_id: str, identity: str, now: int) -> Iterator[Effect]:
-        workflow = self._load(workflow_id)
-        if workflow is not None:
-            turn = WorkflowTransition(self.desk, workflow, now)
-            turn.effects += turn.dispatches.send(identity)
-            yield from turn.finish()
+    def _send(self, workflow_id: str, dispatch_id: str, now: int) -> list[Effect]:
+        workflow = self.context.workflows.running(workflow_id)
+        if workflow is None:
+            return []
+        transition = WorkflowTransition(self.context, workflow, now)
+        transition.effects += transition.dispatches.send(dispatch_id)
+        return transition.finish()
 
     def _tick(self, now: int) -> list[Effect]:
         effects: list[Effect] = []
-        for kind, workflow_id, subject in list(self.desk.due.pop_due(now)):
-            workflow = self._load(workflow_id)
-            if workflow is None:
-                continue
-            waiting = workflow.waiting.get(subject)
-            turn = WorkflowTransition(self.desk, workflow, now)
-            if kind == "send":
-                turn.effects += turn.dispatches.send(subject)
-            elif kind == "answer":
-                turn.overdue(subject)
-            elif kind == "approval":
-                turn.not_approved(subject)
-            elif kind == "deadline":
-                turn.out_of_time()
-            elif kind == "gather":
-                turn.gathers.overdue(subject)
-            elif kind == "publish":
-                turn.gathers.publish(subject)
-            elif waiting is None:
-                pass
-            elif kind == "log" and waiting.record is not None:
-                turn.effects.append(Log(decision_from(waiting.record)))
-                self.desk.due.set("log", workflow_id, subject, now + LOG_AGAIN_MS)
-            elif kind == "ask":
-                turn.ask(subject)
-            elif kind == "unseen":
-                turn.decide(subject)
-            effects += turn.finish()
+        for timer in list(self.context.timers.pop_due(now)):
+            workflow = self.context.workflows.running(timer.workflow_id)
+            if workflow is not None:
+                transition = WorkflowTransition(self.context, workflow, now)
+                _due(transition, timer)
+                effects += transition.finish()
         return effects
 
     def _control(self, item: ControlRead, now: int) -> list[Effect]:
         """Do, or log, what an operator asks for."""
         control = item.control
         if control.of_app:
-            self.desk.tally.paused = control.kind == "pause"
+            self.context.usage.paused = control.kind == "pause"
             return []
         workflow_id = control.event.workflow_id
-        workflow, ended = self._load(workflow_id), self._ended(workflow_id)
+        workflow = self.context.workflows.running(workflow_id)
         try:
             if workflow is None:
-                status = f"the workflow is {ended.summary['status']}" if ended else "no such workflow is known"
-                raise Rejected("workflow-ended" if ended else "unknown-workflow", status, "workflowid")
-            turn = WorkflowTransition(self.desk, workflow, now)
-            turn.control(item)
+                tombstone = self.context.workflows.tombstone(workflow_id)
+                status = f"the workflow is {tombstone.status}" if tombstone else "no such workflow is known"
+                raise Rejected("workflow-ended" if tombstone else "unknown-workflow", status, "workflowid")
+            transition = WorkflowTransition(self.context, workflow, now)
+            transition.control(item)
         except Rejected as error:
-            return [dead(error, item.text, item.position, now, workflow_id, control.event)]
-        return turn.finish()
+            return [dead_letter_effect(error, item.text, item.position, now, workflow_id, control.event)]
+        return transition.finish()
 
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event
-        subject = subject_of(event)
-        workflow = self._load(event.workflow_id)
-        ended = None if workflow else self._ended(event.workflow_id)
-        if ended is not None and not (is_manual_retry(event, subject) and subject not in ended.seen):
-            return self._after_end(ended, item, subject, now)
+        subject = Subject.of_event(event)
+        workflow = self.context.workflows.running(event.workflow_id)
+        tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
+        if tombstone is not None and not (is_manual_retry(event, subject) and subject not in tombstone.seen):
+            return self._after_end(tombstone, item, subject, now)
         if workflow is None:
             if event.causation_id is not None:
                 error = Rejected("unknown-dispatch", "no such dispatch is known", "causationid")
-                return [dead(error, item.text, item.position, now, event.workflow_id, event)]
-            if not self.desk.room_for_workflow():
+                return [dead_letter_effect(error, item.text, item.position, now, event.workflow_id, event)]
+            if not self.context.room_for_workflow():
                 self._hold(item, START)
-                return [told(self.registry.app, Workflow(event.workflow_id, now, "queued").summary(self.registry.app))]
-            workflow = self._begin(event.workflow_id, ended, now)
-        turn = WorkflowTransition(self.desk, workflow, now)
-        turn.event(item, subject)
-        return turn.finish()
+                return [self.context.status_effect(Workflow(event.workflow_id, now, "queued"))]
+            workflow = self._begin(event.workflow_id, tombstone, now)
+        transition = WorkflowTransition(self.context, workflow, now)
+        transition.event(item, subject)
+        return transition.finish()
 
-    def _begin(self, workflow_id: str, ended: Tombstone | None, now: int) -> Workflow:
+    def _begin(self, workflow_id: str, tombstone: Tombstone | None, now: int) -> Workflow:
         """A workflow that is new, or that a person begins again."""
-        if ended is None:
+        if tombstone is None:
             return Workflow(workflow_id, now)
-        del self.state.ended[workflow_id]
-        return ended.again(workflow_id, now)
+        self.context.workflows.reopen(workflow_id)
+        return tombstone.reopened(workflow_id, now)
 
-    def _after_end(self, ended: Tombstone, item: EventRead, subject: str, now: int) -> list[Effect]:
-        event, status = item.event, ended.summary["status"]
+    def _after_end(self, tombstone: Tombstone, item: EventRead, subject: Subject, now: int) -> list[Effect]:
+        event = item.event
         effects: list[Effect] = []
-        if subject in ended.seen:
-            ended.summary["duplicates"] += 1
-            effects.append(told(self.registry.app, ended.summary))
-        elif subject in ended.settled:
-            ended.seen.append(subject)
-        elif event.causation_id in ended.sent:
-            ended.seen.append(subject)
-            effects.append(Log(records.late(self.desk, event, item.text, item.position, subject, status, now)))
+        if subject in tombstone.seen:
+            tombstone.summary["duplicates"] += 1
+            effects.append(self.context.summary_effect(tombstone.summary))
+        elif subject in tombstone.settled:
+            tombstone.seen.append(subject)
+        elif event.causation_id in tombstone.sent:
+            tombstone.seen.append(subject)
+            effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
         else:
-            error = Rejected("workflow-ended", f"the workflow is {status}", "workflowid")
-            return [dead(error, item.text, item.position, now, event.workflow_id, event)]
-        self.state.ended[event.workflow_id] = ended.dump()
+            error = Rejected("workflow-ended", f"the workflow is {tombstone.status}", "workflowid")
+            return [dead_letter_effect(error, item.text, item.position, now, event.workflow_id, event)]
+        self.context.workflows.bury(event.workflow_id, tombstone)
         return effects
 
-    def _answer(self, item: ModelAnswered, now: int) -> list[Effect]:
-        workflow = self._load(item.workflow_id)
-        waiting = workflow.waiting.get(item.subject) if workflow else None
-        if workflow is None or waiting is None or waiting.stage != "asked" or waiting.attempt != item.attempt:
+    def _model_answered(self, item: ModelAnswered, now: int) -> list[Effect]:
+        workflow, pending = self._asked(item.workflow_id, item.subject, item.attempt)
+        if workflow is None or pending is None:
             return []
         outcome = item.outcome
         if isinstance(outcome, ModelUnavailable) and outcome.retry:
-            self.desk.due.set("ask", item.workflow_id, item.subject, now + ASK_AGAIN_MS)
+            self.context.timers.set(Timer.of("ask", item.workflow_id, item.subject), now + ASK_AGAIN_MS)
             return []
-        turn = WorkflowTransition(self.desk, workflow, now)
-        turn.answer(item.subject, outcome)
-        return turn.finish()
+        transition = WorkflowTransition(self.context, workflow, now)
+        transition.answer(item.subject, outcome)
+        return transition.finish()
+
+    def _asked(
+        self, workflow_id: str, subject: Subject, attempt: int
+    ) -> tuple[Workflow | None, PendingDecision | None]:
+        """The workflow with what a model is to answer; None where that was settled meanwhile."""
+        workflow = self.context.workflows.running(workflow_id)
+        pending = workflow.pending.get(subject) if workflow else None
+        if pending is None or pending.stage != "asked" or pending.attempt != attempt:
+            return None, None
+        return workflow, pending
 
     def _read_back(self, record: Decision, now: int) -> list[Effect]:
-        workflow = self._load(record.workflow_id)
-        ended = None if workflow else self._ended(record.workflow_id)
-        if ended is not None and not _begins_again(record, ended):
+        workflow = self.context.workflows.running(record.workflow_id)
+        tombstone = None if workflow else self.context.workflows.tombstone(record.workflow_id)
+        if tombstone is not None and not _reopens(record, tombstone):
             return []
         if workflow is None:
-            workflow = self._begin(record.workflow_id, ended, record.at - record.elapsed_ms)
+            workflow = self._begin(record.workflow_id, tombstone, record.at - record.elapsed_ms)
         if record.subject in workflow.settled or record.attempt < workflow.refused.get(record.subject, 0):
             return []
-        turn = WorkflowTransition(self.desk, workflow, now)
-        turn.read_back(record)
-        return turn.finish()
-
-    def _load(self, workflow_id: str) -> Workflow | None:
-        raw = self.state.workflows.get(workflow_id)
-        return None if raw is None else Workflow.parse(raw)
-
-    def _ended(self, workflow_id: str) -> Tombstone | None:
-        raw = self.state.ended.get(workflow_id)
-        return None if raw is None else Tombstone.parse(raw)
+        transition = WorkflowTransition(self.context, workflow, now)
+        transition.read_back(record)
+        return transition.finish()
 
 
-def _held(raw: bytes) -> EventRead | ControlRead:
-    held = strictjson.loads(raw)
+def _due(transition: WorkflowTransition, timer: Timer) -> None:
+    """Do what a timer stands for."""
+    if timer.kind in OF_SUBJECT:
+        _due_for_subject(transition, timer)
+        return
+    match timer.kind:
+        case "send":
+            transition.effects += transition.dispatches.send(timer.target)
+        case "answer":
+            transition.answer_overdue(timer.target)
+        case "approval":
+            transition.approval_overdue(timer.target)
+        case "gather":
+            transition.gathers.overdue(timer.target)
+        case "publish":
+            transition.gathers.publish(timer.target)
+        case "deadline":
+            transition.out_of_time()
+        case "end":
+            pass  # `finish` sees to it
+
+
+def _due_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
+    subject = timer.subject
+    pending = transition.workflow.pending.get(subject)
+    if pending is None:
+        return
+    if timer.kind == "ask":
+        transition.ask(subject)
+    elif timer.kind == "event":
+        transition.decide(subject)
+    elif pending.record is not None:
+        transition.effects.append(Log(parse_record(pending.record)))
+        transition.timers.set(timer, transition.now + LOG_AGAIN_MS)
+
+
+def _held(held: dict[str, Any] | None) -> EventRead | ControlRead:
+    assert held is not None
     text, position = held["text"], Position(**held["position"])
-    event = Event.parse(text)
+    event = Event.trusted(text)
     if "rule" not in held:
         return ControlRead(Control.of(event), text, position)
     return EventRead(event, text, position, None if held["rule"] is None else tuple(held["rule"]))
 
 
-def _begins_again(record: Decision, ended: Tombstone) -> bool:
+def _reopens(record: Decision, tombstone: Tombstone) -> bool:
     """Whether a record begins a workflow again that has ended."""
-    if not record.subject.startswith("event/") or record.subject in ended.settled:
+    if record.subject.kind != "event" or record.subject in tombstone.settled:
         return False
     try:
         return is_manual_retry(record.parsed_event(), record.subject)

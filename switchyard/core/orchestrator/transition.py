@@ -7,143 +7,161 @@ from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
-from switchyard.core.orchestrator.context import ShardContext, dead, told
-from switchyard.core.orchestrator.dispatches import backoff_ms
+from switchyard.core.ledger.subject import CANCEL, DEADLINE, Subject
+from switchyard.core.orchestrator.context import ShardContext
+from switchyard.core.orchestrator.dispatches import Dispatches, backoff_ms
 from switchyard.core.orchestrator.gathers import Gathers, verdict_in_branch
-from switchyard.core.orchestrator.messages import IN_FLIGHT, Ask, ControlRead, Effect, EventRead, WriteDeadLetter
+from switchyard.core.orchestrator.messages import (
+    Ask,
+    ControlRead,
+    Effect,
+    EventRead,
+    WriteDeadLetter,
+    dead_letter_effect,
+)
+from switchyard.core.orchestrator.open_work import PendingDecision
 from switchyard.core.orchestrator.pending import PendingDecisions
-from switchyard.core.orchestrator.workflow import PendingDecision, Tombstone, Workflow, status_event
-from switchyard.core.routing import deciding
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, RoutingContext, Verdict
+from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
+from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow, status_event
+from switchyard.core.routing import decide
 from switchyard.core.routing.question import Question, question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
 
-UNSEEN_MS = 30_000
+UNREAD_MS = 30_000
 MOST_REFUSALS = 5
-CANCEL, DEADLINE = "workflow/cancel", "workflow/deadline"
 
 
-class WorkflowTransition(PendingDecisions):
+class WorkflowTransition:
     """One input's work on one workflow: changes it, collects effects, stores it."""
 
-    def __init__(self, desk: ShardContext, workflow: Workflow, now: int) -> None:
-        super().__init__(desk, workflow, now)
-        self.gathers = Gathers(self)
-        self._reserved = _reserved(workflow)
+    def __init__(self, context: ShardContext, workflow: Workflow, now: int) -> None:
+        self.context = context
+        self.registry = context.registry
+        self.timers = context.timers
+        self.workflow = workflow
+        self.now = now
+        self.effects: list[Effect] = []
+        emit = self.effects.append
+        self.dispatches = Dispatches(context, workflow, now)
+        self.pending = PendingDecisions(context, workflow, now, self.dispatches, emit)
+        self.gathers = Gathers(context, workflow, now, self.pending, self.dispatches, emit)
+        self._reserved = workflow.reserved
 
-    def event(self, item: EventRead, subject: str) -> None:
+    def event(self, item: EventRead, subject: Subject) -> None:
         """Admit an event that was read, and decide about it."""
         workflow, event = self.workflow, item.event
         if subject in workflow.seen:
             self._duplicate()
             return
-        dispatch = event.causation_id
-        if dispatch is not None and not self._knows(dispatch):
+        cause = event.causation_id
+        if cause is not None and not workflow.has_dispatch(cause):
             error = Rejected("unknown-dispatch", "no such dispatch is known", "causationid")
-            self.effects.append(dead(error, item.text, item.position, self.now, workflow.id, event))
+            self.effects.append(dead_letter_effect(error, item.text, item.position, self.now, workflow.id, event))
             return
-        first = workflow.id not in self.desk.state.workflows
+        first = workflow.id not in self.context.workflows
         workflow.seen.append(subject)
         workflow.inputs.append(event.id)
         if subject in workflow.settled:
             return
-        waiting = workflow.waiting.get(subject)
-        if waiting is None and dispatch is not None and self._is_late(dispatch):
-            self._late(subject, item.text, item.position)
+        pending = workflow.pending.get(subject)
+        if pending is None and cause is not None and self.pending.is_late(cause):
+            self.pending.log_late(subject, item.text, item.position, event)
             return
-        if waiting is None and not self._admit(subject, event, item.text, item.position):
+        if pending is None and not self.pending.admit_event(subject, item):
             self._duplicate()
             return
-        if waiting is not None and waiting.stage != "unseen":
+        if pending is not None and pending.stage != "unread":
             return
-        workflow.waiting[subject].rule = None if item.rule is None else list(item.rule)
-        self.due.clear("unseen", workflow.id, subject)
+        workflow.pending[subject].rule = None if item.rule is None else list(item.rule)
+        self.timers.clear(Timer.of("event", workflow.id, subject))
         self.decide(subject)
         if first:
-            self._status()
+            self._tell_status()
 
     def control(self, item: ControlRead) -> None:
         """Log what an operator asks of this workflow. Raises Rejected where there is nothing it could be about."""
         control = item.control
         if control.kind == "cancel":
-            if CANCEL not in self.workflow.waiting:
-                self.wait(CANCEL, item.text, item.position)
-                self.log(CANCEL, Verdict("cancel", "operator", _said(f"cancelled by {control.by}", control)))
+            if CANCEL not in self.workflow.pending:
+                self.pending.add(CANCEL, item.text, item.position, control.event)
+                reason = _with_reason(f"cancelled by {control.by}", control)
+                self.pending.log(CANCEL, Verdict("cancel", "operator", reason))
             return
-        opened = self.workflow.open.get(control.approval)
-        subject = f"approval/{control.approval}"
-        if opened is None or opened.stage != "approval" or subject in self.workflow.waiting:
+        opened = self.workflow.dispatches.get(control.approval)
+        subject = Subject.approval(control.approval)
+        if opened is None or opened.stage != "approval" or subject in self.workflow.pending:
             raise Rejected("unknown-approval", "nothing waits for this approval", "data.approval")
         if control.kind == "approve":
-            reason = _said(f"approved by {control.by}", control)
+            reason = _with_reason(f"approved by {control.by}", control)
             verdict = Verdict("dispatch", "operator", reason, (opened.agent,))
         else:
-            reason = _said(f"{opened.agent} was not approved by {control.by}", control)
+            reason = _with_reason(f"{opened.agent} was not approved by {control.by}", control)
             verdict = Verdict("stop", "operator", reason, code="rejected")
-        self._settle_open(subject, opened)
-        self.log(subject, verdict)
+        self.pending.settle_dispatch(subject, opened)
+        self.pending.log(subject, verdict)
 
-    def overdue(self, identity: str) -> None:
+    def answer_overdue(self, dispatch_id: str) -> None:
         """A dispatch has had no answer by its deadline."""
-        opened = self.workflow.open.get(identity)
+        opened = self.workflow.dispatches.get(dispatch_id)
         if opened is None or opened.stage != "sent":
             return
         agent = self.registry.agents.get(opened.agent)
         message = f"no answer within {agent.deadline:g} s" if agent else "it is no agent of the app any more"
-        waiting = self._settle_open(f"timeout/{identity}", opened)
-        self._failed(waiting, opened, {"agent": opened.agent, "reason": "no-answer", "message": message})
-        self.decide(f"timeout/{identity}")
+        subject = Subject.timeout(dispatch_id)
+        pending = self.pending.settle_dispatch(subject, opened)
+        self.pending.failed(pending, opened, {"agent": opened.agent, "reason": "no-answer", "message": message})
+        self.decide(subject)
 
-    def not_approved(self, identity: str) -> None:
+    def approval_overdue(self, dispatch_id: str) -> None:
         """Nobody has approved a dispatch in time."""
-        opened = self.workflow.open.get(identity)
-        subject = f"approval/{identity}"
-        if opened is None or opened.stage != "approval" or subject in self.workflow.waiting:
+        opened = self.workflow.dispatches.get(dispatch_id)
+        subject = Subject.approval(dispatch_id)
+        if opened is None or opened.stage != "approval" or subject in self.workflow.pending:
             return
-        self._settle_open(subject, opened)
-        reason = f"{opened.agent} was not approved in time"
-        self.log(subject, deciding.stop("approval-timeout", reason))
+        self.pending.settle_dispatch(subject, opened)
+        self.pending.log(subject, decide.stop("approval-timeout", f"{opened.agent} was not approved in time"))
 
     def out_of_time(self) -> None:
         """The workflow has reached its wall-clock deadline."""
-        about = status_event(self.registry.app, self.workflow.summary(self.registry.app))
-        self.wait(DEADLINE, about.json(), Position("", -1, -1))
-        limit = self.registry.file.limits.deadline
-        self.log(DEADLINE, deciding.stop("deadline", f"deadline of {limit:g} s reached"))
+        event = status_event(self.registry.app, self.workflow.summary(self.registry.app))
+        self.pending.add(DEADLINE, event.json(), Position("", -1, -1), event)
+        limit_s = self.registry.file.limits.deadline
+        self.pending.log(DEADLINE, decide.stop("deadline", f"deadline of {limit_s:g} s reached"))
 
-    def decide(self, subject: str) -> None:
-        """Log the verdict of a rule or guard, try again what failed, or ask a model."""
-        waiting = self.workflow.waiting[subject]
-        event = Event.parse(waiting.event)
-        verdict = self._again(waiting)
+    def decide(self, subject: Subject) -> None:
+        """Log the verdict of a rule, guard or router, try again what failed, or ask a model."""
+        pending = self.workflow.pending[subject]
+        verdict = self._retry_verdict(pending)
         if verdict is None:
-            verdict = verdict_in_branch(self.registry, waiting, event)
+            verdict = verdict_in_branch(self.registry, pending, pending.event)
         if verdict is None:
-            verdict = deciding.without_model(self.registry, event, self._situation(subject, event))
-        if verdict is None and self.desk.hourly:
-            verdict = self._reserve(waiting)
+            verdict = decide.before_model(self.registry, pending.event, self._routing_context(subject))
+        if verdict is None and self.context.hourly:
+            verdict = self._reserve(pending)
         if verdict is None:
             self.ask(subject)
         else:
-            self.log(subject, verdict)
+            self.pending.log(subject, verdict)
 
-    def ask(self, subject: str) -> None:
-        """Ask now, or when the shard is open. Its deadline stands for the ask until it is answered."""
-        waiting = self.workflow.waiting[subject]
-        waiting.stage = "asked"
-        if self.desk.open:
-            self.effects.append(Ask(self.workflow.id, subject, waiting.attempt))
-        self.due.set("ask", self.workflow.id, subject, IN_FLIGHT if self.desk.open else 0)
+    def ask(self, subject: Subject) -> None:
+        """Ask now, or when the shard accepts work. Its timer stands for the ask until it is answered."""
+        pending = self.workflow.pending[subject]
+        pending.stage = "asked"
+        accepting = self.context.accepting
+        if accepting:
+            self.effects.append(Ask(self.workflow.id, subject, pending.attempt))
+        self.timers.set(Timer.of("ask", self.workflow.id, subject), IN_FLIGHT if accepting else 0)
 
-    def question(self, waiting: PendingDecision) -> Question:
-        """What to ask a model about something that waits."""
-        return question(self.registry, Event.parse(waiting.event), waiting.failures, self.workflow.history)
+    def question(self, pending: PendingDecision) -> Question:
+        """What to ask a model about something that is pending."""
+        return question(self.registry, pending.event, pending.failures, self.workflow.history)
 
-    def answer(self, subject: str, outcome: ModelDecision | ModelUnavailable) -> None:
+    def answer(self, subject: Subject, outcome: ModelDecision | ModelUnavailable) -> None:
         """Log what a model's answer stands for."""
-        waiting = self.workflow.waiting[subject]
-        event = Event.parse(waiting.event)
-        verdict = deciding.by_outcome(self.registry, event, waiting.failed_agents, outcome)
-        self.log(subject, deciding.guarded(self.registry, event, self._situation(subject, event), verdict), outcome)
+        pending = self.workflow.pending[subject]
+        verdict = decide.after_model(self.registry, pending.event, self._routing_context(subject), outcome)
+        self.pending.log(subject, verdict, outcome)
 
     def read_back(self, record: Decision) -> None:
         """A record has come back: act on it, or refuse it and decide anew."""
@@ -151,182 +169,145 @@ class WorkflowTransition(PendingDecisions):
         try:
             event = record.parsed_event()
         except Rejected as error:
-            self.effects.append(WriteDeadLetter(DeadLetter.of(error, record.event.encode(), record.position, self.now)))
+            letter = DeadLetter.of(error, record.event.encode(), record.position, self.now)
+            self.effects.append(WriteDeadLetter(letter))
             return
-        if record.action == "late" or self._counts_no_more(record):
-            self._settled(subject)
+        if record.action == "late" or counts_no_more(workflow, record):
+            self.pending.settled(subject)
             return
-        known = subject in workflow.waiting
+        known = subject in workflow.pending
         if not known:
-            self._admit_record(record, event)
-        waiting = workflow.waiting[subject]
-        dispatch_error = self._objection(record, event)
-        if dispatch_error is None:
-            self._act(record, event, waiting)
+            self.pending.admit_record(record, event)
+        pending = workflow.pending[subject]
+        if read_back_error(self.registry, workflow, record, event) is None:
+            self._act(record, event, pending)
             return
-        waiting.attempt = workflow.refused[subject] = record.attempt + 1
-        waiting.record = None
-        self.due.clear("log", workflow.id, subject)
+        pending.attempt = workflow.refused[subject] = record.attempt + 1
+        pending.record = None
+        self.timers.clear(Timer.of("log", workflow.id, subject))
         if known:
             self.decide(subject)
         else:
-            waiting.stage = "unseen"
-            self.due.set("unseen", workflow.id, subject, self.now + UNSEEN_MS)
+            pending.stage = "unread"
+            self.timers.set(Timer.of("event", workflow.id, subject), self.now + UNREAD_MS)
 
     def finish(self) -> list[Effect]:
         """Store the workflow, or its tombstone where it has come to its end.
 
         Before the fence a workflow only seems idle: what it waits for may be a record or an event still to be read.
         """
-        workflow, state, tally = self.workflow, self.desk.state, self.desk.tally
+        context, workflow, usage = self.context, self.workflow, self.context.usage
         if workflow.status == "running" and workflow.idle and workflow.settled:
-            if self.desk.fenced:
+            if context.fenced:
                 workflow.status = "failed" if workflow.failed else "completed"
             else:
-                self.due.set("idle", workflow.id, "", 0)
-        existed, running = workflow.id in state.workflows, workflow.status == "running"
+                self.timers.set(Timer("end", workflow.id), 0)
+        existed, running = workflow.id in context.workflows, workflow.status == "running"
         self.dispatches.count(running)
-        tally.reserved += (_reserved(workflow) if running else 0) - self._reserved
+        usage.reserved += (workflow.reserved if running else 0) - self._reserved
         if running:
-            if workflow.seen or workflow.settled or workflow.waiting:
-                state.workflows[workflow.id] = workflow.dump()
+            if workflow.seen or workflow.settled or workflow.pending:
+                context.workflows.save(workflow)
                 if not existed:
-                    tally.workflows += 1
+                    usage.workflows += 1
                     deadline_ms = int(self.registry.file.limits.deadline * 1000)
-                    self.due.set("deadline", workflow.id, "", workflow.started_at + deadline_ms)
+                    self.timers.set(Timer("deadline", workflow.id), workflow.started_at + deadline_ms)
             return self.effects
         # The record's time and not this one's, so that an end that is told again after a crash is the same event.
         workflow.ended_at = workflow.last_at or self.now
-        self.due.clear_workflow(workflow.id)
-        ended = Tombstone.of(workflow, self.registry.app)
-        state.ended[workflow.id] = ended.dump()
+        self.timers.clear_workflow(workflow.id)
+        tombstone = Tombstone.of(workflow, self.registry.app)
+        context.workflows.bury(workflow.id, tombstone)
         if existed:
-            del state.workflows[workflow.id]
-            tally.workflows -= 1
-        self.effects.append(told(self.registry.app, ended.summary))
+            usage.workflows -= 1
+        self.effects.append(context.summary_effect(tombstone.summary))
         return self.effects
 
-    def _act(self, record: Decision, event: Event, waiting: PendingDecision) -> None:
-        workflow = self.workflow
-        kind, _, rest = record.subject.partition("/")
-        self._settled(record.subject)
+    def _act(self, record: Decision, event: Event, pending: PendingDecision) -> None:
+        workflow, subject = self.workflow, record.subject
+        self.pending.settled(subject)
         workflow.account(record, event.type)
-        self.desk.tally.spend(record.at, record.prompt_tokens + record.completion_tokens, record.cost or 0.0)
-        if record.action == "dispatch" and kind == "approval" and record.decided_by == "operator":
-            self.effects += self.dispatches.approve(rest)
-            self._status()
+        self.context.usage.spend(record.at, record.prompt_tokens + record.completion_tokens, record.cost or 0.0)
+        if record.action == "dispatch" and subject.kind == "approval" and record.decided_by == "operator":
+            self.effects += self.dispatches.approve(subject.id)
+            self._tell_status()
             return
-        if kind in ("timeout", "approval"):
-            self._withdraw_answers(rest)
-            self.dispatches.close(rest, abandoned=True)
+        if subject.kind in ("timeout", "approval"):
+            self.pending.give_up_answers(subject.id)
+            self.dispatches.close(subject.id, abandoned=True)
         if record.action == "dispatch":
-            self.effects += self.dispatches.begin(record, event, waiting)
-            self._status()
+            self.effects += self.dispatches.begin(record, event, pending)
+            self._tell_status()
         elif record.action in ("stop", "cancel"):
             workflow.status = "stopped" if record.action == "stop" else "cancelled"
             workflow.reason, workflow.code = record.reason, record.code
         elif record.action == "dead-letter":
-            workflow.lose(record)
-            if kind == "gather":
-                waiting.branch = workflow.open[rest.partition("/")[0]].branch
-                self.dispatches.close(rest.partition("/")[0], abandoned=True)
-            error = Rejected(record.code or "no-usable-decision", record.reason)
-            self.effects.append(dead(error, record.event, record.position, self.now, workflow.id, event))
-        elif record.action == "gather" and kind == "gather":
-            self.gathers.expire(rest)
+            self._dead_letter(record, event, pending)
+        elif record.action == "gather" and subject.kind == "gather":
+            self.gathers.expire(subject.id)
         elif record.action == "gather":
-            self.gathers.take(record, event, waiting)
+            self.gathers.take(record, event, pending)
         elif workflow.idle:
             workflow.reason = record.reason
-        if waiting.branch is not None:
-            self.gathers.review(waiting.branch[0])
+        if pending.branch is not None:
+            self.gathers.review(pending.branch[0])
 
-    def _objection(self, record: Decision, event: Event) -> str | None:
-        """Why a record must not be acted on; None where it may.
+    def _dead_letter(self, record: Decision, event: Event, pending: PendingDecision) -> None:
+        self.workflow.count_dead_letter(record)
+        if record.subject.kind == "gather":
+            pending.branch = self.workflow.dispatches[record.subject.id].branch
+            self.dispatches.close(record.subject.id, abandoned=True)
+        error = Rejected(record.code or "no-usable-decision", record.reason)
+        place = (record.event, record.position)
+        self.effects.append(dead_letter_effect(error, *place, self.now, self.workflow.id, event))
 
-        Only what follows from the ledger's order is looked at, so that a record once acted on is so at every replay.
-        """
-        dispatch_error = deciding.dispatch_error(self.registry, event, record.action, record.agents)
-        if dispatch_error is not None or record.action != "dispatch":
-            return dispatch_error
-        if record.decided_by == "operator":
-            opened = self.workflow.open.get(record.subject.partition("/")[2])
-            waits = opened is not None and opened.stage == "approval" and record.agents == (opened.agent,)
-            return None if waits else "nothing waits for this approval"
-        if record.decided_by == "retry":
-            return None
-        redo = deciding.is_manual_retry(event, record.subject)
-        given = 0 if redo else self.workflow.given
-        ancestors = self.workflow.waiting[record.subject].ancestors
-        known = RoutingContext(failed=record.failed, ancestors=ancestors, given=given)
-        verdict = deciding.guarded(self.registry, event, known, Verdict("dispatch", "guard", "", record.agents))
-        if verdict.action != "dispatch":
-            return verdict.reason
-        return deciding.out_of_order(self.registry, record.agents, self.workflow.place, redo=redo)
-
-    def _counts_no_more(self, record: Decision) -> bool:
-        """Whether the ledger's order has made this record late: see ADR 5."""
-        kind, _, rest = record.subject.partition("/")
-        if kind == "dispatch":
-            return rest.partition("/")[0] in self.workflow.abandoned
-        if kind == "timeout":
-            answered = any(name.startswith(f"dispatch/{rest}/") for name in self.workflow.settled)
-            return answered or rest in self.workflow.abandoned
-        if kind == "gather":
-            gathering = self.workflow.gathers.get(rest.partition("/")[0])
-            return gathering is None or (record.action == "gather" and gathering.result is not None)
-        return kind == "approval" and rest not in self.workflow.open
-
-    def _again(self, waiting: PendingDecision) -> Verdict | None:
+    def _retry_verdict(self, pending: PendingDecision) -> Verdict | None:
         """Another attempt by the agent that failed, where it has one left; else the agent is left out."""
-        if waiting.attempt > MOST_REFUSALS:
-            reason = f"{waiting.attempt} decisions were refused when they were read back"
+        if pending.attempt > MOST_REFUSALS:
+            reason = f"{pending.attempt} decisions were refused when they were read back"
             return Verdict("dead-letter", "guard", reason, code="no-usable-decision")
-        failure = waiting.failure
+        failure = pending.failure
         if failure is None:
             return None
         agent = self.registry.agents.get(failure["agent"])
-        if agent is None or waiting.tries >= agent.attempts:
-            waiting.failed, waiting.failure = waiting.failures, None
+        if agent is None or pending.tries >= agent.attempts or failure.get("retryable") is False:
+            pending.failed, pending.failure = pending.failures, None
             return None
-        reason = f"attempt {waiting.tries + 1} of {agent.attempts}: {failure['reason']}: {failure['message']}"
-        return Verdict("dispatch", "retry", reason, (agent.name,), delay_ms=backoff_ms(agent, waiting.tries))
+        reason = f"attempt {pending.tries + 1} of {agent.attempts}: {failure['reason']}: {failure['message']}"
+        return Verdict("dispatch", "retry", reason, (agent.name,), delay_ms=backoff_ms(agent, pending.tries))
 
-    def _reserve(self, waiting: PendingDecision) -> Verdict | None:
+    def _reserve(self, pending: PendingDecision) -> Verdict | None:
         """Set tokens of this hour aside for an ask; the verdict where there are too few left."""
-        tokens = self.question(waiting).most_tokens
-        over = self.desk.over_hour(self.now, tokens)
+        tokens = self.question(pending).most_tokens
+        over = self.context.over_hour(self.now, tokens)
         if over is not None:
-            return deciding.stop("hour-limit", over)
-        waiting.reserved = tokens
+            return decide.stop("hour-limit", over)
+        pending.reserved = tokens
         return None
 
-    def _situation(self, subject: str, event: Event) -> RoutingContext:
-        workflow, waiting = self.workflow, self.workflow.waiting[subject]
-        redo = deciding.is_manual_retry(event, subject)
+    def _routing_context(self, subject: Subject) -> RoutingContext:
+        workflow, pending = self.workflow, self.workflow.pending[subject]
+        manual_retry = decide.is_manual_retry(pending.event, subject)
         return RoutingContext(
-            waiting.hop,
-            waiting.rule,
-            waiting.failed_agents,
-            workflow.tokens,
-            workflow.cost,
-            workflow.place,
-            waiting.ancestors,
-            0 if redo else workflow.given,
-            redo,
+            hop=pending.hop,
+            rule=pending.rule,
+            failed=pending.failed_agents,
+            tokens=workflow.tokens,
+            cost=workflow.cost,
+            next_step=workflow.next_step,
+            ancestors=pending.ancestors,
+            dispatch_count=0 if manual_retry else workflow.dispatch_count,
+            manual_retry=manual_retry,
+            history=workflow.history,
         )
 
     def _duplicate(self) -> None:
         self.workflow.duplicates += 1
-        self._status()
+        self._tell_status()
 
-    def _status(self) -> None:
-        self.effects.append(told(self.registry.app, self.workflow.summary(self.registry.app)))
+    def _tell_status(self) -> None:
+        self.effects.append(self.context.status_effect(self.workflow))
 
 
-def _said(what: str, control: Control) -> str:
+def _with_reason(what: str, control: Control) -> str:
     return f"{what}: {control.reason}" if control.reason else what
-
-
-def _reserved(workflow: Workflow) -> int:
-    return sum(item.reserved for item in workflow.waiting.values())

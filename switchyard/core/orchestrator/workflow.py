@@ -1,113 +1,41 @@
 """What is known about one workflow while it runs, and what stays of it when it has ended.
 
-Stored as JSON with a schema version, never pickled: state must outlive the code that wrote it.
+Stored as JSON with a version, never pickled: state must outlive the code that wrote it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from switchyard.core import strictjson
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
 from switchyard.core.ledger.record import OUT_OF_ORDER, Decision
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.orchestrator.migrations import stamped, upgraded
+from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, PendingDecision
 
-VERSION = 2
 HISTORY = 20
 HISTORY_BYTES = 4096
 
 WorkflowStatus = Literal["queued", "running", "completed", "stopped", "failed", "cancelled"]
-Stage = Literal["unseen", "asked", "logged"]
-OpenStage = Literal["approval", "ready", "delay", "room", "sent", "gather"]
-
-
-@dataclass
-class PendingDecision:
-    """Something that must be settled: an event, with how far its decision has come.
-
-    `stage`: `asked` (a model is to answer), `logged` (the record is written and not yet read back), `unseen` (its
-    record was refused before the event itself was read). `failed` are the agents that failed on this event, each
-    `{agent, reason, message}`; `failure` is the newest, of an agent that may be tried again, after `tries` attempts.
-    `ancestors` holds a hash of what each dispatch that led here was given. `reserved` are the tokens that the ask under
-    way may use. `branch` is the gather that it belongs to, and the agent whose branch of it this is.
-    """
-
-    event: str
-    topic: str
-    partition: int
-    offset: int
-    hop: int
-    stage: Stage = "asked"
-    attempt: int = 0
-    rule: list[str] | None = None
-    failed: list[dict[str, str]] = field(default_factory=list)
-    failure: dict[str, str] | None = None
-    tries: int = 0
-    ancestors: list[str] = field(default_factory=list)
-    branch: list[str] | None = None
-    answer_count: int = 1
-    reserved: int = 0
-    record: dict[str, Any] | None = None
-
-    @property
-    def failures(self) -> list[dict[str, str]]:
-        """All agents that failed, the newest included."""
-        return [*self.failed, self.failure] if self.failure else self.failed
-
-    @property
-    def failed_agents(self) -> tuple[str, ...]:
-        return tuple(item["agent"] for item in self.failures)
-
-
-@dataclass
-class OpenDispatch:
-    """A dispatch without all its answers. `answered` holds the positions that have come.
-
-    `stage`: it waits for an `approval` since `since` (and until `until`), for its turn after a `delay`, for `room` with
-    its agent, or for the fence (`ready`); or it is `sent`. A `gather` is a dispatch to the orchestrator itself.
-    """
-
-    agent: str
-    event: str
-    topic: str
-    partition: int
-    offset: int
-    hop: int
-    attempt: int
-    stage: OpenStage = "ready"
-    tries: int = 1
-    failed: list[dict[str, str]] = field(default_factory=list)
-    ancestors: list[str] = field(default_factory=list)
-    branch: list[str] | None = None
-    answered: list[int] = field(default_factory=list)
-    since: int | None = None
-    until: int | None = None
-
-
-@dataclass
-class OpenGather:
-    """A gather on its way: `on` is its event type, `answers` are `[type, data]` in the order they were taken, by agent.
-
-    `result` is the event it has come to, as text, until that event is read.
-    """
-
-    on: str
-    expected: list[str]
-    answers: dict[str, list[Any]] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    result: str | None = None
 
 
 @dataclass
 class Workflow:
-    """One running workflow.
+    """One running workflow. Times are milliseconds since 1970.
 
-    `seen` holds what each event that was read subject: the identity of an event from outside, or of an answer to one
-    dispatch. An answer's own id is no identity, for an agent that has an event twice repeats its answer's id.
-    `closed` are dispatches with all their answers, `abandoned` those whose answer would be late. `given` counts
-    the dispatches without further attempts, `approved` holds effect keys, `place` is the next of the sequence.
+    seen            what each event that was read settles. An answer's own id is no identity, for an agent that has an
+                    event twice repeats its answer's id
+    settled         what effective records have settled
+    closed          dispatches with all their answers
+    abandoned       dispatches whose answer would be late
+    dispatched      dispatches so far
+    dispatch_count  the same without further attempts; what the limit is about
+    approved        effect keys that a person has approved
+    next_step       how many steps of the app's sequence are done
     """
 
     id: str
@@ -118,47 +46,60 @@ class Workflow:
     code: str | None = None
     step: int = 0
     hops: int = 0
-    dispatches: int = 0
+    dispatched: int = 0
     model_calls: int = 0
     tokens: int = 0
     cost: float | None = None
     duplicates: int = 0
     dead_letters: int = 0
     failed: bool = False
-    given: int = 0
-    place: int = 0
+    dispatch_count: int = 0
+    next_step: int = 0
     last: dict[str, Any] | None = None
     last_at: int = 0
-    seen: list[str] = field(default_factory=list)
+    seen: list[Subject] = field(default_factory=list)
+    settled: list[Subject] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
-    waiting: dict[str, PendingDecision] = field(default_factory=dict)
-    open: dict[str, OpenDispatch] = field(default_factory=dict)
+    pending: dict[Subject, PendingDecision] = field(default_factory=dict)
+    dispatches: dict[str, OpenDispatch] = field(default_factory=dict)
     gathers: dict[str, OpenGather] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     abandoned: list[str] = field(default_factory=list)
-    settled: list[str] = field(default_factory=list)
-    refused: dict[str, int] = field(default_factory=dict)
+    refused: dict[Subject, int] = field(default_factory=dict)
     approved: list[str] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
-    version: int = VERSION
 
-    def dump(self) -> bytes:
-        return strictjson.dumps(self).encode()
+    def dump(self) -> str:
+        value = {item.name: getattr(self, item.name) for item in fields(self)}
+        value["seen"], value["settled"] = _texts(self.seen), _texts(self.settled)
+        for name in ("pending", "refused"):
+            value[name] = {str(subject): item for subject, item in value[name].items()}
+        return strictjson.dumps(stamped(value))
 
     @classmethod
-    def parse(cls, raw: bytes) -> Workflow:
-        value = strictjson.loads(raw)
-        if value["version"] != VERSION:
-            raise ValueError(f"workflow state has version {value['version']}; this release reads {VERSION}")
-        value["waiting"] = {name: PendingDecision(**item) for name, item in value["waiting"].items()}
-        value["open"] = {name: OpenDispatch(**item) for name, item in value["open"].items()}
+    def parse(cls, text: str) -> Workflow:
+        """Read what `dump` writes. Raises StateVersionError."""
+        value = upgraded("workflow", strictjson.loads(text))
+        value["seen"], value["settled"] = _subjects(value["seen"]), _subjects(value["settled"])
+        value["pending"] = {Subject.parse(name): PendingDecision(**item) for name, item in value["pending"].items()}
+        value["refused"] = {Subject.parse(name): attempt for name, attempt in value["refused"].items()}
+        value["dispatches"] = {name: OpenDispatch(**item) for name, item in value["dispatches"].items()}
         value["gathers"] = {name: OpenGather(**item) for name, item in value["gathers"].items()}
         return cls(**value)
 
     @property
     def idle(self) -> bool:
         """Nothing is open and nothing waits: the workflow has come to its end."""
-        return not self.open and not self.waiting
+        return not self.dispatches and not self.pending
+
+    @property
+    def reserved(self) -> int:
+        """Tokens that asks under way may use."""
+        return sum(item.reserved for item in self.pending.values())
+
+    def has_dispatch(self, dispatch_id: str) -> bool:
+        """Whether a dispatch, or gather, was ever this workflow's."""
+        return dispatch_id in self.dispatches or dispatch_id in self.closed or dispatch_id in self.abandoned
 
     def remember(self, agent: str, event: Event) -> None:
         """Keep an answer for the router to see; the newest `HISTORY`, each up to `HISTORY_BYTES`."""
@@ -183,41 +124,35 @@ class Workflow:
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
 
-    def lose(self, record: Decision) -> None:
-        """Count a dead letter. An event from outside that came out of order is refused, and no failure."""
+    def count_dead_letter(self, record: Decision) -> None:
+        """An event from outside that came out of order is refused, and no failure."""
         self.dead_letters += 1
         self.reason = record.reason
-        self.failed |= record.code != OUT_OF_ORDER or not record.subject.startswith("event/")
+        self.failed |= record.code != OUT_OF_ORDER or record.subject.kind != "event"
 
     @property
     def in_flight(self) -> Counter[str]:
         """How many dispatches each agent has."""
-        return Counter(item.agent for item in self.open.values() if item.stage == "sent")
+        return Counter(item.agent for item in self.dispatches.values() if item.stage == "sent")
 
     @property
     def approvals(self) -> list[dict[str, Any]]:
-        """The dispatches that wait for a person. Times are milliseconds since 1970."""
+        """The dispatches that wait for a person."""
         return [
-            {
-                "id": identity,
-                "agent": item.agent,
-                "type": Event.parse(item.event).type,
-                "since": item.since,
-                "until": item.until,
-            }
-            for identity, item in self.open.items()
+            {"id": name, "agent": item.agent, "type": item.event.type, "since": item.since, "until": item.until}
+            for name, item in self.dispatches.items()
             if item.stage == "approval"
         ]
 
     def summary(self, app: str) -> dict[str, Any]:
-        """The data of its status event. Times are milliseconds since 1970."""
+        """The data of its status event."""
         return {
             "workflow_id": self.id,
             "app": app,
             "status": self.status,
             "hops": self.hops,
             "steps": self.step,
-            "dispatches": self.dispatches,
+            "dispatches": self.dispatched,
             "model_calls": self.model_calls,
             "tokens": self.tokens,
             "cost": self.cost,
@@ -234,35 +169,46 @@ class Workflow:
 
 @dataclass
 class Tombstone:
-    """The tombstone of a workflow: enough to tell a repeat, or a late answer, from something new."""
+    """What stays of a workflow that has ended: enough to tell a repeat, or a late answer, from something new."""
 
-    seen: list[str]
-    settled: list[str]
+    seen: list[Subject]
+    settled: list[Subject]
     sent: list[str]
-    place: int
+    next_step: int
     summary: dict[str, Any]
 
-    def dump(self) -> bytes:
-        return strictjson.dumps(self).encode()
+    def dump(self) -> str:
+        value = {item.name: getattr(self, item.name) for item in fields(self)}
+        value["seen"], value["settled"] = _texts(self.seen), _texts(self.settled)
+        return strictjson.dumps(stamped(value))
 
     @classmethod
-    def parse(cls, raw: bytes) -> Tombstone:
-        return cls(**strictjson.loads(raw))
+    def parse(cls, text: str) -> Tombstone:
+        """Read what `dump` writes. Raises StateVersionError."""
+        value = upgraded("tombstone", strictjson.loads(text))
+        value["seen"], value["settled"] = _subjects(value["seen"]), _subjects(value["settled"])
+        return cls(**value)
 
     @classmethod
     def of(cls, workflow: Workflow, app: str) -> Tombstone:
         summary = {**workflow.summary(app), "approvals": []}
-        return cls(workflow.seen, workflow.settled, [*workflow.open, *workflow.abandoned], workflow.place, summary)
+        sent = [*workflow.dispatches, *workflow.abandoned]
+        return cls(workflow.seen, workflow.settled, sent, workflow.next_step, summary)
 
-    def again(self, workflow_id: str, now: int) -> Workflow:
+    @property
+    def status(self) -> str:
+        return str(self.summary["status"])
+
+    def reopened(self, workflow_id: str, now: int) -> Workflow:
         """The workflow anew, for a retry of something in it; what it has read and settled stays known."""
-        known: dict[str, Any] = {
-            "seen": self.seen,
-            "settled": self.settled,
-            "abandoned": self.sent,
-            "place": self.place,
-        }
-        return Workflow(workflow_id, now, **known)
+        return Workflow(
+            workflow_id,
+            now,
+            seen=self.seen,
+            settled=self.settled,
+            abandoned=self.sent,
+            next_step=self.next_step,
+        )
 
 
 def status_event(app: str, summary: dict[str, Any]) -> Event:
@@ -274,3 +220,11 @@ def status_event(app: str, summary: dict[str, Any]) -> Event:
         workflow_id=summary["workflow_id"],
         data=summary,
     )
+
+
+def _texts(subjects: list[Subject]) -> list[str]:
+    return [str(subject) for subject in subjects]
+
+
+def _subjects(texts: list[str]) -> list[Subject]:
+    return [Subject.parse(text) for text in texts]

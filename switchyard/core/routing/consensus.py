@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from switchyard.core import strictjson
-from switchyard.core.registry import Gather
+from switchyard.core.agents_file import Gather
+from switchyard.core.registry import Registry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,33 @@ class Vote:
 
 @dataclass(frozen=True)
 class Consensus:
-    """`vote` is None where nobody voted, or a quorum was not reached; `confidence` is from 0 to 1."""
+    """What answers come to.
 
-    votes: tuple[Vote, ...]
+    `vote` is None where nobody voted, or a quorum was not reached; `confidence` is from 0 to 1; `dissent` names the
+    agents that voted otherwise, `votes` says who voted what.
+    """
+
     vote: str | None
-    dissent: tuple[str, ...]
-    confidence: float
+    confidence: float = 0.0
+    dissent: tuple[str, ...] = ()
+    votes: tuple[Vote, ...] = ()
+
+
+class ConsensusPolicy(Protocol):
+    """Puts the answers of agents that got one event together into one; a gather's `policy: module:function`.
+
+    It is called in the TaskManager whenever an answer has come, and at the end. It must be a function of its arguments:
+    the same answers come to the same consensus, at a replay too.
+    """
+
+    def __call__(self, answers: Mapping[str, AgentAnswer], expected: Sequence[str]) -> Consensus | None:
+        """Return what the answers come to, or None while more are needed.
+
+        `answers` are those that have come, by agent, in the order they were taken; `expected` are all agents that got
+        the event. At the gather's deadline, and once all have answered or failed, None means that there is no vote.
+        Where it raises, that is logged and counts as None.
+        """
+        ...
 
 
 def votes_of(policy: Gather, answers: Mapping[str, AgentAnswer]) -> tuple[Vote, ...]:
@@ -52,8 +77,66 @@ def votes_of(policy: Gather, answers: Mapping[str, AgentAnswer]) -> tuple[Vote, 
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class GatherPolicy:
+    """When a gather has what it needs, and what it results in. `own` is the app's own policy, if it has one."""
+
+    gather: Gather
+    own: ConsensusPolicy | None = None
+
+    @classmethod
+    def of(cls, registry: Registry, event_type: str) -> GatherPolicy:
+        """The policy for a gather on an event type; `all` where the registry has none any more."""
+        gather = registry.gathers.get(event_type) or Gather(on=event_type)
+        return cls(gather, registry.extensions.policies.get(event_type))
+
+    def is_met(self, expected: Sequence[str], answers: Mapping[str, AgentAnswer]) -> bool:
+        """Whether the answers are what the policy asks for."""
+        if self.gather.own_policy:
+            return self._own(expected, answers) is not None
+        return is_met(self.gather, expected, answers)
+
+    def result(
+        self, expected: Sequence[str], answers: Mapping[str, AgentAnswer], missing: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """The data of the event that the gather results in (ADR 6). `answers` stand in the order they were taken."""
+        if self.gather.own_policy:
+            reached = self._own(expected, answers)
+            agreed, complete = reached or Consensus(None), reached is not None
+        else:
+            agreed = consensus(self.gather, answers, next(iter(answers), None))
+            complete = is_met(self.gather, expected, answers)
+        return {
+            "cause": self.gather.on,
+            "policy": self.gather.policy,
+            "answers": [
+                {"agent": agent, "type": item.type, "data": strictjson.dumps(item.data)}
+                for agent, item in answers.items()
+            ],
+            "missing": [{"agent": agent, "reason": reason} for agent, reason in missing.items()],
+            "votes": [
+                {"agent": item.agent, "vote": item.vote, "weight": item.weight, "confidence": item.confidence}
+                for item in agreed.votes
+            ],
+            "vote": agreed.vote,
+            "dissent": list(agreed.dissent),
+            "confidence": agreed.confidence,
+            "complete": complete,
+        }
+
+    def _own(self, expected: Sequence[str], answers: Mapping[str, AgentAnswer]) -> Consensus | None:
+        if self.own is None:
+            return None
+        try:
+            reached = self.own(answers, tuple(expected))
+            return reached if reached is None else _checked(reached)
+        except Exception:
+            log.exception("the policy %s of the gather on %s failed", self.gather.policy, self.gather.on)
+            return None
+
+
 def is_met(policy: Gather, expected: Collection[str], answers: Mapping[str, AgentAnswer]) -> bool:
-    """Whether the answers are what the policy asks for."""
+    """Whether the answers are what a built-in policy asks for."""
     if policy.policy == "first":
         return bool(answers)
     if policy.policy == "quorum":
@@ -71,30 +154,18 @@ def consensus(policy: Gather, answers: Mapping[str, AgentAnswer], first: str | N
     total = sum(item.weight for item in votes)
     won = sum(item.weight * item.confidence for item in votes if item.vote == vote)
     dissent = tuple(item.agent for item in votes if vote is not None and item.vote != vote)
-    return Consensus(votes, vote, dissent, round(won / total, 6) if vote is not None and total else 0.0)
+    return Consensus(vote, round(won / total, 6) if vote is not None and total else 0.0, dissent, votes)
 
 
-def gathered(
-    policy: Gather, expected: Collection[str], answers: Mapping[str, AgentAnswer], missing: Mapping[str, str]
-) -> dict[str, Any]:
-    """The data of the event that a gather results in (ADR 6). `answers` stand in the order they were taken."""
-    result = consensus(policy, answers, next(iter(answers), None))
-    return {
-        "cause": policy.on,
-        "policy": policy.policy,
-        "answers": [
-            {"agent": agent, "type": item.type, "data": strictjson.dumps(item.data)} for agent, item in answers.items()
-        ],
-        "missing": [{"agent": agent, "reason": reason} for agent, reason in missing.items()],
-        "votes": [
-            {"agent": item.agent, "vote": item.vote, "weight": item.weight, "confidence": item.confidence}
-            for item in result.votes
-        ],
-        "vote": result.vote,
-        "dissent": list(result.dissent),
-        "confidence": result.confidence,
-        "complete": is_met(policy, expected, answers),
-    }
+def _checked(reached: Consensus) -> Consensus:
+    """A consensus that fits the contract of the result. Raises TypeError or ValueError."""
+    if not isinstance(reached, Consensus):
+        raise TypeError(f"a policy returns a Consensus or None, and not {type(reached).__name__}")
+    if reached.vote is not None and not isinstance(reached.vote, str):
+        raise TypeError("the vote of a consensus is text")
+    if not 0.0 <= reached.confidence <= 1.0:
+        raise ValueError("the confidence of a consensus is from 0 to 1")
+    return reached
 
 
 def _winner(policy: Gather, votes: tuple[Vote, ...], first: str | None) -> str | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from switchyard.core import strictjson
 
 if TYPE_CHECKING:
-    from switchyard.core.registry import Agent, Registry
+    from switchyard.core.agents_file import Agent
+    from switchyard.core.registry import Registry
 
 COMPLETE = "complete"
 NONE = "none"

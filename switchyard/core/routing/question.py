@@ -8,7 +8,7 @@ from typing import Any
 
 from switchyard.core.event import Event
 from switchyard.core.registry import Registry
-from switchyard.core.routing import deciding
+from switchyard.core.routing import decide
 from switchyard.core.routing.prompt import choice_problem, choice_schema, routing_messages
 
 ANSWER_TOKENS = 1024
@@ -31,17 +31,17 @@ class Question:
 def question(
     registry: Registry,
     event: Event,
-    failures: Sequence[Mapping[str, str]] = (),
+    failures: Sequence[Mapping[str, Any]] = (),
     answered: list[dict[str, Any]] | None = None,
 ) -> Question:
     """What to ask. `failures` are those of agents at this event, each `{agent, reason, message}`; they are left out."""
-    choices = deciding.candidates(registry, event, [failure["agent"] for failure in failures])
+    choices = decide.candidates(registry, event, [failure["agent"] for failure in failures])
     names = [agent.name for agent in choices]
     messages = routing_messages(
         registry,
         {"type": event.type, "data": event.data},
         choices,
         answered or (),
-        failures,
+        [{name: failure[name] for name in ("agent", "reason", "message")} for failure in failures],
     )
     return Question(messages, choice_schema(choices), lambda answer: choice_problem(answer, names))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.ids import stable_hash
-from switchyard.core.registry import MemoryLimits
 
 DAY = 24 * 3600 * 1_000_000
 LARGEST_TEXT = 64 * 1024

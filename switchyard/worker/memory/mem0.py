@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import yaml
 
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.errors import SettingsError
-from switchyard.core.registry import MemoryLimits
 from switchyard.worker.memory.backend import StoredMemory, now
 from switchyard.worker.memory.trim import to_trim
 from switchyard.worker.publisher import WorkerStopping

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert
 
 from switchyard.core import strictjson
-from switchyard.core.registry import MemoryLimits
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.settings import Settings
 from switchyard.worker.database import create
 from switchyard.worker.memory.backend import DAY, StoredMemory, now

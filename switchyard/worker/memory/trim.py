@@ -6,8 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.ids import stable_hash
-from switchyard.core.registry import MemoryLimits
 from switchyard.worker.memory.backend import DAY, LARGEST_TEXT, Recollection, StoredMemory, TrimmableBackend, now
 from switchyard.worker.publisher import WorkerStopping
 

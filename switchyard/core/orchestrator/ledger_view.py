@@ -11,20 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from switchyard.core.deadletter import Position
 from switchyard.core.errors import Rejected
-from switchyard.core.ids import dispatch_id
+from switchyard.core.ledger.effective import effective
 from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.workflow import Workflow
-
-
-def effective(records: Iterable[Decision]) -> list[Decision]:
-    """The records that were acted on, in order: for each thing that was settled the first of its last attempt."""
-    first: dict[str, tuple[int, Decision]] = {}
-    for number, record in enumerate(records):
-        known = first.get(record.subject)
-        if known is None or record.attempt > known[1].attempt:
-            first[record.subject] = (number, record)
-    return [record for _, record in sorted(first.values(), key=lambda item: item[0])]
 
 
 def derive(records: Iterable[Decision], app: str = "") -> dict[str, dict[str, Any]]:
@@ -33,9 +25,9 @@ def derive(records: Iterable[Decision], app: str = "") -> dict[str, dict[str, An
     `duplicates` are events that were read at more than one place. A record that belongs to no workflow is left out.
     """
     records = list(records)
-    places: dict[str, set[tuple[str, int, int]]] = {}
+    places: dict[Subject, set[Position]] = {}
     for record in records:
-        places.setdefault(record.subject, set()).add((record.topic, record.partition, record.offset))
+        places.setdefault(record.subject, set()).add(record.position)
     known: dict[str, _Derived] = {}
     for record in effective(records):
         if record.workflow_id:
@@ -66,16 +58,16 @@ class _Derived:
         workflow.account(record, _type(record))
         if record.action == "dispatch":
             for agent in record.agents:
-                identity = dispatch_id(record.subject, agent, record.attempt)
+                identity = record.dispatch_id(agent)
                 self.hop[identity] = hop + 1
-                workflow.dispatches += 1
+                workflow.dispatched += 1
                 workflow.hops = max(workflow.hops, hop + 1)
                 if identity not in self.closed:
                     self.open.add(identity)
         elif record.action == "stop":
             workflow.status, workflow.reason, workflow.code = "stopped", record.reason, record.code
         elif record.action == "dead-letter":
-            workflow.lose(record)
+            workflow.count_dead_letter(record)
         elif not self.open:
             workflow.reason = record.reason
 
@@ -88,12 +80,11 @@ class _Derived:
 
     def _settle(self, record: Decision) -> int:
         """Take an answer off its dispatch; how many dispatches came before what is settled."""
-        kind, _, rest = record.subject.partition("/")
-        if kind != "dispatch":
+        if record.subject.kind != "dispatch":
             return 0
-        identity, _, index = rest.partition("/")
+        identity = record.subject.id
         answered = self.answered.setdefault(identity, set())
-        answered.add(int(index))
+        answered.add(record.subject.answer_index)
         if len(answered) >= record.answer_count:
             self.open.discard(identity)
             self.closed.add(identity)

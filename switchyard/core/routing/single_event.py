@@ -1,27 +1,33 @@
-"""Deciding about one event without state: all of `route_message` but the asking.
+"""Deciding about one event without state: all of `route_message`, and of the command `route`, but the asking.
 
-The same rules, guards, question, fallback and record as the orchestrator's. What only state knows is missing: the model
-does not see who has answered before, and a failed agent's event cannot be given to another, for it is not at hand.
+The same rules, guards, router, question, fallback and record as the orchestrator's. What only state knows is missing:
+neither router nor model sees who has answered before, and a failed agent's event cannot be given to another, for it is
+not at hand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from switchyard.core.deadletter import Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
-from switchyard.core.orchestrator.shard import subject_of
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.registry import FAILED_TYPE, Registry
-from switchyard.core.routing import deciding
-from switchyard.core.routing.deciding import ModelDecision, ModelUnavailable, RoutingContext, Verdict
+from switchyard.core.routing import decide
 from switchyard.core.routing.inbox_event import hops_before
+from switchyard.core.routing.question import Question, question
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict, model_usage
+
+Outcome = ModelDecision | ModelUnavailable
+Ask = Callable[[Question], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True)
 class RoutingInput:
-    """An event that met its contract, as it was read. `rule` is what SQL decided, None where it did not."""
+    """An event that met its contract, as it was read. `rule` is what SQL decided, None where it decided nothing."""
 
     event: Event
     text: str
@@ -32,30 +38,43 @@ class RoutingInput:
     def failed(self) -> tuple[str, ...]:
         return (self.event.data["agent"],) if self.event.type == FAILED_TYPE else ()
 
+    @property
+    def context(self) -> RoutingContext:
+        return RoutingContext(hops_before(self.event), self.rule)
 
-def without_model(registry: Registry, message: RoutingInput) -> Verdict | None:
+
+async def decide_once(registry: Registry, item: RoutingInput, ask: Ask) -> tuple[Verdict, Outcome | None]:
+    """The verdict, and what came of the model where it had to be asked. Raises what `ask` raises."""
+    verdict = before_model(registry, item)
+    if verdict is not None:
+        return verdict, None
+    outcome = await ask(question(registry, item.event))
+    return decide.after_model(registry, item.event, item.context, outcome), outcome
+
+
+def before_model(registry: Registry, item: RoutingInput) -> Verdict | None:
     """The verdict that needs no model; None where one must be asked."""
-    event = message.event
+    event = item.event
     if event.type == FAILED_TYPE:
         reason = f"{event.data['agent']} failed: {event.data['message']}"
         return Verdict("dead-letter", "guard", reason, code="agent-failed")
-    return deciding.without_model(registry, event, RoutingContext(hops_before(event), message.rule))
+    return decide.before_model(registry, event, item.context)
 
 
-def record(
+def record_of(
     registry: Registry,
-    message: RoutingInput,
+    item: RoutingInput,
     verdict: Verdict,
-    outcome: ModelDecision | ModelUnavailable | None,
+    outcome: Outcome | None,
     now: int,
     sql_version: str,
 ) -> Decision:
     """The ledger's record of a verdict. `step` is the number of hops: no state counts the steps of a workflow."""
-    event, position = message.event, message.position
+    event, position = item.event, item.position
     return Decision(
-        subject=subject_of(event),
+        subject=Subject.of_event(event),
         workflow_id=event.workflow_id,
-        event=message.text,
+        event=item.text,
         topic=position.topic,
         partition=position.partition,
         offset=position.offset,
@@ -65,23 +84,23 @@ def record(
         at=now,
         step=hops_before(event),
         agents=verdict.agents,
-        candidates=tuple(agent.name for agent in deciding.candidates(registry, event, ())),
+        candidates=tuple(agent.name for agent in decide.candidates(registry, event, ())),
         code=verdict.code,
         confidence=verdict.confidence,
-        failed=message.failed,
+        failed=item.failed,
         answer_count=event.answer_count,
         inputs=(event.id,),
         registry_version=registry.version,
         prompt_version=registry.prompt_version,
         sql_version=sql_version,
-        **deciding.spent(outcome),
+        **model_usage(outcome),
     )
 
 
 def refused(error: Rejected, raw: bytes, position: Position, now: int) -> Decision:
     """The record for what is no event of the app at all: a dead letter that belongs to no workflow."""
     return Decision(
-        subject=f"record/{position.topic}/{position.partition}/{position.offset}",
+        subject=Subject.of_position(position),
         workflow_id="",
         event=raw.decode(errors="replace"),
         topic=position.topic,

@@ -1,0 +1,95 @@
+"""What a record of the ledger settles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from switchyard.core.deadletter import Position
+    from switchyard.core.event import Event
+
+SubjectKind = Literal["event", "dispatch", "timeout", "approval", "gather", "workflow", "record"]
+
+_KINDS = frozenset(get_args(SubjectKind))
+_INCOMPLETE = "incomplete"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing that must be settled; two are equal where their texts are.
+
+    event      an event that no dispatch caused; `id` is its event key
+    dispatch   one answer to a dispatch, or the result of a gather; `part` is the position of the answer
+    timeout    a dispatch that had no answer by its deadline
+    approval   a dispatch that waits for a person
+    gather     the deadline of a gather, or, with `part`, that it lacks answers which it must have
+    workflow   the workflow as a whole: `cancel` or `deadline`
+    record     what was read at a position and is no event: `id` is its topic, partition and offset
+    """
+
+    kind: SubjectKind
+    id: str
+    part: str = ""
+
+    @classmethod
+    def of_event(cls, event: Event) -> Subject:
+        """What a decision about this event settles: the answer to a dispatch, or the event itself."""
+        if event.causation_id is None:
+            return cls("event", event.key)
+        return cls("dispatch", event.causation_id, str(event.answer_index))
+
+    @classmethod
+    def timeout(cls, dispatch_id: str) -> Subject:
+        return cls("timeout", dispatch_id)
+
+    @classmethod
+    def approval(cls, dispatch_id: str) -> Subject:
+        return cls("approval", dispatch_id)
+
+    @classmethod
+    def gather_deadline(cls, gather_id: str) -> Subject:
+        return cls("gather", gather_id)
+
+    @classmethod
+    def gather_incomplete(cls, gather_id: str) -> Subject:
+        return cls("gather", gather_id, _INCOMPLETE)
+
+    @classmethod
+    def of_position(cls, position: Position) -> Subject:
+        return cls("record", f"{position.topic}/{position.partition}/{position.offset}")
+
+    @classmethod
+    def parse(cls, text: str) -> Subject:
+        """Read what `str()` writes. Raises ValueError."""
+        kind, _, rest = text.partition("/")
+        if kind not in _KINDS or not rest:
+            raise ValueError(f"{text[:80]!r} is no subject of a decision")
+        if kind == "record":
+            return cls("record", rest)
+        identity, _, part = rest.partition("/")
+        if kind == "dispatch" and not part.isdecimal():
+            raise ValueError(f"{text[:80]!r} has no position of an answer")
+        return cls(kind, identity, part)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
+        return f"{self.kind}/{self.id}/{self.part}" if self.part else f"{self.kind}/{self.id}"
+
+    @property
+    def answer_index(self) -> int:
+        """The position of the answer, from 0; of a subject of kind `dispatch`."""
+        return int(self.part)
+
+    @property
+    def dispatch_id(self) -> str | None:
+        """The dispatch, or gather, that this settles something of; None where there is none."""
+        return self.id if self.kind in ("dispatch", "timeout", "approval", "gather") else None
+
+
+CANCEL = Subject("workflow", "cancel")
+DEADLINE = Subject("workflow", "deadline")

@@ -1,0 +1,66 @@
+"""The workflows of a shard, between state and the work on them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from switchyard.core.orchestrator.state import ShardState
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow
+
+KEPT = 256
+"""How many running workflows are kept as objects, those worked on last: the next input to one need not load it."""
+
+
+class WorkflowStore:
+    """Reads and writes workflows. State is written through; what is kept in memory is never ahead of it.
+
+    Once work on a workflow has failed half-way, `forget` must be called: its object no longer says what state says.
+    """
+
+    def __init__(self, state: ShardState) -> None:
+        self._state = state
+        self._kept: OrderedDict[str, Workflow] = OrderedDict()
+
+    def __contains__(self, workflow_id: str) -> bool:
+        return workflow_id in self._kept or workflow_id in self._state.workflows
+
+    def running(self, workflow_id: str) -> Workflow | None:
+        """The workflow, or None where no such one runs."""
+        workflow = self._kept.get(workflow_id)
+        if workflow is None:
+            text = self._state.workflows.get(workflow_id)
+            if text is None:
+                return None
+            workflow = Workflow.parse(text)
+        self._keep(workflow)
+        return workflow
+
+    def tombstone(self, workflow_id: str) -> Tombstone | None:
+        """What stays of a workflow that has ended, or None."""
+        text = self._state.tombstones.get(workflow_id)
+        return None if text is None else Tombstone.parse(text)
+
+    def save(self, workflow: Workflow) -> None:
+        self._state.workflows[workflow.id] = workflow.dump()
+        self._keep(workflow)
+
+    def bury(self, workflow_id: str, tombstone: Tombstone) -> None:
+        """The workflow has ended."""
+        self._state.tombstones[workflow_id] = tombstone.dump()
+        self._kept.pop(workflow_id, None)
+        if workflow_id in self._state.workflows:
+            del self._state.workflows[workflow_id]
+
+    def reopen(self, workflow_id: str) -> None:
+        """The workflow begins again."""
+        del self._state.tombstones[workflow_id]
+
+    def forget(self) -> None:
+        """Drop what is kept in memory."""
+        self._kept.clear()
+
+    def _keep(self, workflow: Workflow) -> None:
+        self._kept[workflow.id] = workflow
+        self._kept.move_to_end(workflow.id)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)

@@ -1,0 +1,192 @@
+"""Deciding about one event: rules first, then strict order and guards, then a router, a model, the fallback.
+
+Plain functions from what is known to a `Verdict`; none of them waits, and none of them asks. The job, the function
+`route_message` and the command `route` decide by these two: `before_model`, and `after_model` where that says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from switchyard.core import strictjson
+from switchyard.core.agents_file import Agent
+from switchyard.core.event import Event
+from switchyard.core.ids import stable_hash
+from switchyard.core.ledger.record import OUT_OF_ORDER
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.registry import Registry
+from switchyard.core.routing.prompt import COMPLETE, MAX_REASON, NONE
+from switchyard.core.routing.router import routed
+from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
+
+
+def before_model(registry: Registry, event: Event, known: RoutingContext) -> Verdict | None:
+    """The verdict that needs no model; None where one must be asked. The event meets its contract."""
+    verdict = _before_model(registry, event, known)
+    return None if verdict is None else guarded(registry, event, known, verdict)
+
+
+def after_model(
+    registry: Registry, event: Event, known: RoutingContext, outcome: ModelDecision | ModelUnavailable
+) -> Verdict:
+    """The verdict once a model was asked, whatever came of it. Its names were checked against the candidates."""
+    return guarded(registry, event, known, _by_outcome(registry, event, known.failed, outcome))
+
+
+def candidates(registry: Registry, event: Event, failed: Sequence[str]) -> list[Agent]:
+    """The agents a router or a model may choose from."""
+    return [agent for agent in registry.accepting(event.type) if agent.name not in failed]
+
+
+def guarded(registry: Registry, event: Event, known: RoutingContext, verdict: Verdict) -> Verdict:
+    """The verdict, or the end of the workflow where its dispatches would pass a limit or repeat what was done."""
+    if verdict.action != "dispatch":
+        return verdict
+    most = registry.file.limits.dispatches
+    if known.dispatch_count + len(verdict.agents) > most:
+        return stop("dispatch-limit", f"limit of {most} dispatches reached")
+    again = [name for name in verdict.agents if payload_hash(name, event) in known.ancestors]
+    if again and not known.failed:  # an agent that has an event may take over for one that failed
+        return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
+    return _over_limit(registry, known) or verdict
+
+
+def stop(code: str, reason: str) -> Verdict:
+    """The end of a workflow, by a guard."""
+    return Verdict("stop", "guard", reason, code=code)
+
+
+def payload_hash(agent: str, event: Event) -> str:
+    """What an agent is given, as a short hash: the same type and data make the same."""
+    data = strictjson.canonical(event.data).decode()
+    return stable_hash("parcel", agent, event.type, data)[:16]
+
+
+def fallback(registry: Registry, event: Event, failed: Sequence[str], code: str, reason: str) -> Verdict:
+    """The app's fallback agent where it can take the event, else a dead letter."""
+    agent = registry.file.fallback
+    if agent is not None and agent not in failed and event.type in registry.agents[agent].accepts:
+        return Verdict("dispatch", "fallback", reason, (agent,), code)
+    return Verdict("dead-letter", "fallback", reason, code=code)
+
+
+def agents_error(registry: Registry, event: Event, agents: Sequence[str]) -> str | None:
+    """Why an event cannot be dispatched to these agents; None where it can."""
+    if not agents:
+        return "it names no agent"
+    for name in agents:
+        agent = registry.agents.get(name)
+        if agent is None:
+            return f"there is no agent {name!r}"
+        if event.type not in agent.accepts:
+            return f"agent {name!r} does not accept {event.type}"
+    return None
+
+
+def dispatch_error(registry: Registry, event: Event, action: str, agents: Sequence[str]) -> str | None:
+    """Why a record that was read back must not be acted on; None where it may."""
+    if action != "dispatch":
+        return None
+    problem = agents_error(registry, event, agents)
+    if problem is None and not registry.meets_contract(event):
+        return f"the event does not meet the contract of {event.type}"
+    return problem
+
+
+def is_manual_retry(event: Event, subject: Subject) -> bool:
+    """Whether this is the retry of a dead letter: a new beginning, which may do again what was done."""
+    return event.retry > 0 and subject.kind == "event"
+
+
+def out_of_order(
+    registry: Registry, agents: Sequence[str], next_step: int, *, manual_retry: bool = False
+) -> str | None:
+    """Why these agents may not act now, by the app's strict order; None where they may.
+
+    `manual_retry` allows earlier steps.
+    """
+    order = registry.file.sequence
+    steps = {name: order.index(name) for name in agents if name in order}
+    wrong = [name for name, step in steps.items() if step > next_step or (step < next_step and not manual_retry)]
+    if not wrong:
+        return None
+    done = next_step >= len(order)
+    due = "the sequence is done" if done else f"step {next_step + 1} of the sequence is {order[next_step]}"
+    return f"out of order: it is for {', '.join(wrong)}, but {due}"
+
+
+def _before_model(registry: Registry, event: Event, known: RoutingContext) -> Verdict | None:
+    if known.rule is not None and not known.failed:
+        return _by_rule(registry, event, known)
+    if registry.ends(event.type):
+        return Verdict("complete", "rule", f"{event.type} ends its branch")
+    if any(event.type in registry.agents[name].accepts for name in registry.file.sequence):
+        return _all_failed(registry, event, known) if known.failed else _by_sequence(registry, event, known)
+    able = candidates(registry, event, known.failed)
+    if not able:
+        if known.failed:
+            return _all_failed(registry, event, known)
+        return Verdict("dead-letter", "guard", f"no agent accepts {event.type}", code="no-agent-accepts")
+    over = _over_limit(registry, known)
+    if over is not None or registry.router is None:
+        return over
+    verdict, trouble = routed(registry.router, event, known, tuple(agent.name for agent in able))
+    if trouble is not None:
+        return fallback(registry, event, known.failed, "router-failed", trouble)
+    return verdict
+
+
+def _all_failed(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
+    return fallback(registry, event, known.failed, "agent-failed", f"{', '.join(known.failed)} failed")
+
+
+def _by_outcome(
+    registry: Registry, event: Event, failed: Sequence[str], outcome: ModelDecision | ModelUnavailable
+) -> Verdict:
+    if isinstance(outcome, ModelUnavailable):
+        return fallback(registry, event, failed, "no-usable-decision", f"{outcome.reason}: {outcome.message}")
+    reason = outcome.reason[:MAX_REASON]
+    if outcome.agents == (COMPLETE,):
+        return Verdict("complete", "model", reason, confidence=outcome.confidence)
+    if outcome.agents == (NONE,):
+        return fallback(registry, event, failed, "no-usable-decision", f"the model chose none: {reason}")
+    return Verdict("dispatch", "model", reason, outcome.agents, confidence=outcome.confidence)
+
+
+def _by_sequence(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
+    order = registry.file.sequence
+    takers = [name for name in order if event.type in registry.agents[name].accepts]
+    allowed = [
+        name
+        for name in takers
+        if out_of_order(registry, [name], known.next_step, manual_retry=known.manual_retry) is None
+    ]
+    if allowed:
+        step = order.index(allowed[-1]) + 1
+        return Verdict("dispatch", "sequence", f"step {step} of {len(order)} of the sequence", (allowed[-1],))
+    return Verdict("dead-letter", "guard", out_of_order(registry, takers, known.next_step) or "", code=OUT_OF_ORDER)
+
+
+def _by_rule(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
+    rule = known.rule
+    if not rule:
+        return Verdict("complete", "rule", "the rule names no agent: the branch ends")
+    problem = agents_error(registry, event, rule)
+    if problem:
+        code = "no-agent-accepts" if registry.agents.keys() >= set(rule) else "unknown-agent"
+        return Verdict("dead-letter", "rule", f"the rule in requests.sql: {problem}", code=code)
+    disorder = out_of_order(registry, rule, known.next_step, manual_retry=known.manual_retry)
+    if disorder:
+        return Verdict("dead-letter", "rule", f"the rule in requests.sql: {disorder}", code=OUT_OF_ORDER)
+    return Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
+
+
+def _over_limit(registry: Registry, known: RoutingContext) -> Verdict | None:
+    limits = registry.file.limits
+    if known.hop >= registry.hop_limit:
+        return stop("hop-limit", f"hop limit of {registry.hop_limit} reached")
+    if known.tokens >= limits.tokens:
+        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {known.tokens} used")
+    if limits.cost is not None and known.cost is not None and known.cost >= limits.cost:
+        return stop("cost-limit", f"limit of {limits.cost:g} reached: {known.cost:.4f} spent")
+    return None
