@@ -11,6 +11,7 @@ import pytest
 from pyflink.common import Row
 
 from switchyard.core.app import App
+from switchyard.core.extensions import Extensions
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.settings import Settings
@@ -55,12 +56,12 @@ class Store:
     """Flink's map state, for one key."""
 
     def __init__(self) -> None:
-        self.values: dict[str, bytes] = {}
+        self.values: dict[str, str] = {}
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: str) -> str | None:
         return self.values.get(key)
 
-    def put(self, key: str, value: bytes) -> None:
+    def put(self, key: str, value: str) -> None:
         self.values[key] = value
 
     def remove(self, key: str) -> None:
@@ -91,7 +92,7 @@ class Harness:
         self._offset = 0
 
     def open(self) -> None:
-        self._operator = Orchestrator()
+        self._operator = Orchestrator(Extensions())
         self._operator.open(self)
 
     def crash(self) -> None:

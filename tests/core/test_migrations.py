@@ -1,0 +1,61 @@
+"""State of the release before: read and brought to today's form; older state is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from switchyard.core.errors import StateVersionError
+from switchyard.core.orchestrator import migrations, state
+from switchyard.core.orchestrator.queues import Queues
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow
+from switchyard.core.restore import restore_conflicts
+from tests.core import toy
+
+WRITTEN = Workflow("w1", 1_000, hops=2).dump()
+
+
+def renamed(value: dict[str, Any]) -> dict[str, Any]:
+    """What a release 4 that calls `hops` otherwise would do; here from the other name back to today's."""
+    return {("hops" if name == "depth" else name): item for name, item in value.items()}
+
+
+@pytest.fixture
+def next_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up release whose version is one higher, with a migration of workflows from the one before."""
+    monkeypatch.setattr(state, "STATE_VERSION", state.STATE_VERSION + 1)
+    monkeypatch.setitem(migrations.MIGRATIONS, ("workflow", state.STATE_VERSION - 1), renamed)
+
+
+def test_state_of_the_release_before_is_read_and_written_anew(next_release: None) -> None:
+    older = json.dumps({("depth" if name == "hops" else name): item for name, item in json.loads(WRITTEN).items()})
+    workflow = Workflow.parse(older)
+    assert workflow.hops == 2
+    assert json.loads(workflow.dump())["version"] == state.STATE_VERSION
+    assert Workflow.parse(workflow.dump()) == workflow
+
+
+def test_a_kind_without_a_migration_keeps_its_form(next_release: None) -> None:
+    older = {"seen": [], "settled": ["event/1"], "sent": [], "next_step": 0, "summary": {}}
+    tombstone = Tombstone.parse(json.dumps({**older, "version": state.STATE_VERSION - 1}))
+    assert str(tombstone.settled[0]) == "event/1"
+    queues = Queues({"held\x1f00000000000000000000": json.dumps({"text": "x", "version": state.STATE_VERSION - 1})})
+    assert queues.pop("held") == {"text": "x"}
+
+
+@pytest.mark.parametrize("version", [1, 2, 4, None])
+def test_other_state_is_refused_with_what_to_do(version: int | None) -> None:
+    value = {**json.loads(WRITTEN), "version": version} if version else {}
+    with pytest.raises(StateVersionError, match="go on with the release that wrote it, or begin anew"):
+        Workflow.parse(json.dumps(value))
+
+
+@pytest.mark.parametrize(("version", "refused"), [(1, True), (2, True), (3, False), (4, True)])
+def test_a_submission_says_so_before_anything_is_stopped(version: int, refused: bool) -> None:
+    registry = toy.registry()
+    before = {"shards": 16, "registry": registry.json(), "state_version": version}
+    conflicts = restore_conflicts(before, registry, 16)
+    assert bool(conflicts) == refused
+    assert not refused or f"the state has version {version}" in conflicts[0]
