@@ -6,6 +6,9 @@ from switchyard.worker.background import Context
 
 from . import mails
 
+ENVIRONMENT = {"SDR_DAY_SECONDS": "1"}
+"""What a demo tells its worker: nobody waits a day for the second mail."""
+
 OUTCOMES = ("outreach", "nurture", "disqualified")
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from switchyard.worker.background import Context
 from switchyard.worker.database import create, unavailable
 
-from . import mails
+from . import mails, settings
 
 log = logging.getLogger("switchyard.mailer")
 
@@ -32,8 +32,8 @@ LONGEST_SUBJECT = 150
 def run(context: Context, stop: threading.Event) -> None:
     """Send what is due until `stop` is set."""
     create(context.database, mails.MAILS)
-    if context.settings.smtp is None:
-        log.warning("SWITCHYARD_SMTP is not set: mails stay in the table until it is")
+    if settings.SETTINGS.smtp is None:
+        log.warning("SDR_SMTP is not set: mails stay in the table until it is")
         stop.wait()
         return
     while not stop.is_set():
@@ -54,7 +54,7 @@ def send_due(context: Context, now: float, stop: threading.Event) -> int:
     waiting = mails.due(context.database, context.namespace, now)
     if not waiting:
         return 0
-    host, _, port = str(context.settings.smtp).rpartition(":")
+    host, _, port = str(settings.SETTINGS.smtp).rpartition(":")
     sent = 0
     with smtplib.SMTP(host or "localhost", int(port), timeout=SMTP_TIMEOUT_S) as server:
         for mail in waiting:

@@ -36,7 +36,7 @@ MAILS = Table(
 )
 
 
-def schedule(task: Task, now: float) -> dict[str, Any]:
+def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
     """Store the campaign's mails; those that an earlier attempt stored stay as they are."""
     campaign = stable_hash("campaign", task.effect_key)
     create(task.database, MAILS)
@@ -46,7 +46,7 @@ def schedule(task: Task, now: float) -> dict[str, Any]:
             "namespace": task.namespace,
             "campaign": campaign,
             "step": step,
-            "due_at": now + min(max(email["day"], 0), LATEST_DAY) * task.settings.day_seconds,
+            "due_at": now + min(max(email["day"], 0), LATEST_DAY) * day_seconds,
             "name": task.data["name"],
             "recipient": task.data["email"],
             "subject": email["subject"],

@@ -19,12 +19,17 @@ from switchyard.worker.background import Context
 
 
 def app_hooks(app: App) -> Any:
-    """The app's `demo.py`: `waiting(context) -> int` and `outcome(agents) -> str`; None where it has none."""
+    """The app's `demo.py`: `waiting(context) -> int`, `outcome(agents) -> str`, ENVIRONMENT; None where it has none."""
     if not (app.folder / "demo.py").is_file():
         return None
     from switchyard.core.app_code import AppCode
 
     return AppCode(app.folder).module("demo")
+
+
+def demo_environment(app: App) -> dict[str, str]:
+    """Variables that a demo of the app sets for its worker; empty where its `demo.py` names none."""
+    return dict(getattr(app_hooks(app), "ENVIRONMENT", {}))
 
 
 def still_to_do(app: App, context: Context) -> int:

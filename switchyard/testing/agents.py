@@ -11,7 +11,7 @@ from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import FAILED_TYPE
-from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.testing.cases import Case, CaseError
 from switchyard.worker.effects import StoredEffect
 from switchyard.worker.processor import answer_events
@@ -98,7 +98,7 @@ class CaseAgents:
                 effects=EffectStore(engine, self._namespace),
                 memories=SqliteMemory(engine, lambda records: None),
                 namespace=self._namespace,
-                settings=Settings.read(home=self._folder),
+                settings=read_settings(home=self._folder),
                 database=engine,
                 model=model,
             )

@@ -18,7 +18,7 @@ from tests.agents.support import SDR, ScriptedModel, offline_answer
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, day_seconds=1.0)
+    return Settings(home=tmp_path)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.sdr import mailer, mails
+from agent_endpoints.sdr import settings as sdr_settings
 from switchyard.core.settings import Settings
 from switchyard.local.ports import free_port
 from switchyard.worker.background import Context
@@ -56,10 +57,10 @@ def server() -> Iterator[tuple[Kept, str]]:
 
 
 @pytest.fixture
-def context(server: tuple[Kept, str], settings: Settings, database: Engine) -> Context:
-    smtp = settings.model_copy(update={"smtp": server[1]})
+def context(server: tuple[Kept, str], settings: Settings, database: Engine, monkeypatch: pytest.MonkeyPatch) -> Context:
+    monkeypatch.setattr(sdr_settings, "SETTINGS", sdr_settings.Settings(smtp=server[1], day_seconds=1.0))
     create(database, mails.MAILS)
-    return Context("sdr", "test", smtp, database)
+    return Context("sdr", "test", settings, database)
 
 
 def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **changed: Any) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **chang
     key = str(event.attributes["effectkey"])
     memory = AgentMemory(SqliteMemory(context.database, lambda records: None), agent.name, key)
     task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts, memory)
-    return mails.schedule(task, time.time())
+    return mails.schedule(task, time.time(), sdr_settings.SETTINGS.day_seconds)
 
 
 def send(context: Context, later_s: float = 0.0) -> int:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.worker.database import open_database
 from switchyard.worker.effects import EffectStore
 from switchyard.worker.memory import backend
@@ -285,7 +286,7 @@ def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> N
 )
 def test_mem0_needs_its_settings(given: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        Settings.read(**given)
+        read_settings(**given)
 
 
 def test_mem0_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
