@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from switchyard.worker.background import Context
+from switchyard import BackgroundContext
 
 from . import mails
 
@@ -12,7 +12,7 @@ ENVIRONMENT = {"SDR_DAY_SECONDS": "1"}
 OUTCOMES = ("outreach", "nurture", "disqualified")
 
 
-def waiting(context: Context) -> int:
+def waiting(context: BackgroundContext) -> int:
     """Mails that are still to be sent."""
     return mails.waiting(context.database, context.namespace)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from switchyard.worker.task import Task
+from switchyard import Task
 
 from . import mails, research, settings
 

@@ -30,7 +30,7 @@ from switchyard.kafka.admin import Cluster
 from switchyard.local.info import StackInfo
 from switchyard.local.options import StackOptions
 from switchyard.local.stack import Stack
-from switchyard.worker.background import Context
+from switchyard.worker.background import BackgroundContext
 from switchyard.worker.database import database_url, open_database
 
 STALLED_S = 300.0
@@ -192,6 +192,6 @@ def _model(settings: Settings) -> str:
     return f"Model: {settings.model} at {settings.openai_base_url}."
 
 
-def _context(planned: Demo, settings: Settings) -> Context:
+def _context(planned: Demo, settings: Settings) -> BackgroundContext:
     database = open_database(database_url(settings, planned.namespace))
-    return Context(planned.app.name, planned.namespace, settings, database)
+    return BackgroundContext(planned.app.name, planned.namespace, database)

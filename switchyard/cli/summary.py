@@ -15,7 +15,7 @@ from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
 from switchyard.core.app import App
 from switchyard.local.info import StackInfo
-from switchyard.worker.background import Context
+from switchyard.worker.background import BackgroundContext
 
 
 def app_hooks(app: App) -> Any:
@@ -32,7 +32,7 @@ def demo_environment(app: App) -> dict[str, str]:
     return dict(getattr(app_hooks(app), "ENVIRONMENT", {}))
 
 
-def still_to_do(app: App, context: Context) -> int:
+def still_to_do(app: App, context: BackgroundContext) -> int:
     """What the app's background functions have yet to do, such as mails that are not due."""
     hooks = app_hooks(app)
     return int(hooks.waiting(context)) if hooks is not None else 0

@@ -32,7 +32,11 @@ class Settings(BaseModel):
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     database: str | None = Field(None, description="database URL that an app's workers share")
-    memory: Literal["sqlite", "mem0"] = Field("sqlite", description="where agents' memories are kept")
+    memory: str = Field(
+        "sqlite",
+        pattern=r"^[\w.-]+(:\w+)?$",
+        description="where agents' memories are kept: sqlite, mem0, an installed backend's name, or module:object",
+    )
     mem0_config: Path | None = Field(None, description="mem0's own settings, a YAML or JSON file; with mem0")
 
     openai_base_url: str | None = Field(

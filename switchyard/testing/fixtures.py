@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `pytest_plugins = ["switchyard.testing.fixtures"]` in your conftest.py. See docs/testing.md."""
+"""Fixtures for pytest: `pytest_plugins = ["switchyard.testing"]` in your conftest.py. See docs/testing.md."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_two_agents_with_the_same_subject_see_different_memories(memories: Sqlit
     scoring, profile = AgentMemory(memories, "lead-scoring", "k1"), AgentMemory(memories, "lead-profile", "k1")
     scoring.remember("ada", "from scoring")
     profile.remember("ada", "from profile")
-    memories.keep([*scoring.noted, *profile.noted])
+    memories.keep([*scoring.pending, *profile.pending])
     assert [item.text for item in scoring.recall("ada", 9)] == ["from scoring"]
     assert [item.text for item in profile.recall("ada", 9)] == ["from profile"]
 
@@ -273,7 +273,7 @@ def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> N
     task_memory = AgentMemory(memories, "a", "k")
     with pytest.raises(ValueError, match=said):
         call(task_memory)
-    assert task_memory.noted == ()
+    assert task_memory.pending == ()
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> N
     [
         ({"memory": "mem0"}, "set SWITCHYARD_MEM0_CONFIG"),
         ({"memory": "mem0", "mem0_config": "mem0.yaml"}, "write the whole path"),
-        ({"memory": "elsewhere"}, "SWITCHYARD_MEMORY"),
+        ({"memory": "a backend"}, "SWITCHYARD_MEMORY: String should match"),
     ],
 )
 def test_mem0_needs_its_settings(given: dict[str, str], said: str) -> None:
