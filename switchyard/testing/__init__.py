@@ -1,6 +1,7 @@
 """Fixtures for the tests of an app: `pytest_plugins = ["switchyard.testing"]` in its conftest.py. See docs/testing.md.
 
-What is in `__all__` is public. Names are imported when they are first used.
+What is in `__all__` is public: the fixtures `in_memory`, `mini_cluster` and `scripted_model`, `Action`, which says how the
+latter answers, and `no_remote_model`, which every test uses by itself. Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from switchyard.local.model_server.behaviour import Action
     from switchyard.testing.fixtures import in_memory, mini_cluster, no_remote_model, scripted_model
 
-__all__ = ["in_memory", "mini_cluster", "no_remote_model", "scripted_model"]
+__all__ = ["Action", "in_memory", "mini_cluster", "no_remote_model", "scripted_model"]
 
-_MODULES = dict.fromkeys(__all__, "switchyard.testing.fixtures")
+_MODULES = {
+    **dict.fromkeys(__all__, "switchyard.testing.fixtures"),
+    "Action": "switchyard.local.model_server.behaviour",
+}
 
 
 def __getattr__(name: str) -> Any:
