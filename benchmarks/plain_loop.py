@@ -21,15 +21,15 @@ from switchyard.core.app import App
 from switchyard.core.event import Event
 from switchyard.core.routing.prompt import SCHEMA_NAME
 from switchyard.core.routing.question import question
-from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from switchyard.environment import read_settings
 from switchyard.kafka.admin import Cluster, KafkaRecord
 from switchyard.kafka.connection import KafkaConnection
 
 
 class PlainLoop:
     def __init__(self, address: str, namespace: str) -> None:
-        settings = Settings.read()
+        settings = read_settings()
         kafka = KafkaConnection.of(settings, address)
         self._model = settings.model or ""
         self._room = asyncio.Semaphore(settings.model_concurrency)

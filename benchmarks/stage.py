@@ -15,6 +15,7 @@ from typing import Any
 
 from switchyard.core.settings import Settings
 from switchyard.deployment.target import Target
+from switchyard.environment import read_settings
 from switchyard.local.health import Health
 from switchyard.local.options import StackOptions
 from switchyard.local.ports import LOOPBACK, free_port
@@ -71,7 +72,8 @@ def stage(report: Report) -> Iterator[Stage]:
         OPENAI_BASE_URL=f"http://{LOOPBACK}:{port}/v1",
         OPENAI_API_KEY="scripted",
     )
-    stack, settings = Stack(), Settings.read()
+    settings = read_settings()
+    stack = Stack.of(settings)
     done = False
     try:
         info = stack.up([], StackOptions.of(settings), report)

@@ -5,7 +5,7 @@ import os
 import hypothesis
 import pytest
 
-pytest_plugins = ["switchyard.testing.fixtures"]
+pytest_plugins = ["switchyard.testing"]
 
 # A build must fail neither by the luck of a draw nor by a slow machine; people and nightly runs draw anew each time.
 hypothesis.settings.register_profile(

@@ -17,7 +17,7 @@ FLOORS = (
     {"switchyard.deployment"},
     {"switchyard.local"},
     {"switchyard.flink", "switchyard.worker"},
-    {"switchyard.kafka"},
+    {"switchyard.environment", "switchyard.kafka"},
     {"switchyard.core"},
 )
 """From the roof down: a package imports itself and what stands below it."""
@@ -45,7 +45,7 @@ def modules() -> list[Path]:
 
 def package_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:2]) if parts[0] == "switchyard" and len(parts) > 2 else parts[0]
+    return ".".join(parts[:2]) if parts[0] == "switchyard" and len(parts) > 1 else parts[0]
 
 
 def floor_of(package: str) -> int | None:

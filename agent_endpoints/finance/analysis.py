@@ -11,7 +11,7 @@ OUTLOOK = {"up": 1.0, "down": -1.0, "flat": 0.0}
 
 
 def analyse(brief: Brief) -> dict[str, Any]:
-    """The data of market.analysed. Raises Failed where there are no prices."""
+    """The data of market.analysed. Raises AgentError where there are no prices."""
     assets = [_asset(brief, ticker) for ticker in brief.tickers]
     first = assets[0]
     sure = min(1.0, abs(first["momentum"]) / first["volatility"]) if first["volatility"] > 0 else 0.0

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from switchyard.core import strictjson
-from switchyard.worker.answers import Failed
+from switchyard import AgentError
 
 Stance = Literal["for", "against", "neutral"]
 TRADE = ("request_id", "user", "ticker", "side", "quantity", "as_of", "holdings", "research", "derivatives")
@@ -31,18 +31,24 @@ class Brief:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Brief:
-        """From the data of any event but a gathered one. Raises Failed where it names nothing to work on."""
+        """From the data of any event but a gathered one. Raises AgentError where it names nothing to work on."""
         trade = data.get("trade") or ({name: data[name] for name in TRADE} if "side" in data else None)
         about = trade or data
         holdings = {ticker: shares for ticker, shares in sorted(about.get("holdings", {}).items()) if shares}
         named = data.get("tickers") or [about[name] for name in ("ticker",) if name in about]
         tickers = tuple(dict.fromkeys(named or holdings))
         if not tickers:
-            raise Failed("nothing-named", "The event names no ticker and no holdings; one of them is needed.")
+            raise AgentError(
+                "The event names no ticker and no holdings; one of them is needed.", reason="nothing-named"
+            )
         if any(shares < 0 for shares in holdings.values()):
-            raise Failed("negative-shares", "Holdings must not be negative: short positions are not modelled.")
+            raise AgentError(
+                "Holdings must not be negative: short positions are not modelled.", reason="negative-shares"
+            )
         if trade and trade["quantity"] <= 0:
-            raise Failed("no-quantity", "The quantity of a trade must be greater than 0; its side says buy or sell.")
+            raise AgentError(
+                "The quantity of a trade must be greater than 0; its side says buy or sell.", reason="no-quantity"
+            )
         headlines = data.get("headlines") or [data[name] for name in ("headline",) if name in data]
         return cls(
             as_of=date.fromisoformat(about["as_of"]),
@@ -56,10 +62,10 @@ class Brief:
 
     @classmethod
     def of_gathered(cls, data: Mapping[str, Any]) -> Brief:
-        """From the answers about a trade and what came of their votes. Raises Failed where nobody answered."""
-        answers = [strictjson.loads(answer["data"]) for answer in data["answers"]]
+        """From the answers about a trade and what came of their votes. Raises AgentError where nobody answered."""
+        answers = [json.loads(answer["data"]) for answer in data["answers"]]
         if not answers:
-            raise Failed("no-answers", "No agent answered about the trade, so there is nothing to go by.")
+            raise AgentError("No agent answered about the trade, so there is nothing to go by.", reason="no-answers")
         consensus = {
             "vote": data["vote"],
             "confidence": data["confidence"],

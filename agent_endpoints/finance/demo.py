@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from switchyard.worker.background import Context
+from switchyard import BackgroundContext
 
 OUTCOMES = ("rebalanced", "researched", "hedged", "answered")
 
 
-def waiting(context: Context) -> int:
+def waiting(context: BackgroundContext) -> int:
     """Nothing goes on beside the workflows."""
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from switchyard.worker.answers import Failed
+from switchyard import AgentError
 
 from . import measures, prices
 from .blackscholes import quote
@@ -19,7 +19,7 @@ PUT, CALL = 0.95, 1.05
 def price(brief: Brief) -> dict[str, Any]:
     """The data of options.priced: for each ticker a put below, a call above, and both as a collar.
 
-    Raises Failed where there are no prices, or they never moved.
+    Raises AgentError where there are no prices, or they never moved.
     """
     assets = [_asset(brief, ticker) for ticker in brief.tickers]
     return {
@@ -40,7 +40,9 @@ def _asset(brief: Brief, ticker: str) -> dict[str, Any]:
         measures.volatility(measures.returns(closes[-(measures.MOMENTUM + 1) :]), prices.PERIODS_PER_YEAR),
     )
     if realised <= 0:
-        raise Failed("no-volatility", f"The price of {ticker} has not moved for a year: no option can be priced.")
+        raise AgentError(
+            f"The price of {ticker} has not moved for a year: no option can be priced.", reason="no-volatility"
+        )
     years = MONTHS / prices.PERIODS_PER_YEAR
     put = quote("put", spot, spot * PUT, years, RATE, realised)
     call = quote("call", spot, spot * CALL, years, RATE, realised)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchyard.worker.task import Answer, Task
+from switchyard import Answer, Task
 
 from . import analysis, derivatives, mood, prices, rebalancing, recollection, risk
 from . import research as studies

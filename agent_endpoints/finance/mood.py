@@ -8,8 +8,7 @@ from typing import Any
 
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from switchyard.worker.answers import Failed
-from switchyard.worker.task import Task
+from switchyard import AgentError, Task
 
 from .briefs import Brief
 
@@ -35,13 +34,15 @@ def by_lexicon(headlines: Sequence[str]) -> list[float]:
 
 
 def scores(task: Task, headlines: Sequence[str]) -> tuple[list[float], str]:
-    """A score for each headline, and what gave them. Raises ModelFailure, Failed."""
-    if not headlines or not task.settings.language_model:
+    """A score for each headline, and what gave them. Raises ModelFailure, AgentError."""
+    if not headlines or task.language_model is None:
         return by_lexicon(headlines), LEXICON
     asked = task.think(INSTRUCTIONS, {"headlines": list(headlines)}, fields=["scores"])["scores"]
     if len(asked) != len(headlines):
-        raise Failed("model-unusable-answer", f"The model gave {len(asked)} scores for {len(headlines)} headlines.")
-    return [min(max(float(score), -1.0), 1.0) for score in asked], str(task.settings.model)
+        raise AgentError(
+            f"The model gave {len(asked)} scores for {len(headlines)} headlines.", reason="model-unusable-answer"
+        )
+    return [min(max(float(score), -1.0), 1.0) for score in asked], task.language_model
 
 
 def scored(brief: Brief, headlines: Sequence[str], scores: Sequence[float], method: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from vega_datasets import data as datasets
 
-from switchyard.worker.answers import Failed
+from switchyard import AgentError
 
 PERIODS_PER_YEAR = 12
 LOOKBACK = 36
@@ -73,24 +73,26 @@ def source() -> PriceSource:
 def known(tickers: Sequence[str], as_of: date) -> pd.DataFrame:
     """The last closes known on `as_of` that all of `tickers` have: FEWEST to LOOKBACK + 1 rows, no NaN.
 
-    Raises Failed with what is missing.
+    Raises AgentError with what is missing.
     """
     origin = source()
     unknown = [ticker for ticker in tickers if ticker not in origin.tickers]
     if unknown:
         missing, there = ", ".join(unknown), ", ".join(origin.tickers)
-        raise Failed("no-prices", f"There are no prices of {missing}; there are those of {there}.")
+        raise AgentError(f"There are no prices of {missing}; there are those of {there}.", reason="no-prices")
     table = origin.closes(tickers, as_of)
     if table.empty or bool(table.iloc[-1].isna().any()):
         none = [ticker for ticker in tickers if table.empty or bool(np.isnan(table[ticker].iloc[-1]))]
-        raise Failed("no-prices", f"No price of {', '.join(none)} was known on {as_of.isoformat()}.")
+        raise AgentError(f"No price of {', '.join(none)} was known on {as_of.isoformat()}.", reason="no-prices")
     last = table.index[-1].date()
     if (as_of - last).days > STALE_DAYS:
-        raise Failed("stale-prices", f"The last prices are of {last.isoformat()}, too old for {as_of.isoformat()}.")
+        raise AgentError(
+            f"The last prices are of {last.isoformat()}, too old for {as_of.isoformat()}.", reason="stale-prices"
+        )
     table = table.dropna().iloc[-(LOOKBACK + 1) :]
     if len(table) < FEWEST:
-        raise Failed(
-            "no-prices", f"By {as_of.isoformat()} there are {len(table)} months of prices; {FEWEST} are needed."
+        raise AgentError(
+            f"By {as_of.isoformat()} there are {len(table)} months of prices; {FEWEST} are needed.", reason="no-prices"
         )
     return table
 

@@ -16,7 +16,7 @@ def suggest(brief: Brief, expected: Mapping[str, float] | None = None) -> dict[s
     """The data of rebalancing.suggested. `expected` are a year's returns that research puts in place of past ones.
 
     A trade that found consensus is done within the weights; any other leaves its ticker where it is.
-    Raises Failed where there are no prices.
+    Raises AgentError where there are no prices.
     """
     agreed = brief.trade is not None and (brief.consensus or {}).get("vote") == "for"
     wanted = brief.tickers if agreed or brief.trade is None else ()

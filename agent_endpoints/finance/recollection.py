@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from switchyard.worker.task import Task
+from switchyard import Task
 
 from .briefs import Brief
 

@@ -11,7 +11,7 @@ from .briefs import Brief
 
 
 def study(brief: Brief) -> dict[str, Any]:
-    """`studies` and `findings` of the research contracts. Raises Failed where there are no prices."""
+    """`studies` and `findings` of the research contracts. Raises AgentError where there are no prices."""
     found = [_ticker(brief, ticker) for ticker in brief.tickers]
     return {"studies": [one for one, _ in found], "findings": [text for _, texts in found for text in texts]}
 

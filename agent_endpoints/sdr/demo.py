@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from switchyard.worker.background import Context
+from switchyard import BackgroundContext
 
 from . import mails
+
+ENVIRONMENT = {"SDR_DAY_SECONDS": "1"}
+"""What a demo tells its worker: nobody waits a day for the second mail."""
 
 OUTCOMES = ("outreach", "nurture", "disqualified")
 
 
-def waiting(context: Context) -> int:
+def waiting(context: BackgroundContext) -> int:
     """Mails that are still to be sent."""
     return mails.waiting(context.database, context.namespace)
 

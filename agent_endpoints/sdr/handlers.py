@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from switchyard.worker.task import Task
+from switchyard import Task
 
-from . import mails, research
+from . import mails, research, settings
 
 LEAD = ("lead_id", "name", "email", "company", "title", "source", "interest", "message")
 LONGEST = {"message": 8000, **dict.fromkeys(("name", "company", "title", "source", "interest"), 500)}
@@ -59,7 +59,7 @@ def nurture_campaign(task: Task) -> dict[str, Any] | None:
 
 
 def send_email(task: Task) -> dict[str, Any]:
-    return {"lead_id": task.data["lead_id"], **mails.schedule(task, time.time())}
+    return {"lead_id": task.data["lead_id"], **mails.schedule(task, time.time(), settings.SETTINGS.day_seconds)}
 
 
 def _draft(task: Task, instructions: str) -> dict[str, Any] | None:

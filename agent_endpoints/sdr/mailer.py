@@ -13,12 +13,11 @@ from email.policy import SMTP
 from typing import Any
 
 from sqlalchemy import Row
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
-from switchyard.worker.background import Context
-from switchyard.worker.database import create, unavailable
+from switchyard import BackgroundContext
 
-from . import mails
+from . import mails, settings
 
 log = logging.getLogger("switchyard.mailer")
 
@@ -29,11 +28,11 @@ RETRY_S = 2.0
 LONGEST_SUBJECT = 150
 
 
-def run(context: Context, stop: threading.Event) -> None:
+def run(context: BackgroundContext, stop: threading.Event) -> None:
     """Send what is due until `stop` is set."""
-    create(context.database, mails.MAILS)
-    if context.settings.smtp is None:
-        log.warning("SWITCHYARD_SMTP is not set: mails stay in the table until it is")
+    mails.create(context.database)
+    if settings.SETTINGS.smtp is None:
+        log.warning("SDR_SMTP is not set: mails stay in the table until it is")
         stop.wait()
         return
     while not stop.is_set():
@@ -45,7 +44,7 @@ def run(context: Context, stop: threading.Event) -> None:
         stop.wait(POLL_S)
 
 
-def send_due(context: Context, now: float, stop: threading.Event) -> int:
+def send_due(context: BackgroundContext, now: float, stop: threading.Event) -> int:
     """Send every mail that is due; return how many.
 
     A crash after the server's 250 and before the mark repeats that mail, under the same Message-ID, once its claim
@@ -54,7 +53,7 @@ def send_due(context: Context, now: float, stop: threading.Event) -> int:
     waiting = mails.due(context.database, context.namespace, now)
     if not waiting:
         return 0
-    host, _, port = str(context.settings.smtp).rpartition(":")
+    host, _, port = str(settings.SETTINGS.smtp).rpartition(":")
     sent = 0
     with smtplib.SMTP(host or "localhost", int(port), timeout=SMTP_TIMEOUT_S) as server:
         for mail in waiting:
@@ -80,7 +79,7 @@ def message(mail: Row[Any], namespace: str) -> EmailMessage:
     return composed
 
 
-def _send(context: Context, server: smtplib.SMTP, mail: Row[Any], stop: threading.Event) -> int:
+def _send(context: BackgroundContext, server: smtplib.SMTP, mail: Row[Any], stop: threading.Event) -> int:
     try:
         composed = message(mail, context.namespace)
         server.send_message(composed, SENDER.addr_spec, [mail.recipient])
@@ -96,14 +95,14 @@ def _send(context: Context, server: smtplib.SMTP, mail: Row[Any], stop: threadin
     return 1
 
 
-def _mark_sent(context: Context, mail: Row[Any], stop: threading.Event) -> None:
+def _mark_sent(context: BackgroundContext, mail: Row[Any], stop: threading.Event) -> None:
     """Until it is written: a mail that went out and is not marked would go out again."""
     while True:
         try:
             mails.mark(context.database, mail.message_id, sent_at=time.time())
             return
-        except SQLAlchemyError as error:
-            if not unavailable(error) or stop.wait(RETRY_S):
+        except (OperationalError, InterfaceError):  # a full disk, a server that is away
+            if stop.wait(RETRY_S):
                 raise
 
 

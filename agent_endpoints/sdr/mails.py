@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Column, Engine, Float, Index, Integer, MetaData, Row, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.schema import CreateIndex, CreateTable
 
-from switchyard.core.ids import stable_hash
-from switchyard.worker.database import create
-from switchyard.worker.task import Task
+from switchyard import Task
 
 CLAIM_S = 15.0
 LATEST_DAY = 365
@@ -36,17 +36,25 @@ MAILS = Table(
 )
 
 
-def schedule(task: Task, now: float) -> dict[str, Any]:
+def create(engine: Engine) -> None:
+    """Make the table unless it is there; two workers may do so at once."""
+    with engine.begin() as connection:
+        connection.execute(CreateTable(MAILS, if_not_exists=True))
+        for index in MAILS.indexes:
+            connection.execute(CreateIndex(index, if_not_exists=True))
+
+
+def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
     """Store the campaign's mails; those that an earlier attempt stored stay as they are."""
-    campaign = stable_hash("campaign", task.effect_key)
-    create(task.database, MAILS)
+    campaign = hashlib.sha256(task.effect_key.encode()).hexdigest()[:32]
+    create(task.database)
     for step, email in enumerate(task.data["emails"], start=1):
         row = {
             "message_id": f"<{campaign}.{step}@{task.namespace}.switchyard.local>",
             "namespace": task.namespace,
             "campaign": campaign,
             "step": step,
-            "due_at": now + min(max(email["day"], 0), LATEST_DAY) * task.settings.day_seconds,
+            "due_at": now + min(max(email["day"], 0), LATEST_DAY) * day_seconds,
             "name": task.data["name"],
             "recipient": task.data["email"],
             "subject": email["subject"],
@@ -68,7 +76,7 @@ def schedule(task: Task, now: float) -> dict[str, Any]:
 
 def waiting(engine: Engine, namespace: str) -> int:
     """How many mails of a namespace are neither sent nor refused for good, due or not."""
-    create(engine, MAILS)
+    create(engine)
     query = select(MAILS.c.message_id).where(
         MAILS.c.namespace == namespace, MAILS.c.sent_at.is_(None), MAILS.c.refused.is_(None)
     )

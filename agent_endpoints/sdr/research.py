@@ -1,20 +1,18 @@
-"""What is known about a company: a bundled file, or an HTTP service by setting SWITCHYARD_RESEARCH_URL."""
+"""What is known about a company: a bundled file, or an HTTP service at SDR_RESEARCH_URL."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import unicodedata
-import urllib.error
-import urllib.parse
-import urllib.request
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from switchyard.core import strictjson
+import httpx2
 
-URL_VARIABLE = "SWITCHYARD_RESEARCH_URL"
+from . import settings
+
 BUNDLED = Path(__file__).with_name("companies.json")
 TIMEOUT_S = 10.0
 LARGEST_ANSWER = 1024 * 1024
@@ -26,9 +24,9 @@ def lookup(company: str) -> dict[str, Any]:
 
     The service answers `GET URL?company=NAME` with an object of the last three, or with 404.
     """
-    url = os.environ.get(URL_VARIABLE)
-    if url:
-        return _facts(urllib.parse.urlsplit(url).hostname or "research service", _ask(url, company))
+    url = settings.SETTINGS.research_url
+    if url is not None:
+        return _facts(url.host or "research service", _ask(str(url), company))
     return _facts(BUNDLED.name, _companies().get(_normal(company)))
 
 
@@ -45,22 +43,23 @@ def _facts(source: str, found: Any) -> dict[str, Any]:
 
 
 def _ask(url: str, company: str) -> Any:
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(f"{URL_VARIABLE} must be an http or https address")
-    separator = "&" if urllib.parse.urlsplit(url).query else "?"
-    address = f"{url}{separator}{urllib.parse.urlencode({'company': company})}"
-    try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:  # noqa: S310  # checked above
-            return strictjson.loads(response.read(LARGEST_ANSWER))
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
+    """What the service answers, None where it does not know the company. Raises HTTPError, ValueError."""
+    address = httpx2.URL(url).copy_merge_params({"company": company})
+    with httpx2.stream("GET", address, timeout=TIMEOUT_S, trust_env=False) as response:
+        if response.status_code == 404:
             return None
-        raise
+        response.raise_for_status()
+        body = b""
+        for part in response.iter_bytes():
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                raise ValueError(f"the research service answered with more than {LARGEST_ANSWER} bytes")
+    return json.loads(body)
 
 
 @cache
 def _companies() -> dict[str, dict[str, Any]]:
-    companies = strictjson.loads(BUNDLED.read_bytes())
+    companies = json.loads(BUNDLED.read_bytes())
     return {_normal(name): facts for name, facts in companies.items()}
 
 

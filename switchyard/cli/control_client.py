@@ -54,9 +54,9 @@ def send(target: AppOnKafka, control: Control) -> int:
 def shards_of(target: AppOnKafka) -> int:
     """The number of shards of the job that wrote the ledger; the setting's, where that agrees with it."""
     from switchyard.cli import reading
-    from switchyard.core.settings import Settings
+    from switchyard.environment import read_settings
 
-    return shards_from(reading.ledger(target), Settings.read().shards)
+    return shards_from(reading.ledger(target), read_settings().shards)
 
 
 def shards_from(ledger: Iterable[tuple[KafkaRecord, Record]], setting: int) -> int:

@@ -17,7 +17,7 @@ from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
-from switchyard.cli.summary import lost, still_to_do, summary
+from switchyard.cli.summary import demo_environment, lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
@@ -25,11 +25,12 @@ from switchyard.core.topics import Topics
 from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.deployment.submit import Submission, prepare_topics, submit
 from switchyard.deployment.target import Target
+from switchyard.environment import read_settings
 from switchyard.kafka.admin import Cluster
 from switchyard.local.info import StackInfo
 from switchyard.local.options import StackOptions
 from switchyard.local.stack import Stack
-from switchyard.worker.background import Context
+from switchyard.worker.background import BackgroundContext
 from switchyard.worker.database import database_url, open_database
 
 STALLED_S = 300.0
@@ -68,12 +69,12 @@ def demo(
     flink: Annotated[str | None, typer.Option(help="Use this Flink, http://HOST:PORT, and start none.")] = None,
 ) -> None:
     """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
-    settings = Settings.read(kafka=kafka, flink=flink)
+    settings = read_settings(kafka=kafka, flink=flink)
     loaded = App.load(app)
     events = [] if file else _read(loaded.folder / EVENTS)
     planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
-    stack = Stack()
+    stack = Stack.of(settings)
     screen.say(_model(settings))
     agents = len(loaded.registry.agents)
     screen.say(f"It will be asked {planned.most_calls} times at most, for {planned.size} records and {agents} agents.")
@@ -103,11 +104,11 @@ def _leave(planned: Demo, stack: Stack, settings: Settings) -> None:
 
 def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> list[str]:
     info = stack.up([], StackOptions.of(settings), screen.say)
-    _end_earlier(stack, info, screen)
+    _end_earlier(stack, info, settings, screen)
     started = time.monotonic()
     target = Target.find(settings, info)
     prepare_topics(Cluster(target.kafka), planned.app, planned.namespace, lambda line: None)
-    info = stack.add_app(planned.argument, planned.namespace, {"SWITCHYARD_DAY_SECONDS": _day()})
+    info = stack.add_app(planned.argument, planned.namespace, _environment(planned.app))
     wanted = Submission(planned.argument, planned.namespace, planned.stateless)
     job = submit(wanted, target, settings, screen.say)
     topics = Topics(planned.namespace)
@@ -119,7 +120,7 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
         screen.say(f"Sent {len(records)} records to {topic}.")
     observer = TopicObserver(Cluster(target.kafka), planned.app, planned.namespace, planned.stateless)
     try:
-        _follow(planned, observer, info, screen)
+        _follow(planned, observer, info, settings, screen)
     finally:
         observer.close()
     observed = observer.observed
@@ -128,9 +129,9 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     return lost(planned.size, figures, observed)
 
 
-def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, screen: Screen) -> None:
+def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, settings: Settings, screen: Screen) -> None:
     """Until every workflow has ended and nothing is left to send. Raises SwitchyardError when all stands still."""
-    context = _context(planned, info)
+    context = _context(planned, settings)
     moved = time.monotonic()
     asked = 0.0
     with screen.live():
@@ -155,9 +156,9 @@ def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, screen: Scr
                 )
 
 
-def _end_earlier(stack: Stack, info: StackInfo, screen: Screen) -> None:
+def _end_earlier(stack: Stack, info: StackInfo, settings: Settings, screen: Screen) -> None:
     """Stop job and worker of demos that ran before; what they wrote stays."""
-    flink_target = FlinkTarget.find(Settings.read(flink=info.flink), info)
+    flink_target = FlinkTarget.find(settings.model_copy(update={"flink": info.flink}), info)
     for namespace in info.apps:
         if re.search(r"-[0-9a-f]{6}$", namespace):
             screen.say(f"Stopping the earlier demo {namespace} ...")
@@ -180,9 +181,9 @@ def _read(path: Path) -> list[bytes]:
     return lines(path.read_bytes()) if path.is_file() else []
 
 
-def _day() -> str:
-    """A day lasts a second in a demo, unless the environment says otherwise."""
-    return os.environ.get("SWITCHYARD_DAY_SECONDS", "1")
+def _environment(app: App) -> dict[str, str]:
+    """What the app's `demo.py` wants its worker to be told, unless the environment says otherwise."""
+    return {name: os.environ.get(name, value) for name, value in demo_environment(app).items()}
 
 
 def _model(settings: Settings) -> str:
@@ -191,7 +192,6 @@ def _model(settings: Settings) -> str:
     return f"Model: {settings.model} at {settings.openai_base_url}."
 
 
-def _context(planned: Demo, info: StackInfo) -> Context:
-    settings = Settings.read(home=info.home)
+def _context(planned: Demo, settings: Settings) -> BackgroundContext:
     database = open_database(database_url(settings, planned.namespace))
-    return Context(planned.app.name, planned.namespace, settings, database)
+    return BackgroundContext(planned.app.name, planned.namespace, database)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.job_config import JobConfig
-from switchyard.core.model import OpenAIModel, Prices, api_key_from_environment
+from switchyard.core.model import OpenAIModel, Prices, api_key
 from switchyard.core.routing import decide
 from switchyard.core.routing.ask import ask_model
 from switchyard.core.routing.question import Question
@@ -102,7 +101,7 @@ def routing_model(settings: Settings) -> Iterator[RoutingEndpoint]:
     if settings.openai_base_url is not None:
         yield RoutingEndpoint(settings.openai_base_url, settings.model or "", False, "the model of the settings")
         return
-    info = Stack().info()
+    info = Stack.of(settings).info()
     if info is not None and info.model_embedded:
         yield RoutingEndpoint(info.model_base_url, MODEL, True, f"the local stack's {WHAT_IT_IS}")
         return
@@ -121,8 +120,15 @@ async def _ask(settings: Settings, model: RoutingEndpoint, question: Question) -
     prices = None
     if settings.price_prompt is not None and settings.price_completion is not None:
         prices = Prices(settings.price_prompt, settings.price_completion)
-    key = api_key_from_environment(os.environ, model.base_url, embedded=model.embedded)
-    client = OpenAIModel(model.base_url, key, model.name, deadline_s=settings.model_deadline_s, namespace=NAMESPACE)
+    key = api_key(settings.openai_api_key, model.base_url, embedded=model.embedded)
+    client = OpenAIModel(
+        model.base_url,
+        key,
+        model.name,
+        settings.model_deadline_s,
+        settings.allow_remote_model,
+        namespace=NAMESPACE,
+    )
     try:
         return await ask_model(client, question, model.name, prices)
     finally:

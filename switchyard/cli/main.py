@@ -67,9 +67,10 @@ class Commands(TyperGroup):
 def still_running() -> str:
     """What goes on without this command, and how to stop it."""
     from switchyard.cli.formatting import program
+    from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    info = Stack().info()
+    info = Stack.of(read_settings()).info()
     if info is None:
         return "Nothing of the local stack is running."
     return f"The local stack is still up (Kafka {info.kafka}, Flink {info.flink}); stop it: {program()} down"

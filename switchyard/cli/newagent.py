@@ -167,4 +167,4 @@ def _read(app: App, name: str) -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8")
     head = '"""Written by `switchyard new agent`."""\n\nfrom __future__ import annotations\n\nfrom typing import Any\n'
-    return head + ("\nfrom switchyard.worker.task import Task\n" if name == "handlers.py" else "")
+    return head + ("\nfrom switchyard import Task\n" if name == "handlers.py" else "")

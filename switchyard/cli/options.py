@@ -29,13 +29,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object on each line
 
 def kafka_connection(given: str | None) -> KafkaConnection:
     """The option, else SWITCHYARD_KAFKA, else the running stack's. Raises SwitchyardError where there is none."""
-    from switchyard.core.settings import Settings
+    from switchyard.environment import read_settings
     from switchyard.kafka.connection import KafkaConnection
     from switchyard.local.stack import Stack
 
-    settings = Settings.read()
+    settings = read_settings()
     address = given or settings.kafka
-    if address is None and (info := Stack().info()) is not None:
+    if address is None and (info := Stack.of(settings).info()) is not None:
         address = info.kafka
     if address is None:
         raise SwitchyardError("no Kafka address: start the stack with `switchyard up`, or give --kafka HOST:PORT")

@@ -36,9 +36,9 @@ def route(
     """Dry run: which agents would get an event, by what, why, at what cost. Needs no Kafka and no cluster."""
     from switchyard.cli.dryrun import dry_run
     from switchyard.core.app import App
-    from switchyard.core.settings import Settings
+    from switchyard.environment import read_settings
 
-    found, settings = App.load(app), Settings.read()
+    found, settings = App.load(app), read_settings()
     try:
         for raw in _events(found, settings, event, type, data, topic):
             result = dry_run(found, settings, raw, rules)

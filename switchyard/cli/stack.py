@@ -31,12 +31,13 @@ def up(
 ) -> None:
     """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
     from switchyard.cli.formatting import program
-    from switchyard.core.settings import Settings
+    from switchyard.environment import read_settings
     from switchyard.local.options import StackOptions
     from switchyard.local.stack import Stack
 
-    options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
-    info = Stack().up(apps or ["sdr"], options, typer.echo)
+    settings = read_settings(kafka=kafka, flink=flink)
+    options = StackOptions.of(settings, _ports(port or []))
+    info = Stack.of(settings).up(apps or ["sdr"], options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
     typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")
@@ -46,9 +47,10 @@ def down(
     clean: Annotated[bool, typer.Option("--clean", help="Remove all data, too.")] = False,
 ) -> None:
     """Stop what `up` started; data stays unless --clean is given."""
+    from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    ran = Stack().down(clean, typer.echo)
+    ran = Stack.of(read_settings()).down(clean, typer.echo)
     data = "its data is removed" if clean else "its data is kept"
     typer.echo(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
 
@@ -58,10 +60,11 @@ def status(
 ) -> None:
     """Show each process, its health and restarts, and each job on Flink. Exit 1 unless all processes are healthy."""
     from switchyard.cli.jobs import show_jobs
-    from switchyard.core.settings import Settings
+    from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    stack = Stack()
+    settings = read_settings()
+    stack = Stack.of(settings)
     found, info = stack.status(), stack.info()
     if as_json:
         for item in found:
@@ -70,7 +73,7 @@ def status(
         Console().print(_table(found))
     else:
         typer.echo("The stack is not up. Start it: switchyard up")
-    flink = Settings.read().flink or (info.flink if info else None)
+    flink = settings.flink or (info.flink if info else None)
     if flink is not None:
         show_jobs(flink, as_json)
     if not found or not all(item.healthy for item in found):

@@ -18,12 +18,13 @@ def stop(
     """Stop an app's job, and say how to continue from where it was. Nothing in Kafka is touched."""
     from switchyard.cli.options import namespaced
     from switchyard.core.app import App
-    from switchyard.core.settings import Settings
     from switchyard.deployment import stop as stopping
+    from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
     name = namespaced(namespace or App.load(app).name).namespace
-    flink_target = stopping.FlinkTarget.find(Settings.read(flink=flink), Stack().info())
+    settings = read_settings(flink=flink)
+    flink_target = stopping.FlinkTarget.find(settings, Stack.of(settings).info())
     for done in stopping.stop(name, savepoint, flink_target, typer.echo):
         if done.state is None:
             typer.echo(f"{done.name} is stopped; it had written no state yet. Start it anew: switchyard submit {app}")

@@ -29,14 +29,14 @@ def submit(
     """Check everything, create missing topics, and run an app's job on Flink in place of the one that runs."""
     from switchyard.cli.options import namespaced
     from switchyard.core.app import App
-    from switchyard.core.settings import Settings
     from switchyard.deployment import submit
     from switchyard.deployment.target import Target
+    from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    settings = Settings.read(kafka=kafka, flink=flink, flink_python=python)
+    settings = read_settings(kafka=kafka, flink=flink, flink_python=python)
     name = namespaced(namespace or App.load(app).name).namespace
-    target = Target.find(settings, Stack().info())
+    target = Target.find(settings, Stack.of(settings).info())
     wanted = submit.Submission(app, name, stateless, ship_python, start)
     done = submit.submit(wanted, target, settings, typer.echo)
     typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")

@@ -15,11 +15,11 @@ from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
 from switchyard.core.app import App
 from switchyard.local.info import StackInfo
-from switchyard.worker.background import Context
+from switchyard.worker.background import BackgroundContext
 
 
 def app_hooks(app: App) -> Any:
-    """The app's `demo.py`: `waiting(context) -> int` and `outcome(agents) -> str`; None where it has none."""
+    """The app's `demo.py`: `waiting(context) -> int`, `outcome(agents) -> str`, ENVIRONMENT; None where it has none."""
     if not (app.folder / "demo.py").is_file():
         return None
     from switchyard.core.app_code import AppCode
@@ -27,7 +27,12 @@ def app_hooks(app: App) -> Any:
     return AppCode(app.folder).module("demo")
 
 
-def still_to_do(app: App, context: Context) -> int:
+def demo_environment(app: App) -> dict[str, str]:
+    """Variables that a demo of the app sets for its worker; empty where its `demo.py` names none."""
+    return dict(getattr(app_hooks(app), "ENVIRONMENT", {}))
+
+
+def still_to_do(app: App, context: BackgroundContext) -> int:
     """What the app's background functions have yet to do, such as mails that are not due."""
     hooks = app_hooks(app)
     return int(hooks.waiting(context)) if hooks is not None else 0

@@ -1,23 +1,57 @@
-"""Every error Switchyard raises on purpose.
+"""The errors that an app meets, and the root of all others.
 
-SwitchyardError
-├── Rejected             one input that cannot be handled; becomes a dead letter
+SwitchyardError                  the root; its text is a sentence for the person at the keyboard
+├── AgentError                   raised by a handler: this event has no answer
+├── Rejected                     one input that cannot be handled; becomes a dead letter
 │   └── ContractViolation
-├── AppError             an app's folder is wrong; lists every problem found
-├── SettingsError        a setting is missing or wrong
-│   ├── MissingKey, RemoteModelRefused     (core/model/access.py)
-│   └── KafkaRefused                       (core/kafkaaccess.py)
-├── ModelFailure         a model gave no answer that can be used (core/model/reply.py)
-└── StackError, FlinkError, KafkaUnreachable, SqlError     of the outer packages
+├── AppError                     an app's folder is wrong; lists every problem found
+├── SettingsError                a setting is missing or wrong
+│   ├── MissingKey, RemoteModelRefused          core/model/access.py
+│   └── KafkaRefused                            kafka/connection.py
+├── ModelFailure                 no usable answer of a model; core/model/reply.py
+├── StateVersionError            state whose form this release does not read
+├── KafkaUnreachable             kafka/admin.py
+├── SqlError                     flink/sql_file.py
+├── FlinkError                   flink/rest.py
+├── StackError                   local/errors.py
+├── CaseError                    testing/cases.py
+├── JobFailed                    testing/minicluster.py
+├── JobStalled                   testing/runner.py
+└── RetryRefused                 cli/retrying.py
+
+An exception that is none of these never leaves the module, or the pair of modules, that raises it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+LONGEST_MESSAGE = 500
+_REASON = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
 class SwitchyardError(Exception):
     """The root of the tree; its text is a sentence for the person at the keyboard."""
+
+
+class AgentError(SwitchyardError):
+    """Raised by a handler that has no answer to an event; the answer is then `agent.failed`.
+
+    message: a sentence, which travels with that answer, cut after 500 characters. The text of any other exception that
+        a handler raises stays in the worker's log.
+    retryable: False where a further attempt of this agent would fail, too: there is none then.
+    reason: a code of lower-case words joined by dashes, for rules and statistics.
+    """
+
+    def __init__(self, message: str, *, retryable: bool = True, reason: str = "handler-error") -> None:
+        if not _REASON.fullmatch(reason) or len(reason) > 64:
+            raise ValueError(f"an AgentError's reason is lower-case words joined by dashes, not {reason!r:.80}")
+        text = str(message)
+        self.message = text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+        super().__init__(f"{reason}: {self.message}")
+        self.retryable = retryable
+        self.reason = reason
 
 
 class Rejected(SwitchyardError):

@@ -137,12 +137,15 @@ class Event:
         raise Rejected("not-a-cloudevent", "what is handed on as an event is none")
 
     def object(self) -> dict[str, Any]:
+        """Return it as a JSON object, as structured CloudEvents are written."""
         return {**self.attributes, "data": self.data}
 
     def json(self) -> str:
+        """Return `object()` as JSON text."""
         return strictjson.dumps(self.object())
 
     def with_attributes(self, **attributes: Any) -> Event:
+        """Return the same event with these context attributes put in or changed."""
         return Event({**self.attributes, **attributes}, self.data)
 
 

@@ -36,6 +36,7 @@ FAILED_CONTRACT = {
         {"name": "agent", "type": "string"},
         {"name": "reason", "type": "string"},
         {"name": "message", "type": "string"},
+        {"name": "retryable", "type": "boolean", "default": True},
     ],
 }
 

@@ -1,4 +1,4 @@
-"""Settings: one frozen object, read from the environment once, at the edge, and passed down."""
+"""Settings: one frozen object, made at the entry of each process (`switchyard.environment`) and handed down."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from switchyard.core.errors import SettingsError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 OPENAI_URL = "https://api.openai.com/v1"
 OFFLINE_MODEL = "offline"
@@ -19,12 +16,13 @@ Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 _NOT_IN_JAAS = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting, its environment variable being `SWITCHYARD_` and its name, unless it says another."""
 
-    model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     home: Path = Field(Path(".switchyard"), description="folder of the local stack: data, logs, mails")
+    app: str | None = Field(None, description="app that commands mean when none is named: a name or a folder")
     kafka: str | None = Field(None, description="bootstrap servers of an existing Kafka")
     kafka_security: Security = Field("PLAINTEXT", description="how Kafka is spoken to")
     kafka_mechanism: Mechanism = Field("SCRAM-SHA-512", description="how Kafka checks the password")
@@ -34,12 +32,22 @@ class Settings(BaseSettings):
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     database: str | None = Field(None, description="database URL that an app's workers share")
-    memory: Literal["sqlite", "mem0"] = Field("sqlite", description="where agents' memories are kept")
+    memory: str = Field(
+        "sqlite",
+        pattern=r"^[\w.-]+(:\w+)?$",
+        description="where agents' memories are kept: sqlite, mem0, an installed backend's name, or module:object",
+    )
     mem0_config: Path | None = Field(None, description="mem0's own settings, a YAML or JSON file; with mem0")
-    smtp: str | None = Field(None, description="mail server of the agents, host:port")
 
-    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias="OPENAI_BASE_URL",
+        description="OpenAI-compatible endpoint; else the local stack's offline model",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", repr=False, description="key of that endpoint"
+    )
+    allow_remote_model: bool = Field(True, description="0 refuses a model that is not on this machine")
     model: str | None = Field(None, description="name of the model")
     model_deadline_s: float = Field(60.0, gt=0, description="longest time for one answer, retries included")
     model_concurrency: int = Field(100, ge=1, description="most calls in flight in one subtask")
@@ -49,7 +57,6 @@ class Settings(BaseSettings):
 
     shards: int = Field(16, ge=1, le=128, description="units an app's workflows are spread over; fixed for life")
     parallelism: int = Field(1, ge=1, description="parallelism of the Flink job, at most the shards")
-    day_seconds: float = Field(86_400.0, gt=0, description="what counts as a day between a campaign's mails")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -106,20 +113,3 @@ class Settings(BaseSettings):
     def language_model(self) -> bool:
         """Whether a language model is set. The local stack's own, which its processes see by this name, is none."""
         return self.openai_base_url is not None and self.model != OFFLINE_MODEL
-
-    @classmethod
-    def read(cls, **overrides: object) -> Settings:
-        """The environment's settings, `overrides` (None means not given) before them.
-
-        Raises SettingsError with one sentence for each thing that is wrong.
-        """
-        try:
-            return cls(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
-        except ValidationError as error:
-            sentences = []
-            for item in error.errors():
-                place = ".".join(str(part) for part in item["loc"])
-                variable = place if place.isupper() or not place else f"SWITCHYARD_{place.upper()}"
-                message = item["msg"].removeprefix("Value error, ")
-                sentences.append(f"{variable}: {message}" if variable else message)
-            raise SettingsError("; ".join(sentences)) from None

@@ -38,7 +38,7 @@ class FlinkTarget:
         local = (
             stack is not None and "flink-jobmanager" in stack.programs and Flink(stack.flink).address == flink.address
         )
-        return cls(flink, SubmittedJobs(Layout.current()) if local else None)
+        return cls(flink, SubmittedJobs(Layout.of(settings)) if local else None)
 
     def jobs(self, namespace: str) -> list[FlinkJob]:
         """The jobs of a namespace that have not ended, of either kind."""

@@ -98,7 +98,7 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
 
 
 def _standing(target: Target) -> FlinkTarget:
-    return FlinkTarget(Flink(target.flink), SubmittedJobs(Layout.current()) if target.stack else None)
+    return FlinkTarget(Flink(target.flink), SubmittedJobs(target.layout) if target.stack else None)
 
 
 def _check_change(
@@ -229,7 +229,8 @@ def _plan(wanted: Submission, target: Target, largest: int) -> None:
     """Raises FlinkError where the statements do not plan."""
     connectors = ";".join(jar.as_uri() for jar in jars("flink"))
     command = [sys.executable, str(_script(wanted)), *_arguments(wanted, target, largest), "--plan", connectors]
-    _client(command, {name: value for name, value in os.environ.items() if name not in SECRETS})
+    env = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    _client(command, env, target.layout)
 
 
 def _run(wanted: Submission, target: Target, largest: int, restored: str | None, drop: bool) -> str:
@@ -245,10 +246,10 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None,
     for jar in target.connectors():
         command += ["-j", str(jar)]
     if wanted.ship_python:
-        code, libraries = shipping.build(Layout.current().run / "bundle")
+        code, libraries = shipping.build(target.layout.run / "bundle")
         command += ["-pyfs", str(code), "-pyarch", f"{libraries}#{shipping.LIBRARIES}"]
     command += ["-pyexec", target.python, "-pyclientexec", sys.executable, "-py", str(_script(wanted))]
-    said = _client([*command, *_arguments(wanted, target, largest)], env)
+    said = _client([*command, *_arguments(wanted, target, largest)], env, target.layout)
     found = re.search(r"JobID ([0-9a-f]{32})", said)
     if not found:
         raise FlinkError(f"Flink refused the job: {_last_words(said)}")
@@ -274,12 +275,12 @@ def _argument(app: str) -> str:
     return app if app in shipped() else str(Path(app).resolve())
 
 
-def _client(command: list[str], env: dict[str, str]) -> str:
+def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
     """Run Flink's client; answers what it printed. Raises FlinkError with its last words."""
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env, cwd=JOBS
     )
-    log = Layout.current().log / "submit.log"
+    log = layout.log / "submit.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:

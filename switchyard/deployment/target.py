@@ -30,6 +30,7 @@ class Target:
     embedded_model: bool
     python: str
     stack: StackInfo | None
+    layout: Layout
 
     @classmethod
     def find(cls, settings: Settings, stack: StackInfo | None) -> Target:
@@ -59,13 +60,14 @@ class Target:
             embedded_model=embedded,
             python=settings.flink_python or (sys.executable if local else "python3"),
             stack=local,
+            layout=Layout.of(settings),
         )
 
     def client(self) -> tuple[list[str], dict[str, str]]:
         """Flink's command line, and the environment to run it in: without secrets, for the client logs it whole."""
         env = {name: value for name, value in os.environ.items() if name not in SECRETS}
         if self.stack is not None:
-            return client_command(Layout.current()), {**env, **self.stack.flink_env}
+            return client_command(self.layout), {**env, **self.stack.flink_env}
         command, folders = remote_client()
         return command, {**env, **folders}
 

@@ -17,6 +17,8 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 
+from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.flink.rest import ENDED, Flink, FlinkError
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs
@@ -83,9 +85,8 @@ class JobWatchdog:
         _say(f"{job.namespace}: not brought back; trying again in {pause:.0f} s")
 
 
-def bring_back(namespace: str, book: SubmittedJobs, flink: Flink) -> None:
+def bring_back(namespace: str, book: SubmittedJobs, flink: Flink, settings: Settings) -> None:
     """Submit a lost job again, unless somebody else is at it. Raises SwitchyardError."""
-    from switchyard.core.settings import Settings
     from switchyard.deployment.stop import FlinkTarget
     from switchyard.deployment.submit import Submission, submit_locked
     from switchyard.deployment.target import Target
@@ -104,7 +105,6 @@ def bring_back(namespace: str, book: SubmittedJobs, flink: Flink) -> None:
         _say(
             f"{namespace}: job {job.job_id} was lost with its JobManager; submitting it again from {start or 'nothing'}"
         )
-        settings = Settings.read(flink=flink.address)
         wanted = Submission(str(book.copy(namespace)), namespace, job.stateless, job.ship_python, start)
         try:
             done = submit_locked(wanted, Target.find(settings, Stack(book.layout).info()), settings, _say)
@@ -125,10 +125,11 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
-    book, flink = SubmittedJobs(Layout.current()), Flink(given.flink)
+    settings = read_settings(flink=given.flink)
+    book, flink = SubmittedJobs(Layout.of(settings)), Flink(given.flink)
     if given.again is not None:
         try:
-            bring_back(given.again, book, flink)
+            bring_back(given.again, book, flink, settings)
         except SwitchyardError as error:
             _say(f"{given.again}: {error}")
             sys.exit(1)

@@ -13,6 +13,7 @@ from switchyard.core.errors import SettingsError
 from switchyard.core.job_config import JobConfig
 from switchyard.core.settings import OPENAI_URL, Settings
 from switchyard.core.topics import LARGEST_RECORD
+from switchyard.environment import read_settings
 from switchyard.flink import job, tables
 from switchyard.kafka.connection import KafkaConnection
 
@@ -45,7 +46,7 @@ class JobArguments:
     def read(cls, program: str, argv: Sequence[str] | None = None) -> JobArguments:
         """From a command line and the environment. Raises SwitchyardError."""
         given = _parser(program).parse_args(argv)
-        settings = Settings.read(kafka=given.kafka)
+        settings = read_settings(kafka=given.kafka)
         app = App.load(given.app)
         namespace = given.namespace or app.name
         model = given.model or settings.model

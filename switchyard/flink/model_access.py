@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-
 from switchyard.core.job_config import JobConfig
-from switchyard.core.model import CallListener, OpenAIModel, Prices, api_key_from_environment
+from switchyard.core.model import CallListener, OpenAIModel, Prices, api_key
+from switchyard.environment import read_model_access
 
 
 def model_client(config: JobConfig, listener: CallListener | None = None) -> OpenAIModel:
     """The client; its key comes from this process's own environment. Raises MissingKey."""
-    key = api_key_from_environment(os.environ, config.model_base_url, embedded=config.embedded_model)
+    access = read_model_access()
+    key = api_key(access.openai_api_key, config.model_base_url, embedded=config.embedded_model)
     return OpenAIModel(
         config.model_base_url,
         key,
         config.model,
         deadline_s=config.model_deadline_s,
+        allow_remote=access.allow_remote_model,
         namespace=config.namespace,
         listener=listener,
     )

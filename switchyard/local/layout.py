@@ -9,19 +9,21 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from switchyard.core.settings import Settings
+
 # A Unix socket path holds 107 bytes; supervisord appends a dot and its process id while it binds.
 SOCKET_PATH_LIMIT = 95
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders under one home, `./.switchyard` unless SWITCHYARD_HOME says otherwise."""
+    """The folders under one home."""
 
     home: Path
 
     @classmethod
-    def current(cls) -> Layout:
-        return cls(Path(os.environ.get("SWITCHYARD_HOME") or ".switchyard").absolute())
+    def of(cls, settings: Settings) -> Layout:
+        return cls(settings.home.absolute())
 
     @property
     def log(self) -> Path:

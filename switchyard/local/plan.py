@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -72,12 +71,12 @@ def programs(layout: Layout, ports: Mapping[str, int], options: StackOptions) ->
 
 
 def worker_environment(info: StackInfo) -> dict[str, str]:
-    """What a worker is told; the model's variables it inherits."""
+    """What a worker is told; the model's variables and its app's own it inherits."""
     return {
         "SWITCHYARD_HOME": str(info.home),
         "SWITCHYARD_KAFKA": info.kafka,
         "SWITCHYARD_FLINK": info.flink,
-        "SWITCHYARD_SMTP": os.environ.get("SWITCHYARD_SMTP") or f"{info.smtp_host}:{info.smtp_port}",
+        "MAIL_SERVER": f"{info.smtp_host}:{info.smtp_port}",
     }
 
 

@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
+from switchyard.core.settings import Settings
 from switchyard.kafka.connection import VARIABLES
 from switchyard.local import model_endpoint, plan, ports, process_cleanup
 from switchyard.local.apps import ServedApp
@@ -34,7 +35,12 @@ Report = Callable[[str], None]
 class Stack:
     """The stack of one home folder."""
 
-    layout: Layout = field(default_factory=Layout.current)
+    layout: Layout
+
+    @classmethod
+    def of(cls, settings: Settings) -> Stack:
+        """Return the stack of the settings' home folder."""
+        return cls(Layout.of(settings))
 
     @property
     def supervisor(self) -> Supervisor:

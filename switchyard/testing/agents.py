@@ -11,7 +11,6 @@ from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import FAILED_TYPE
-from switchyard.core.settings import Settings
 from switchyard.testing.cases import Case, CaseError
 from switchyard.worker.effects import StoredEffect
 from switchyard.worker.processor import answer_events
@@ -91,14 +90,14 @@ class CaseAgents:
             client = OpenAIModel(self._model_base_url, "offline", "scripted", namespace=self._namespace)
             model = BlockingModel(client)
             self._closing += [model.close, engine.dispose]
+            code = AppCode(self._app.folder)
             self._processors[agent.name] = Processor(
                 agent=agent,
                 registry=self._app.registry,
-                handler=AppCode(self._app.folder).function(agent.function),
+                handler=code.function(agent.function),
                 effects=EffectStore(engine, self._namespace),
                 memories=SqliteMemory(engine, lambda records: None),
                 namespace=self._namespace,
-                settings=Settings.read(home=self._folder),
                 database=engine,
                 model=model,
             )

@@ -1,4 +1,4 @@
-"""Fixtures for pytest: `pytest_plugins = ["switchyard.testing.fixtures"]` in your conftest.py. See docs/testing.md."""
+"""Fixtures for pytest: `pytest_plugins = ["switchyard.testing"]` in your conftest.py. See docs/testing.md."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def no_remote_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches a model outside this machine: asking one is an error."""
-    from switchyard.core.model.access import REMOTE_SWITCH
+    from switchyard.core.model import access
 
-    monkeypatch.setenv(REMOTE_SWITCH, "0")
+    monkeypatch.setattr(access, "ALLOW_REMOTE", False)
+    monkeypatch.setenv(access.REMOTE_SWITCH, "0")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from switchyard.core.event import Event
 from switchyard.core.job_config import JobConfig
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
+from switchyard.environment import read_settings
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
 from switchyard.testing.rootlogger import RootLogger, hush_ended_channels
 
@@ -73,7 +74,7 @@ class MiniCluster:
     folder: Path
     model_base_url: str
     namespace: str = ""
-    settings: Settings = field(default_factory=lambda: Settings.read(shards=4, parallelism=1))
+    settings: Settings = field(default_factory=lambda: read_settings(shards=4, parallelism=1))
     flink: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

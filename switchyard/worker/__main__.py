@@ -12,9 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
-from switchyard.core.model import BlockingModel, OpenAIModel, api_key_from_environment
+from switchyard.core.model import BlockingModel, OpenAIModel, api_key
 from switchyard.core.model.access import is_loopback
 from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.worker.database import unavailable
 from switchyard.worker.health import HealthServer
 from switchyard.worker.worker import Worker, WorkerOptions
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    settings = Settings.read()
+    settings = read_settings()
     app = App.load(options.app)
     namespace = options.namespace or app.name
     model = open_model(settings, namespace)
@@ -68,9 +69,9 @@ def open_model(settings: Settings, namespace: str) -> BlockingModel | None:
     url, name = settings.openai_base_url, settings.model
     if url is None or name is None:
         return None
-    secret = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    key = api_key_from_environment({"OPENAI_API_KEY": secret}, url, embedded=not secret and is_loopback(url))
-    return BlockingModel(OpenAIModel(url, key, name, settings.model_deadline_s, namespace=namespace))
+    key = api_key(settings.openai_api_key, url, embedded=not settings.openai_api_key and is_loopback(url))
+    client = OpenAIModel(url, key, name, settings.model_deadline_s, settings.allow_remote_model, namespace=namespace)
+    return BlockingModel(client)
 
 
 def _options() -> argparse.ArgumentParser:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from switchyard.core.settings import Settings
 from switchyard.worker.database import unavailable
 
 log = logging.getLogger("switchyard.worker")
@@ -18,22 +17,26 @@ PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
-class Context:
-    """What a background function is given, with the event that tells it to return."""
+class BackgroundContext:
+    """What a background function is given, with a `threading.Event` that tells it to return.
+
+    app: the app's name.
+    namespace: the namespace that it runs in.
+    database: the SQLAlchemy engine that all workers of the app share.
+    """
 
     app: str
     namespace: str
-    settings: Settings
     database: Engine
 
 
-Background = Callable[[Context, threading.Event], None]
+Background = Callable[[BackgroundContext, threading.Event], None]
 
 
 class BackgroundThread(threading.Thread):
     """Runs the function until the worker stops; calls it again after an exception."""
 
-    def __init__(self, name: str, function: Background, context: Context, stop: threading.Event) -> None:
+    def __init__(self, name: str, function: Background, context: BackgroundContext, stop: threading.Event) -> None:
         super().__init__(name=f"background-{name}")
         self._function = function
         self._context = context

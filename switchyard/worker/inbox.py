@@ -193,7 +193,7 @@ class Inbox:
         """Publish the answers of one message, or its dead letter. Raises WorkerStopping."""
         while True:
             try:
-                events = self._processor.handle(record.value or b"")
+                events = self._processor.handle(record.value or b"", record.timestamp)
             except Rejected as error:
                 self._publisher.write(self._topics.dead_letters, [_dead_letter(error, record)])
                 return

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine
 
 from switchyard.core.agents_file import Agent
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import AgentError, Rejected
 from switchyard.core.event import LARGEST_INTEGER, Event
 from switchyard.core.ids import answer_id
 from switchyard.core.model import Usage
 from switchyard.core.registry import Registry
-from switchyard.core.settings import Settings
-from switchyard.worker.answers import Failed, checked, failure
+from switchyard.worker.answers import checked, failure
 from switchyard.worker.database import unwritable
 from switchyard.worker.effects import EffectStore, StoredEffect
-from switchyard.worker.memory.backend import AgentMemory, MemoryBackend, StoredMemory
-from switchyard.worker.task import Answer, Handler, HandlerModel, Task
+from switchyard.worker.handler_loop import HandlerLoop
+from switchyard.worker.memory.backend import AgentMemory, MemoryBackend
+from switchyard.worker.task import Answer, Handler, Task
+from switchyard.worker.thinking import HandlerModel, Thinker
 from switchyard.worker.usage_meter import UsageMeter
 
 log = logging.getLogger("switchyard.worker")
@@ -31,7 +35,10 @@ ENVELOPE_BYTES = 4096
 
 @dataclass
 class Processor:
-    """One agent of one namespace; any number of threads may call `handle`."""
+    """One agent of one namespace; any number of threads may call `handle`.
+
+    `language_model` is the name of the one behind `model`, if any. `loop` is where `async def` handlers run.
+    """
 
     agent: Agent
     registry: Registry
@@ -39,13 +46,16 @@ class Processor:
     effects: EffectStore
     memories: MemoryBackend
     namespace: str
-    settings: Settings
     database: Engine
     model: HandlerModel | None = None
+    language_model: str | None = None
+    loop: HandlerLoop = field(default_factory=HandlerLoop, repr=False)
     _locks: KeyLocks = field(default_factory=lambda: KeyLocks(), repr=False)
 
-    def handle(self, raw: bytes) -> list[Event]:
-        """The answer events for one inbox message: the stored ones, or those of the handler, stored first.
+    def handle(self, raw: bytes, dispatched_at: int | None = None) -> list[Event]:
+        """Return the answer events for one inbox message: the stored ones, or those of the handler, stored first.
+
+        `dispatched_at` is when the message was written, in milliseconds since 1970; now if not given.
 
         What the handler remembers is stored with them, and has been kept when this returns.
         A failure is stored for its dispatch alone, so that the next attempt runs the handler again.
@@ -63,41 +73,47 @@ class Processor:
                 return self._events(event, dispatch_id, failed)
             metered = None if self.model is None else UsageMeter(self.model)
             try:
-                (answers, remembered), key = self._run(event, effect_key, metered), effect_key
+                task = self._task(event, effect_key, dispatched_at, metered)
+                answers, remembered, key = self._answers(task), task.memory.pending, effect_key
             except (Exception, SystemExit) as error:  # whatever user code raises is its failure
                 if unwritable(error):
                     raise
-                _tell(self.agent, event, error)
+                _log_failure(self.agent, event, error)
                 answers, remembered, key = [failure(self.agent, error)], (), dispatch_id
             usage = Usage() if metered is None else metered.usage
             return self._events(event, key, self.effects.put(key, self.agent.name, answers, usage, remembered))
 
-    def _run(
-        self, event: Event, effect_key: str, model: HandlerModel | None
-    ) -> tuple[list[Answer], tuple[StoredMemory, ...]]:
+    def _task(self, event: Event, effect_key: str, dispatched_at: int | None, model: HandlerModel | None) -> Task:
+        """Raises AgentError where the event is none for this agent."""
         if event.type not in self.agent.accepts:
-            raise Failed("not-accepted", f"{self.agent.name} does not accept this type of event.")
+            raise AgentError(f"{self.agent.name} does not accept this type of event.", reason="not-accepted")
         try:
             self.registry.check(event)
         except Rejected as error:
-            raise Failed(
-                "input-violation", f"{self.agent.name} was given data that breaks its contract at {error.field}."
+            raise AgentError(
+                f"{self.agent.name} was given data that breaks its contract at {error.field}.",
+                reason="input-violation",
             ) from None
-        memory = AgentMemory(self.memories, self.agent.name, effect_key)
-        task = Task(
-            event,
-            self.agent,
-            effect_key,
-            self.namespace,
-            self.settings,
-            self.database,
-            self.registry.contracts,
-            memory,
-            model,
+        since = time.time() if dispatched_at is None else dispatched_at / 1000
+        return Task(
+            event=event,
+            agent=self.agent.name,
+            namespace=self.namespace,
+            effect_key=effect_key,
+            deadline=datetime.fromtimestamp(since, UTC) + timedelta(seconds=self.agent.deadline),
+            memory=AgentMemory(self.memories, self.agent.name, effect_key),
+            database=self.database,
+            _thinker=Thinker(self.agent, self.namespace, self.registry.contracts, model, self.language_model),
         )
+
+    def _answers(self, task: Task) -> list[Answer]:
+        """Run the handler. Raises AgentError where its answers may not be sent, and what it raises."""
+        returned = self.handler(task)
+        if inspect.isawaitable(returned):
+            returned = self.loop.run(returned)
         largest = self.registry.file.limits.event_bytes
         room = largest - ENVELOPE_BYTES if largest > 2 * ENVELOPE_BYTES else ENVELOPE_BYTES
-        return checked(self.agent, self.registry, self.handler(task), room), memory.noted
+        return checked(self.agent, self.registry, returned, room)
 
     def _events(self, event: Event, key: str, effect: StoredEffect) -> list[Event]:
         self.memories.keep(effect.remembered)
@@ -111,7 +127,7 @@ def answer_events(event: Event, source: str, key: str, effect: StoredEffect) -> 
     """
     answers: Sequence[Answer] = effect.answers
     spent = {"prompttokens": effect.usage.prompt_tokens, "completiontokens": effect.usage.completion_tokens}
-    told = {name: min(tokens, LARGEST_INTEGER) for name, tokens in spent.items() if tokens}
+    usage = {name: min(tokens, LARGEST_INTEGER) for name, tokens in spent.items() if tokens}
     return [
         Event.new(
             id=answer_id(key, position),
@@ -124,24 +140,25 @@ def answer_events(event: Event, source: str, key: str, effect: StoredEffect) -> 
             hops=event.hops + 1,
             answerindex=position,
             answercount=len(answers),
-            **(told if position == 0 else {}),
+            **(usage if position == 0 else {}),
         )
         for position, answer in enumerate(answers)
     ]
 
 
 def _dispatch(event: Event) -> tuple[str, str]:
-    found = []
+    """Return the effect key and the dispatch id. Raises Rejected where the event was not dispatched."""
+    keys = []
     for name in ("effectkey", "dispatchid"):
         value = event.attributes.get(name)
         if not isinstance(value, str) or not value or len(value) > 256:
             raise Rejected("not-a-cloudevent", "extension attribute of a dispatch is missing or no string", name)
-        found.append(value)
-    return found[0], found[1]
+        keys.append(value)
+    return keys[0], keys[1]
 
 
-def _tell(agent: Agent, event: Event, error: BaseException) -> None:
-    ours = isinstance(error, Failed)
+def _log_failure(agent: Agent, event: Event, error: BaseException) -> None:
+    ours = isinstance(error, AgentError)
     log.warning(
         "%s failed on event %s of workflow %s: %s",
         agent.name,

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from switchyard.core.model import AnswerCheck, ModelFailure, Reply, Usage
-from switchyard.worker.task import HandlerModel
+from switchyard.worker.thinking import HandlerModel
 
 
 class UsageMeter:

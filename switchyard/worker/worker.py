@@ -15,15 +15,16 @@ from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
-from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.background import BackgroundContext, BackgroundThread
 from switchyard.worker.database import DatabaseHealth, database_url, open_database
 from switchyard.worker.effects import EffectStore
+from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.inbox import Inbox
 from switchyard.worker.memory.backend import MemoryBackend
 from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.processor import Processor
 from switchyard.worker.publisher import Publisher
-from switchyard.worker.task import HandlerModel
+from switchyard.worker.thinking import HandlerModel
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,16 @@ class WorkerOptions:
 
 
 def processors(
-    job: WorkerOptions, code: AppCode, database: Engine, memories: MemoryBackend, model: HandlerModel | None
+    job: WorkerOptions,
+    code: AppCode,
+    database: Engine,
+    memories: MemoryBackend,
+    model: HandlerModel | None,
+    loop: HandlerLoop,
 ) -> list[Processor]:
-    """The message logic of every agent to serve. Raises AppError where a handler is missing."""
+    """Return the message logic of every agent to serve. Raises AppError where a handler is missing."""
     registry = job.app.registry
+    settings = job.settings
     effects = EffectStore(database, job.namespace)
     return [
         Processor(
@@ -60,9 +67,10 @@ def processors(
             effects=effects,
             memories=memories,
             namespace=job.namespace,
-            settings=job.settings,
             database=database,
             model=model,
+            language_model=settings.model if settings.language_model else None,
+            loop=loop,
         )
         for name in job.chosen()
     ]
@@ -78,9 +86,10 @@ class Worker:
         job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
         self._job = job
         self._model = model
+        self._loop = HandlerLoop()
         self._stop = threading.Event()
         self._database = open_database(database_url(job.settings, job.namespace))
-        self._condition = DatabaseHealth(self._database)
+        self._health = DatabaseHealth(self._database)
         code = AppCode(job.app.folder)
         kafka = KafkaConnection.of(job.settings, job.settings.kafka)
         self._publisher = Publisher(kafka, self._stop)
@@ -89,9 +98,9 @@ class Worker:
         )
         self._inboxes = [
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
-            for processor in processors(job, code, self._database, self._memory.memories, model)
+            for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
         ]
-        context = Context(job.app.name, job.namespace, job.settings, self._database)
+        context = BackgroundContext(job.app.name, job.namespace, self._database)
         wanted = job.app.registry.file.background if job.background or not job.agents else ()
         self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in wanted]
 
@@ -117,6 +126,7 @@ class Worker:
         """
         for inbox in self._inboxes:
             inbox.join()
+        self._loop.close()
         for thread in self._background:
             thread.join()
         self._memory.join()
@@ -132,7 +142,7 @@ class Worker:
         problem = (
             f"the inbox of {dead[0]} is no longer read; the log says why"
             if dead
-            else self._condition.problem or self._memory.problem
+            else self._health.problem or self._memory.problem
         )
         return {
             "healthy": problem is None,

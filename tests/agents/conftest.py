@@ -11,6 +11,7 @@ from switchyard.core.app_code import AppCode
 from switchyard.core.settings import Settings
 from switchyard.worker.database import open_database
 from switchyard.worker.effects import EffectStore
+from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.processor import Processor
 from tests.agents.support import SDR, ScriptedModel, offline_answer
@@ -18,7 +19,7 @@ from tests.agents.support import SDR, ScriptedModel, offline_answer
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path, day_seconds=1.0)
+    return Settings(home=tmp_path)
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def model() -> ScriptedModel:
 
 
 @pytest.fixture
-def processor(settings: Settings, database: Engine, model: ScriptedModel) -> Callable[..., Processor]:
+def processor(database: Engine, model: ScriptedModel) -> Iterator[Callable[..., Processor]]:
     """Makes the processor of an SDR agent; `handler` takes the place of its own."""
-    code = AppCode(SDR.folder)
+    code, loop = AppCode(SDR.folder), HandlerLoop()
 
     def make(name: str, handler: Any = None) -> Processor:
         agent = SDR.registry.agents[name]
@@ -47,9 +48,10 @@ def processor(settings: Settings, database: Engine, model: ScriptedModel) -> Cal
             effects=EffectStore(database, "test"),
             memories=SqliteMemory(database, lambda records: None),
             namespace="test",
-            settings=settings,
             database=database,
             model=model,
+            loop=loop,
         )
 
-    return make
+    yield make
+    loop.close()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.sdr import mails
 from switchyard.core.settings import Settings
-from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.background import BackgroundContext, BackgroundThread
 from switchyard.worker.database import DatabaseHealth, unavailable
 from switchyard.worker.task import Task
 from tests.agents.support import inbox_event, leads
@@ -67,7 +67,7 @@ def test_a_background_function_goes_on_without_a_trace_for_each_try(
     monkeypatch.setattr("switchyard.worker.background.PAUSE_S", 0.0)
     runs: list[int] = []
 
-    def function(context: Context, stop: threading.Event) -> None:
+    def function(context: BackgroundContext, stop: threading.Event) -> None:
         runs.append(1)
         limit(context.database, 1_000_000 if len(runs) > 3 else 1)
         with context.database.begin() as connection:
@@ -75,6 +75,6 @@ def test_a_background_function_goes_on_without_a_trace_for_each_try(
         stop.set()
 
     stop = threading.Event()
-    BackgroundThread("t", function, Context("a", "test", settings, database), stop).run()
+    BackgroundThread("t", function, BackgroundContext("a", "test", database), stop).run()
     assert len(runs) == 4
     assert not caplog.records

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
@@ -22,13 +23,13 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.sdr import mailer, mails
-from switchyard.core.settings import Settings
+from agent_endpoints.sdr import settings as sdr_settings
 from switchyard.local.ports import free_port
-from switchyard.worker.background import Context
-from switchyard.worker.database import create
+from switchyard.worker.background import BackgroundContext
 from switchyard.worker.memory.backend import AgentMemory
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.task import Task
+from switchyard.worker.thinking import Thinker
 from tests.agents.support import SDR, inbox_event
 
 
@@ -56,13 +57,13 @@ def server() -> Iterator[tuple[Kept, str]]:
 
 
 @pytest.fixture
-def context(server: tuple[Kept, str], settings: Settings, database: Engine) -> Context:
-    smtp = settings.model_copy(update={"smtp": server[1]})
-    create(database, mails.MAILS)
-    return Context("sdr", "test", smtp, database)
+def context(server: tuple[Kept, str], database: Engine, monkeypatch: pytest.MonkeyPatch) -> BackgroundContext:
+    monkeypatch.setattr(sdr_settings, "SETTINGS", sdr_settings.Settings(smtp=server[1], day_seconds=1.0))
+    mails.create(database)
+    return BackgroundContext("sdr", "test", database)
 
 
-def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **changed: Any) -> dict[str, Any]:
+def plan(context: BackgroundContext, days: tuple[int, ...] = (0,), id: str = "e1", **changed: Any) -> dict[str, Any]:
     data = {
         "lead_id": "1",
         "name": "Jörg Müller",
@@ -75,15 +76,16 @@ def plan(context: Context, days: tuple[int, ...] = (0,), id: str = "e1", **chang
     event = inbox_event("send-email", "emails.drafted", data, id=id)
     key = str(event.attributes["effectkey"])
     memory = AgentMemory(SqliteMemory(context.database, lambda records: None), agent.name, key)
-    task = Task(event, agent, key, "test", context.settings, context.database, SDR.registry.contracts, memory)
-    return mails.schedule(task, time.time())
+    thinker = Thinker(agent, "test", SDR.registry.contracts, None, None)
+    task = Task(event, agent.name, "test", key, datetime.now(UTC), memory, context.database, thinker)
+    return mails.schedule(task, time.time(), sdr_settings.SETTINGS.day_seconds)
 
 
-def send(context: Context, later_s: float = 0.0) -> int:
+def send(context: BackgroundContext, later_s: float = 0.0) -> int:
     return mailer.send_due(context, time.time() + later_s, threading.Event())
 
 
-def test_mails_leave_when_they_are_due(server: Any, context: Context) -> None:
+def test_mails_leave_when_they_are_due(server: Any, context: BackgroundContext) -> None:
     planned = plan(context, (0, 3, 7))
     assert [mail["step"] for mail in planned["mails"]] == [1, 2, 3]
     assert send(context) == 1
@@ -99,7 +101,7 @@ def test_mails_leave_when_they_are_due(server: Any, context: Context) -> None:
     assert mails.waiting(context.database, "test") == 0
 
 
-def test_a_second_run_of_the_handler_schedules_nothing_new(server: Any, context: Context) -> None:
+def test_a_second_run_of_the_handler_schedules_nothing_new(server: Any, context: BackgroundContext) -> None:
     first = plan(context, (0, 3))
     time.sleep(0.01)
     assert plan(context, (0, 3)) == first
@@ -107,7 +109,7 @@ def test_a_second_run_of_the_handler_schedules_nothing_new(server: Any, context:
 
 
 def test_a_crash_before_the_mark_repeats_the_mail_under_its_id(
-    server: Any, context: Context, monkeypatch: pytest.MonkeyPatch
+    server: Any, context: BackgroundContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan(context)
 
@@ -126,7 +128,7 @@ def test_a_crash_before_the_mark_repeats_the_mail_under_its_id(
     assert len(server[0].mails) == 2
 
 
-def test_what_the_server_cannot_take_now_is_tried_again(server: Any, context: Context) -> None:
+def test_what_the_server_cannot_take_now_is_tried_again(server: Any, context: BackgroundContext) -> None:
     plan(context, (0, 0))
     server[0].replies = ["451 Later"]
     with pytest.raises(smtplib.SMTPDataError):
@@ -135,7 +137,7 @@ def test_what_the_server_cannot_take_now_is_tried_again(server: Any, context: Co
     assert send(context, 5) == 1
 
 
-def test_what_the_server_refuses_for_good_holds_nothing_up(server: Any, context: Context) -> None:
+def test_what_the_server_refuses_for_good_holds_nothing_up(server: Any, context: BackgroundContext) -> None:
     plan(context, (0, 0))
     server[0].replies = ["550 No"]
     assert send(context) == 1
@@ -145,7 +147,7 @@ def test_what_the_server_refuses_for_good_holds_nothing_up(server: Any, context:
     assert refused == ["SMTPDataError", None]
 
 
-def test_two_workers_send_a_mail_once(server: Any, context: Context) -> None:
+def test_two_workers_send_a_mail_once(server: Any, context: BackgroundContext) -> None:
     for number in range(20):
         plan(context, id=str(number))
     threads = [threading.Thread(target=send, args=(context,)) for _ in range(3)]
@@ -156,7 +158,7 @@ def test_two_workers_send_a_mail_once(server: Any, context: Context) -> None:
     assert len(server[0].mails) == 20
 
 
-def test_the_background_function_sends_and_stops(server: Any, context: Context) -> None:
+def test_the_background_function_sends_and_stops(server: Any, context: BackgroundContext) -> None:
     stop = threading.Event()
     thread = threading.Thread(target=mailer.run, args=(context, stop))
     thread.start()
@@ -177,7 +179,7 @@ ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 @hypothesis_settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=ANY, subject=ANY, body=ANY)
 def test_no_text_can_add_a_header_or_stop_the_mailer(
-    server: Any, context: Context, name: str, subject: str, body: str
+    server: Any, context: BackgroundContext, name: str, subject: str, body: str
 ) -> None:
     emails = [{"day": 0, "subject": f"S\r\nBcc: x@y.example\r\n{subject}", "body": body}]
     planned = plan(context, id=f"any-{next(NUMBERS)}", name=f"{name}\r\nBcc: x@y.example", emails=emails)
@@ -195,7 +197,9 @@ def test_no_text_can_add_a_header_or_stop_the_mailer(
 
 
 @pytest.mark.parametrize("address", ["o'neil@x.example", "jörg@büro.example", "a,b@x.example", 'a"b@x.example'])
-def test_an_odd_address_is_sent_or_refused_but_holds_nothing_up(server: Any, context: Context, address: str) -> None:
+def test_an_odd_address_is_sent_or_refused_but_holds_nothing_up(
+    server: Any, context: BackgroundContext, address: str
+) -> None:
     plan(context, email=address)
     plan(context, id="e2")
     send(context)
@@ -203,7 +207,7 @@ def test_an_odd_address_is_sent_or_refused_but_holds_nothing_up(server: Any, con
     assert str(server[0].mails[-1]["To"]).endswith("<joerg@example.com>")
 
 
-def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: Context) -> None:
+def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: BackgroundContext) -> None:
     message_id = f"<{'f' * 32}.1@{'n' * 64}.switchyard.local>"
     plan(context)
     with context.database.begin() as connection:
@@ -213,7 +217,7 @@ def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: Conte
 
 
 def test_a_mail_that_went_out_is_marked_when_the_disk_has_room_again(
-    server: tuple[Kept, str], context: Context, monkeypatch: pytest.MonkeyPatch
+    server: tuple[Kept, str], context: BackgroundContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan(context)
     marks = iter([sqlite_full(), sqlite_full(), None])

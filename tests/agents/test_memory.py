@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.worker.database import open_database
 from switchyard.worker.effects import EffectStore
 from switchyard.worker.memory import backend
@@ -139,7 +140,7 @@ def test_two_agents_with_the_same_subject_see_different_memories(memories: Sqlit
     scoring, profile = AgentMemory(memories, "lead-scoring", "k1"), AgentMemory(memories, "lead-profile", "k1")
     scoring.remember("ada", "from scoring")
     profile.remember("ada", "from profile")
-    memories.keep([*scoring.noted, *profile.noted])
+    memories.keep([*scoring.pending, *profile.pending])
     assert [item.text for item in scoring.recall("ada", 9)] == ["from scoring"]
     assert [item.text for item in profile.recall("ada", 9)] == ["from profile"]
 
@@ -272,7 +273,7 @@ def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> N
     task_memory = AgentMemory(memories, "a", "k")
     with pytest.raises(ValueError, match=said):
         call(task_memory)
-    assert task_memory.noted == ()
+    assert task_memory.pending == ()
 
 
 @pytest.mark.parametrize(
@@ -280,12 +281,12 @@ def test_wrong_calls_are_told(memories: SqliteMemory, call: Any, said: str) -> N
     [
         ({"memory": "mem0"}, "set SWITCHYARD_MEM0_CONFIG"),
         ({"memory": "mem0", "mem0_config": "mem0.yaml"}, "write the whole path"),
-        ({"memory": "elsewhere"}, "SWITCHYARD_MEMORY"),
+        ({"memory": "a backend"}, "SWITCHYARD_MEMORY: String should match"),
     ],
 )
 def test_mem0_needs_its_settings(given: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        Settings.read(**given)
+        read_settings(**given)
 
 
 def test_mem0_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

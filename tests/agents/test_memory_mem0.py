@@ -101,8 +101,8 @@ def test_the_same_rules_as_beside_the_worker(opened: Callable[[], Mem0Memory]) -
     bob.remember("ada lovelace/ACME", "bob's", ttl=3600)
     bob.remember("ada lovelace/ACME", "expired", ttl=1e-6)
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(memories.keep, [ada.noted, bob.noted]))
-    memories.keep(ada.noted)
+        list(threads.map(memories.keep, [ada.pending, bob.pending]))
+    memories.keep(ada.pending)
     newest = [f"text {number}" for number in reversed(range(7))]
     assert texts(memories) == newest
     assert texts(memories, limit=2) == newest[:2]
@@ -111,7 +111,7 @@ def test_the_same_rules_as_beside_the_worker(opened: Callable[[], Mem0Memory]) -
 
     again = opened()
     assert [item.text for item in AgentMemory(again, "a", "k").recall("ada lovelace/ACME", 50)] == newest
-    assert again.recall("b", "ada lovelace/ACME", 1)[0] == bob.noted[0]
+    assert again.recall("b", "ada lovelace/ACME", 1)[0] == bob.pending[0]
 
 
 def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memory], monkeypatch: pytest.MonkeyPatch) -> None:

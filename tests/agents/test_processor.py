@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from switchyard.core import strictjson
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import AgentError, Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id, effect_key
 from switchyard.core.model import ModelFailure, Reply, Usage
 from switchyard.worker.effects import EFFECTS
 from switchyard.worker.task import Answer, Task
-from tests.agents.support import SCORED, inbox_event, leads
+from tests.agents.support import SCORED, SDR, inbox_event, leads
 
 LEAD = next(leads())
 PROFILED = {
@@ -112,6 +113,7 @@ def raising(error: BaseException) -> Any:
         (raising(RuntimeError("secret text")), "handler-error", "RuntimeError"),
         (raising(SystemExit("secret text")), "handler-error", "SystemExit"),
         (raising(OperationalError("secret text", None, Exception("secret text"))), "handler-error", "Operational"),
+        (raising(AgentError("No prices.", reason="no-prices")), "no-prices", "No prices."),
         (raising(ModelFailure("deadline", "The model did not answer.")), "model-unavailable", "did not answer"),
         (raising(ModelFailure("unusable-answer", "Unusable.")), "model-unusable-answer", "Unusable"),
         (lambda task: None, "no-answer", "no answer"),
@@ -131,6 +133,49 @@ def test_a_failure_becomes_an_event(processor: Any, handler: Any, reason: str, s
     assert said in event.data["message"]
     assert "secret" not in event.json()
     assert event.causation_id == MESSAGE.attributes["dispatchid"]
+
+
+def test_an_error_of_the_agents_own_says_whether_a_further_attempt_helps(processor: Any) -> None:
+    [event] = processor("lead-scoring", raising(AgentError("No.", retryable=False))).handle(raw())
+    assert event.data == {"agent": "lead-scoring", "reason": "handler-error", "message": "No.", "retryable": False}
+    SDR.registry.check(event)
+    again = inbox_event("lead-scoring", "lead.profiled", PROFILED, id="e2")
+    [event] = processor("lead-scoring", raising(AgentError("x" * 501))).handle(raw(again))
+    assert (len(event.data["message"]), "retryable" in event.data) == (500, False)
+    SDR.registry.check(event)
+
+
+@pytest.mark.parametrize("reason", ["", "No prices", "a_b", "x" * 65])
+def test_a_reason_is_a_code(reason: str) -> None:
+    with pytest.raises(ValueError, match="lower-case words joined by dashes"):
+        AgentError("m", reason=reason)
+
+
+@pytest.mark.parametrize("dispatched_at", [1_700_000_000_000, None])
+def test_a_task_says_when_its_answer_is_due(processor: Any, dispatched_at: int | None) -> None:
+    tasks: list[Task] = []
+
+    def handler(task: Task) -> dict[str, Any]:
+        tasks.append(task)
+        return SCORED_LEAD
+
+    before = datetime.now(UTC)
+    scoring = processor("lead-scoring", handler)
+    scoring.handle(raw(), dispatched_at)
+    since = datetime.fromtimestamp(1_700_000_000, UTC) if dispatched_at else before
+    late = tasks[0].deadline - since - timedelta(seconds=scoring.agent.deadline)
+    assert timedelta(0) <= late < timedelta(seconds=60)
+
+
+def test_a_task_holds_no_settings(processor: Any) -> None:
+    tasks: list[Task] = []
+    processor("lead-scoring", lambda task: tasks.append(task) or SCORED_LEAD).handle(raw())
+    public = {name for name in dir(tasks[0]) if not name.startswith("_")}
+    assert public == {
+        *("event", "data", "agent", "namespace", "effect_key", "deadline", "memory", "database"),
+        *("think", "think_async", "language_model"),
+    }
+    assert tasks[0].agent == "lead-scoring"
 
 
 def test_a_failure_stays_for_its_dispatch_and_the_next_attempt_runs_again(processor: Any) -> None:
@@ -183,10 +228,9 @@ def asking(then: Any) -> Any:
     """A handler that asks twice, whatever comes of the first question."""
 
     def handler(task: Task) -> Any:
-        assert task.model is not None
         with contextlib.suppress(ModelFailure):
-            task.model.ask([], {}, name="n", purpose="p")
-        task.model.ask([], {}, name="n", purpose="p")
+            task.think("", {})
+        task.think("", {})
         return then
 
     return handler

@@ -16,7 +16,8 @@ from switchyard.core.errors import AppError
 from switchyard.core.settings import Settings
 from switchyard.local.health import Health
 from switchyard.worker.__main__ import main
-from switchyard.worker.background import BackgroundThread, Context
+from switchyard.worker.background import BackgroundContext, BackgroundThread
+from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.health import HealthServer
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.worker import WorkerOptions, processors
@@ -53,6 +54,7 @@ def test_an_app_anywhere_on_disk_with_a_module_of_its_own(tiny: App, settings: S
         database,
         SqliteMemory(database, lambda records: None),
         None,
+        HandlerLoop(),
     )
     [event] = echo.handle(inbox_event("echo", "asked", {"text": "a"}).json().encode())
     assert (event.type, event.data) == ("answered", {"text": "aa"})
@@ -125,13 +127,13 @@ def test_a_background_function_is_called_again_after_a_failure(
     calls: list[int] = []
     stop = threading.Event()
 
-    def failing_once(context: Context, stop: threading.Event) -> None:
+    def failing_once(context: BackgroundContext, stop: threading.Event) -> None:
         calls.append(1)
         if len(calls) == 1:
             raise RuntimeError
         stop.wait()
 
-    thread = BackgroundThread("t", failing_once, Context("a", "n", settings, database), stop)
+    thread = BackgroundThread("t", failing_once, BackgroundContext("a", "n", database), stop)
     thread.start()
     while len(calls) < 2:
         stop.wait(0.01)

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from switchyard.core.app import App
 from switchyard.core.errors import SettingsError
-from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from switchyard.flink import sql_file
 from switchyard.flink.tables import TABLES, kafka_values
 from switchyard.kafka.connection import VARIABLES, KafkaConnection
@@ -45,20 +45,20 @@ def test_what_is_missing_is_said(given: dict[str, str], sentence: str, monkeypat
     for name, value in given.items():
         monkeypatch.setenv(f"SWITCHYARD_KAFKA_{name.upper()}", value)
     with pytest.raises(SettingsError) as error:
-        Settings.read()
+        read_settings()
     assert sentence in str(error.value)
     assert SECRET not in str(error.value)
 
 
 def test_the_password_is_asked_for_where_kafka_is_connected_to() -> None:
-    access = KafkaConnection.of(Settings.read(kafka_security="SASL_SSL", kafka_username="me"), "k:1")
+    access = KafkaConnection.of(read_settings(kafka_security="SASL_SSL", kafka_username="me"), "k:1")
     assert access.connector()["properties.security.protocol"] == "SASL_SSL"
     with pytest.raises(SettingsError, match="SWITCHYARD_KAFKA_PASSWORD is not set"):
         access.client()
 
 
 def test_the_local_stacks_own_broker_has_no_secured_listener() -> None:
-    settings = Settings.read(kafka_security="SSL")
+    settings = read_settings(kafka_security="SSL")
     with pytest.raises(SettingsError, match="name your Kafka with --kafka HOST:PORT"):
         StackOptions.of(settings)
 

@@ -14,7 +14,7 @@ from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.job_config import JobConfig
 from switchyard.core.registry import Registry, problems_of
 from switchyard.core.routing.prompt import choice_problem
-from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from tests.core import toy
 
 BASE: dict[str, Any] = toy.registry().file.model_dump(mode="json")
@@ -74,7 +74,7 @@ def test_the_job_config_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("SWITCHYARD_MODEL", "m")
-    settings = Settings.read()
+    settings = read_settings()
     config = JobConfig.of(
         toy.registry(), "toy", settings, sql_version="1", model_base_url="http://x", model="m", embedded=False
     )
@@ -88,7 +88,7 @@ def test_a_job_without_a_key_says_where_to_set_it(monkeypatch: pytest.MonkeyPatc
     config = JobConfig.of(
         toy.registry(),
         "toy",
-        Settings.read(),
+        read_settings(),
         sql_version="1",
         model_base_url="http://127.0.0.1:1/v1",
         model="m",
@@ -102,12 +102,12 @@ def test_a_job_without_a_key_says_where_to_set_it(monkeypatch: pytest.MonkeyPatc
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_SHARDS", "many")
     with pytest.raises(SettingsError, match="SWITCHYARD_SHARDS"):
-        Settings.read()
+        read_settings()
     monkeypatch.delenv("SWITCHYARD_SHARDS")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.delenv("SWITCHYARD_MODEL", raising=False)
     with pytest.raises(SettingsError, match="set SWITCHYARD_MODEL to the model's name"):
-        Settings.read()
+        read_settings()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from switchyard.core.job_config import JobConfig
 from switchyard.core.restore import ORCHESTRATOR_UID, restore_conflicts, source_uid, wrong_savepoint
-from switchyard.core.settings import Settings
+from switchyard.environment import read_settings
 from tests.core.toy import registry
 
 INPUT = {"topic": "incoming-tickets", "type": "ticket.opened"}
@@ -24,7 +24,7 @@ def fields(**changes: Any) -> dict[str, Any]:
     config = JobConfig.of(
         WITH_INPUT,
         "toy",
-        Settings.read(shards=16),
+        read_settings(shards=16),
         sql_version="1",
         model_base_url="http://127.0.0.1:1/v1",
         model="m",

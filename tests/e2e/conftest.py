@@ -30,7 +30,7 @@ class CommandLine:
     def __init__(self, home: Path, **more: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in MODEL_VARIABLES}
         self.home = home
-        self.env = {**inherited, "SWITCHYARD_HOME": str(home), "SWITCHYARD_DAY_SECONDS": "0.05", **more}
+        self.env = {**inherited, "SWITCHYARD_HOME": str(home), "SDR_DAY_SECONDS": "0.05", **more}
 
     def run(self, *arguments: str, code: int = 0, stdin: bytes | None = None) -> str:
         """Standard output. Fails where the exit code is another."""

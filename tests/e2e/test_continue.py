@@ -68,7 +68,7 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
     assert len([item for item in records if isinstance(item, Decision)]) == 25
     assert len(values(info, "agent.lead-ingestion")) == 25
 
-    stack.add_app("sdr", NAMESPACE, {"SWITCHYARD_DAY_SECONDS": "0.05"})
+    stack.add_app("sdr", NAMESPACE, {"SDR_DAY_SECONDS": "0.05"})
     wait_for_decisions(info, NAMESPACE, 30)
     (second,) = book.wanted()
     (jobmanager,) = (item.pid for item in stack.status() if item.process == "flink-jobmanager")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from switchyard.core.app import App
-from switchyard.core.settings import Settings
 from switchyard.deployment.stop import FlinkTarget, end
+from switchyard.environment import read_settings
 from switchyard.local.info import StackInfo
 from switchyard.local.model_server import behaviour
 from switchyard.local.model_server.scripted import ScriptedServer
@@ -30,7 +30,7 @@ KEY = "sk-a-secret-of-this-test"
 def nothing_goes_on(stack: Stack, info: StackInfo) -> Iterator[None]:
     """A demo leaves its job and its worker running, for people to look at."""
     yield
-    flink_target = FlinkTarget.find(Settings.read(flink=info.flink), info)
+    flink_target = FlinkTarget.find(read_settings(flink=info.flink), info)
     for namespace in (stack.info() or info).apps:
         end(namespace, flink_target)
         stack.remove_app(namespace)

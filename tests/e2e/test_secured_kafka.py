@@ -46,7 +46,7 @@ def test_job_workers_and_command_line_get_in(
     insider: CommandLine, secured: Secured, stack: Stack, info: StackInfo
 ) -> None:
     insider.run("submit", "sdr", "--namespace", NAMESPACE)
-    stack.add_app("sdr", NAMESPACE, {**secured.environment, "SWITCHYARD_DAY_SECONDS": "0.05"})
+    stack.add_app("sdr", NAMESPACE, {**secured.environment, "SDR_DAY_SECONDS": "0.05"})
     try:
         lead = (App.load("sdr").folder / "leads.jsonl").read_bytes().splitlines()[0]
         insider.run("send", "-", "--app", "sdr", "--namespace", NAMESPACE, stdin=lead)

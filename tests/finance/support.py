@@ -64,9 +64,9 @@ def processors(app: App, settings: Settings, database: Any, model: ScriptedModel
             effects=EffectStore(database, "test"),
             memories=SqliteMemory(database, lambda records: None),
             namespace="test",
-            settings=settings,
             database=database,
             model=model,
+            language_model=settings.model if settings.language_model else None,
         )
         for name, agent in app.registry.agents.items()
     }

@@ -14,8 +14,8 @@ from switchyard.core.app import App
 from switchyard.core.extensions import Extensions
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.ledger.record import Decision, parse_record
-from switchyard.core.settings import Settings
 from switchyard.core.shards import shard_keys
+from switchyard.environment import read_settings
 from switchyard.flink import job
 from switchyard.flink.operator import OUTPUT, Orchestrator
 from switchyard.local.model_server.behaviour import Action
@@ -34,7 +34,7 @@ def test_what_was_asked_before_a_savepoint_is_asked_again(
     first: str, tmp_path: Path, scripted_model: ScriptedServer
 ) -> None:
     scripted_model.script([HANGS])
-    job = MiniCluster(SDR, tmp_path, scripted_model.base_url, settings=Settings.read(shards=1, parallelism=1))
+    job = MiniCluster(SDR, tmp_path, scripted_model.base_url, settings=read_settings(shards=1, parallelism=1))
     job.start()
     job.publish("agent-messages", created(1))
     job.until(lambda _: len(scripted_model.calls) == 1)
@@ -78,7 +78,7 @@ class Harness:
         config = JobConfig.of(
             SDR.registry,
             "sdr",
-            Settings.read(shards=1),
+            read_settings(shards=1),
             sql_version=job.sql_version(SDR),
             model_base_url=base_url,
             model="scripted",

@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from switchyard.core.model import (
     BlockingModel,
@@ -19,7 +20,8 @@ from switchyard.core.model import (
     RemoteModelRefused,
     Reply,
     Usage,
-    api_key_from_environment,
+    access,
+    api_key,
     cost,
 )
 from switchyard.core.model.http_call import retry_after_s
@@ -298,7 +300,7 @@ def test_the_switch_refuses_what_is_not_on_this_machine(url: str) -> None:
 
 
 def test_without_the_switch_an_argument_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SWITCHYARD_ALLOW_REMOTE_MODEL")
+    monkeypatch.setattr(access, "ALLOW_REMOTE", True)
     OpenAIModel("https://api.example.com/v1", KEY, "m")
     with pytest.raises(RemoteModelRefused):
         OpenAIModel("https://api.example.com/v1", KEY, "m", allow_remote=False)
@@ -308,10 +310,10 @@ def test_without_the_switch_an_argument_decides(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_key_comes_from_the_environment() -> None:
     url = "https://someone:password@api.example.com/v1"
-    assert api_key_from_environment({"OPENAI_API_KEY": f" {KEY}\n"}, url) == KEY
-    assert api_key_from_environment({}, "http://127.0.0.1:1/v1", embedded=True)
+    assert api_key(SecretStr(f" {KEY}\n"), url) == KEY
+    assert api_key(None, "http://127.0.0.1:1/v1", embedded=True)
     with pytest.raises(MissingKey, match="TaskManagers") as raised:
-        api_key_from_environment({"OPENAI_API_KEY": " "}, url)
+        api_key(SecretStr(" "), url)
     assert "password" not in str(raised.value)
 
 

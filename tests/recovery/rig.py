@@ -22,11 +22,11 @@ from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
-from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.deployment.submit import Submission, prepare_topics, submit
 from switchyard.deployment.target import Target
+from switchyard.environment import read_settings
 from switchyard.flink.rest import Flink, FlinkError
 from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
 from switchyard.kafka.connection import KafkaConnection
@@ -46,9 +46,9 @@ LIMIT_S = 240.0
 ENVIRONMENT = {
     "SWITCHYARD_MODEL": "scripted",
     "SWITCHYARD_MODEL_DEADLINE_S": "24",
-    "SWITCHYARD_DAY_SECONDS": "0.05",
+    "SDR_DAY_SECONDS": "0.05",
 }
-ELSEWHERE = ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_DATABASE", "SWITCHYARD_SMTP")
+ELSEWHERE = ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_DATABASE", "SDR_SMTP")
 
 
 class Rig:
@@ -204,7 +204,7 @@ def running(stack: Stack, seed: int, delay_s: float) -> Iterator[Rig]:
             patch.setenv(name, value)
         prepare_topics(Cluster(KafkaConnection(info.kafka)), SDR, TOPICS.namespace, lambda line: None)
         info = stack.add_app("sdr", TOPICS.namespace, environment)
-        settings = Settings.read()
+        settings = read_settings()
         engine = open_database(database_url(settings, TOPICS.namespace))
         rig = Rig(stack, info, model, usual, engine)
         try:

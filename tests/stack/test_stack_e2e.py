@@ -34,9 +34,10 @@ KEY = "sk-of-this-test-alone"
 APPS = ["sdr"] if "sdr" in shipped() else []
 UP = """
 import json, sys
+from switchyard.environment import read_settings
 from switchyard.local.options import StackOptions
 from switchyard.local.stack import Stack
-Stack().up(json.loads(sys.argv[1]), StackOptions(), lambda line: print(line, flush=True))
+Stack.of(read_settings()).up(json.loads(sys.argv[1]), StackOptions(), lambda line: print(line, flush=True))
 """
 
 

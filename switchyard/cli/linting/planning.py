@@ -10,8 +10,8 @@ from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import JobConfig
-from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD
+from switchyard.environment import read_settings
 from switchyard.flink import job, tables
 from switchyard.flink.sql_file import SqlError
 from switchyard.kafka.connection import KafkaConnection
@@ -27,7 +27,7 @@ def unplannable_sql(app: App) -> Iterator[Problem]:
     config = JobConfig.of(
         app.registry,
         app.name,
-        Settings.read(),
+        read_settings(),
         sql_version="",
         model_base_url="",
         model="",

@@ -1,6 +1,6 @@
 """The language model: one question, one checked JSON answer, from any OpenAI-compatible server."""
 
-from switchyard.core.model.access import MissingKey, RemoteModelRefused, api_key_from_environment
+from switchyard.core.model.access import MissingKey, RemoteModelRefused, api_key
 from switchyard.core.model.blocking import BlockingModel
 from switchyard.core.model.client import OpenAIModel
 from switchyard.core.model.reply import AnswerCheck, CallListener, ModelClient, ModelFailure, Prices, Reply, Usage, cost
@@ -17,6 +17,6 @@ __all__ = [
     "RemoteModelRefused",
     "Reply",
     "Usage",
-    "api_key_from_environment",
+    "api_key",
     "cost",
 ]

@@ -1,14 +1,17 @@
 """May this process talk to that model, and with which key."""
 
 import ipaddress
-import os
-from collections.abc import Mapping
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from switchyard.core.errors import SettingsError
 
 REMOTE_SWITCH = "SWITCHYARD_ALLOW_REMOTE_MODEL"
 _NO_KEY_NEEDED = "offline"
+
+ALLOW_REMOTE = True
+"""False, as `switchyard.testing` sets it, refuses any model that is not on this machine, whatever a caller allows."""
 
 
 class MissingKey(SettingsError):
@@ -19,14 +22,14 @@ class RemoteModelRefused(SettingsError):
     """The switch SWITCHYARD_ALLOW_REMOTE_MODEL=0 forbids this address."""
 
 
-def api_key_from_environment(environ: Mapping[str, str], base_url: str, *, embedded: bool = False) -> str:
-    """The key for `base_url`. The embedded model server needs none.
+def api_key(secret: SecretStr | None, base_url: str, *, embedded: bool = False) -> str:
+    """The key for `base_url`, `secret` being OPENAI_API_KEY. The embedded model server needs none.
 
     Raises MissingKey with a sentence that says where to set it.
     """
     if embedded:
         return _NO_KEY_NEEDED
-    key = environ.get("OPENAI_API_KEY", "").strip()
+    key = secret.get_secret_value().strip() if secret is not None else ""
     if not key:
         raise MissingKey(
             f"No key for the model at {endpoint(base_url)}: set OPENAI_API_KEY in the environment of the "
@@ -55,10 +58,8 @@ def is_loopback(base_url: str) -> bool:
 
 
 def check_reachable(base_url: str, *, allow_remote: bool) -> None:
-    """Raise RemoteModelRefused for an address outside this machine if the caller or the switch forbids it."""
-    if is_loopback(base_url):
-        return
-    if not allow_remote or os.environ.get(REMOTE_SWITCH) == "0":
+    """Raise RemoteModelRefused for an address outside this machine where none is allowed."""
+    if not (allow_remote and ALLOW_REMOTE) and not is_loopback(base_url):
         raise RemoteModelRefused(
             f"The model at {endpoint(base_url)} is not on this machine; {REMOTE_SWITCH}=0 allows no other."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Recollection:
-    """One thing an agent remembers; `expires` is None where it does so until it is trimmed."""
+    """One thing that an agent remembers, as `task.memory.recall` returns it.
+
+    `at` is when it was remembered; `expires` is None where it is until it is trimmed. Both are aware times.
+    """
 
     text: str
     at: datetime
@@ -30,7 +34,11 @@ class Recollection:
 
 @dataclass(frozen=True)
 class StoredMemory:
-    """One thing as it is kept. `at` and `expires` are microseconds since 1970; (agent, subject, id) is its identity."""
+    """One thing that an agent remembers, as a `MemoryBackend` keeps it.
+
+    (agent, subject, id) is its identity. `at` and `expires` are microseconds since 1970; `expires` is None where it is
+    remembered until it is trimmed.
+    """
 
     agent: str
     subject: str
@@ -40,7 +48,7 @@ class StoredMemory:
     expires: int | None = None
 
     @property
-    def remembered(self) -> Recollection:
+    def recollection(self) -> Recollection:
         """What a handler sees of it."""
         return Recollection(self.text, _time(self.at), None if self.expires is None else _time(self.expires))
 
@@ -50,31 +58,50 @@ class StoredMemory:
         return -(-len(self.text.encode()) // 4)
 
 
+@dataclass(frozen=True)
+class MemoryContext:
+    """What a backend is made from.
+
+    namespace: the namespace whose agents it remembers for; no other may see it.
+    limits: how much an agent remembers about a subject, as `agents.yaml` says under `memory`.
+    stop: set when the worker stops; what waits for a server is to give up then.
+    """
+
+    namespace: str
+    limits: MemoryLimits
+    stop: threading.Event
+
+
 class MemoryBackend(Protocol):
-    """The memory of all agents of a namespace."""
+    """Keeps what all agents of one namespace remember; any number of threads may call it.
+
+    SWITCHYARD_MEMORY names a function that takes a `MemoryContext` and returns one: `module:object`, or an entry point
+    of the group `switchyard.memory`. It lasts as long as a worker: `close()` is called at its end, where there is one.
+    Several workers have one each, so that what they keep must be shared.
+    """
 
     def recall(self, agent: str, subject: str, limit: int) -> list[StoredMemory]:
-        """The newest first, without what has expired."""
+        """Return the newest `limit` entries about a subject, the newest first, without what has expired."""
         ...
 
     def keep(self, entries: Sequence[StoredMemory]) -> None:
-        """Remember; lasting when this returns. What is known already, or has been trimmed, changes nothing."""
+        """Remember; lasting when this returns. What is there already, or has been trimmed, changes nothing."""
         ...
 
 
 class TrimmableBackend(MemoryBackend, Protocol):
-    """What a backend does besides, so that it can be trimmed."""
+    """A backend that Switchyard trims, by the limits of `agents.yaml`. Without these methods it has to do so itself."""
 
     def all(self, agent: str, subject: str) -> list[StoredMemory]:
-        """Everything about a subject, the newest first, with what has expired."""
+        """Return everything about a subject, the newest first, with what has expired."""
         ...
 
     def forget(self, entries: Sequence[StoredMemory]) -> None:
-        """Trim these."""
+        """Trim these: they are remembered no longer, and not again where `keep` is given them once more."""
         ...
 
     def over(self, limits: MemoryLimits) -> list[tuple[str, str]]:
-        """Agents and subjects that may have more than they may, or something that is too old."""
+        """Return the agents and subjects that may have more than the limits allow, or something that is too old."""
         ...
 
     def purge_tombstones(self) -> None:
@@ -93,13 +120,13 @@ class AgentMemory:
         self._memories = memories
         self._agent = agent
         self._effect_key = effect_key
-        self._noted: list[StoredMemory] = []
+        self._pending: list[StoredMemory] = []
 
     def recall(self, subject: str, limit: int) -> list[Recollection]:
         """What is remembered about a subject, the newest first, `limit` at most. Raises ValueError."""
         if limit < 1:
             raise ValueError(f"recall at least one thing, not {limit}")
-        return [entry.remembered for entry in self._memories.recall(self._agent, _subject(subject), limit)]
+        return [entry.recollection for entry in self._memories.recall(self._agent, _subject(subject), limit)]
 
     def remember(self, subject: str, text: str, ttl: float | None = None) -> None:
         """Remember a text about a subject, for `ttl` seconds where given. Raises ValueError."""
@@ -108,16 +135,16 @@ class AgentMemory:
         if ttl is not None and not 0 < ttl <= LONGEST_TTL_S:
             raise ValueError(f"ttl is a number of seconds above 0, at most {LONGEST_TTL_S:.0f}, not {ttl}")
         at = now()
-        if self._noted:
-            at = max(at, self._noted[-1].at + 1)
-        identity = stable_hash("memory", self._effect_key, str(len(self._noted)))
+        if self._pending:
+            at = max(at, self._pending[-1].at + 1)
+        identity = stable_hash("memory", self._effect_key, str(len(self._pending)))
         expires = None if ttl is None else at + int(ttl * 1_000_000)
-        self._noted.append(StoredMemory(self._agent, _subject(subject), identity, text, at, expires))
+        self._pending.append(StoredMemory(self._agent, _subject(subject), identity, text, at, expires))
 
     @property
-    def noted(self) -> tuple[StoredMemory, ...]:
-        """What this run remembers, in its order."""
-        return tuple(self._noted)
+    def pending(self) -> tuple[StoredMemory, ...]:
+        """What this run of the handler remembers, in its order; kept once the handler has answered."""
+        return tuple(self._pending)
 
 
 def now() -> int:

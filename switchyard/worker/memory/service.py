@@ -11,8 +11,9 @@ from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.worker.database import DatabaseHealth, open_database
-from switchyard.worker.memory.backend import MemoryBackend
+from switchyard.worker.memory.backend import MemoryBackend, MemoryContext
 from switchyard.worker.memory.follower import MemoryFollower
+from switchyard.worker.memory.loading import MEM0, SQLITE, is_trimmable, open_backend
 from switchyard.worker.memory.mem0 import Mem0Memory, open_mem0
 from switchyard.worker.memory.store import SqliteMemory, memory_url
 from switchyard.worker.memory.trim import Trimmer
@@ -20,14 +21,13 @@ from switchyard.worker.publisher import Publisher
 
 
 class MemoryService:
-    """SQLite beside the worker with the topic behind it, or mem0. No handler may run before `ready` is set.
+    """SQLite beside the worker with the topic behind it, mem0, or a backend that the settings name.
 
-    `mine` says whether this worker trims an agent's memories. Raises AppError where there is no such summary function,
-    SettingsError where mem0 cannot be used.
+    No handler may run before `ready` is set. `mine` says whether this worker trims an agent's memories. Raises AppError
+    where there is no such summary function, SettingsError where the backend cannot be used.
     """
 
     memories: MemoryBackend
-    ready: threading.Event
 
     def __init__(
         self,
@@ -42,29 +42,34 @@ class MemoryService:
     ) -> None:
         limits = app.registry.file.memory
         summarise = None if limits.summarise is None else code.function(limits.summarise)
-        self._condition: DatabaseHealth | None = None
+        self.ready = threading.Event()
+        self._health: DatabaseHealth | None = None
         self._threads: list[threading.Thread] = []
-        if settings.mem0_config is not None and settings.memory == "mem0":
+        self._close: Callable[[], None]
+        if settings.memory == SQLITE:
+            topic = Topics(namespace).memory
+            engine = open_database(memory_url(settings, namespace))
+            self._health = DatabaseHealth(engine)
+            local = SqliteMemory(engine, lambda records: publisher.write(topic, records))
+            follower = MemoryFollower(local, topic, kafka, stop)
+            self.memories, self.ready, self._close = local, follower.restored, engine.dispose
+            self._threads.append(follower)
+        elif settings.memory == MEM0 and settings.mem0_config is not None:
             config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
             mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, stop)
             self.memories, self._close = mem0, mem0.close
-            self.ready = threading.Event()
             self.ready.set()
-            self._threads = [Trimmer(mem0, limits, summarise, mine, stop)]
-            return
-        topic = Topics(namespace).memory
-        engine = open_database(memory_url(settings, namespace))
-        self._condition = DatabaseHealth(engine)
-        local = SqliteMemory(engine, lambda records: publisher.write(topic, records))
-        follower = MemoryFollower(local, topic, kafka, stop)
-        self.memories, self._close = local, engine.dispose
-        self.ready = follower.restored
-        self._threads = [follower, Trimmer(local, limits, summarise, mine, stop)]
+        else:
+            self.memories = open_backend(settings.memory, MemoryContext(namespace, limits, stop), code)
+            self._close = getattr(self.memories, "close", _nothing)
+            self.ready.set()
+        if is_trimmable(self.memories):
+            self._threads.append(Trimmer(self.memories, limits, summarise, mine, stop))
 
     @property
     def problem(self) -> str | None:
         """A sentence while the file cannot be used."""
-        return None if self._condition is None else self._condition.problem
+        return None if self._health is None else self._health.problem
 
     def start(self) -> None:
         for thread in self._threads:
@@ -75,3 +80,7 @@ class MemoryService:
         for thread in self._threads:
             thread.join()
         self._close()
+
+
+def _nothing() -> None:
+    """A backend need have no `close`."""

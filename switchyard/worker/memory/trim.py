@@ -79,7 +79,7 @@ class Trimmer(threading.Thread):
         old, over = to_trim(self._memories.all(agent, subject), self._limits, now(), share)
         if over and self._summarise is not None:
             try:
-                text = self._summarise(agent, subject, [entry.remembered for entry in reversed(over)])
+                text = self._summarise(agent, subject, [entry.recollection for entry in reversed(over)])
             except (Exception, SystemExit):  # whatever user code raises; what it was to summarise stays
                 log.exception("the summary for %s failed and is tried again", agent)
                 over = []

@@ -1,0 +1,92 @@
+"""The environment of this process: read here and nowhere else, once, where the process starts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from switchyard.core.errors import SettingsError
+from switchyard.core.settings import Settings
+
+PREFIX = "SWITCHYARD_"
+INTERNAL = frozenset(("SWITCHYARD_STACK_ID", "SWITCHYARD_MODEL_FAULTS"))
+"""Variables that our processes set for each other."""
+
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
+"""How a variable ends that a pod is given for each service; one may be called switchyard-kafka."""
+
+
+class _Environment(Settings, BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
+
+
+class ModelAccess(BaseSettings):
+    """What a TaskManager's own environment says about the model; neither ever travels with a job."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY", repr=False)
+    allow_remote_model: bool = True
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Return the environment's settings, with `overrides` (None means not given) before them.
+
+    Raises SettingsError with one sentence for each thing that is wrong, a misspelt variable among them.
+    """
+    problems = _misspelt(os.environ)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**dict(_Environment(**given)))  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems += _sentences(error)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def read_model_access() -> ModelAccess:
+    """Return the model's key and the switch, for a process that is told all else by its job. Raises SettingsError."""
+    try:
+        return ModelAccess()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentences(error))) from None
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a setting."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias) if alias is not None else PREFIX + field.upper()
+
+
+def variables() -> dict[str, str]:
+    """Return the variable of every setting, with what it is for."""
+    return {variable(name): field.description or "" for name, field in Settings.model_fields.items()}
+
+
+def _misspelt(names: Iterable[str]) -> list[str]:
+    """A sentence for each variable that looks like a setting and is none."""
+    known = set(variables()) | INTERNAL
+    unknown = [name for name in sorted(names) if name.startswith(PREFIX) and name not in known]
+    return [_no_such(name, known) for name in unknown if not _OF_KUBERNETES.search(name)]
+
+
+def _no_such(name: str, known: Iterable[str]) -> str:
+    by_suffix = {other.removeprefix(PREFIX): other for other in sorted(known)}
+    near = get_close_matches(name.removeprefix(PREFIX), by_suffix, n=1)
+    return f"{name}: there is no such setting; " + (f"did you mean {by_suffix[near[0]]}?" if near else "unset it")
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    sentences = []
+    for item in error.errors():
+        field = ".".join(str(part) for part in item["loc"])
+        name = field if field.isupper() or not field else PREFIX + field.upper()
+        message = item["msg"].removeprefix("Value error, ")
+        sentences.append(f"{name}: {message}" if name else message)
+    return sentences

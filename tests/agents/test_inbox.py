@@ -1,0 +1,296 @@
+"""How an inbox is read: several messages at once, offsets committed without a gap; with a consumer of this test."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+from sqlalchemy.exc import OperationalError
+
+from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
+from switchyard.kafka.connection import KafkaRefused
+from switchyard.worker import inbox as module
+from switchyard.worker.inbox import Inbox
+from switchyard.worker.publisher import WorkerStopping
+
+TOPIC = TopicPartition("ns.agent.echo", 0)
+
+
+@dataclass
+class Record:
+    offset: int
+    value: bytes
+    topic: str = TOPIC.topic
+    partition: int = TOPIC.partition
+    timestamp: int = 1_700_000_000_000
+
+
+class Consumer:
+    """One partition; gives `records` once it is subscribed to, and keeps what is committed."""
+
+    def __init__(self, *values: bytes) -> None:
+        self.records = [Record(offset, value) for offset, value in enumerate(values)]
+        self.given = 0
+        self.commits: list[int] = []
+        self.failing_commits = 0
+        self.is_paused = False
+        self.most_wanted = 0
+        self.closed = False
+        self.listener: Any = None
+
+    def subscribe(self, topics: list[str], listener: Any) -> None:
+        self.listener = listener
+        listener.on_partitions_assigned([TOPIC])
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TOPIC}
+
+    def paused(self) -> set[TopicPartition]:
+        return {TOPIC} if self.is_paused else set()
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.is_paused = True
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.is_paused = False
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
+        new = [] if self.is_paused else self.records[self.given : self.given + max_records]
+        self.given += len(new)
+        if not new:
+            time.sleep(0.001)
+        return {TOPIC: new} if new else {}
+
+    def commit(self, positions: dict[TopicPartition, Any], timeout_ms: int) -> None:
+        if self.failing_commits:
+            self.failing_commits -= 1
+            raise KafkaError("not now")
+        self.commits.append(positions[TOPIC].offset)
+
+    def close(self, **how: Any) -> None:
+        self.closed = True
+
+
+@dataclass
+class Written:
+    """A publisher that keeps what it is given; raises WorkerStopping for the events that are `refused`."""
+
+    events: list[Any] = field(default_factory=list)
+    dead_letters: list[Any] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+    def publish(self, topic: str, events: list[str]) -> None:
+        if self.refused & set(events):
+            raise WorkerStopping
+        self.events += [(topic, event) for event in events]
+
+    def write(self, topic: str, records: list[tuple[bytes, bytes]]) -> None:
+        self.dead_letters += [(topic, strictjson.loads(value)) for _, value in records]
+
+
+class Started:
+    """An inbox whose handler is `handle`, read from `consumer`."""
+
+    def __init__(self, consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int) -> None:
+        self.consumer, self.written, self.stop = consumer, Written(), threading.Event()
+        self.ready = threading.Event()
+        processor: Any = SimpleNamespace(
+            agent=SimpleNamespace(name="echo"), namespace="ns", handle=lambda raw, dispatched_at: handle(raw)
+        )
+        kafka: Any = SimpleNamespace(check=lambda: None, client=dict, unreachable_reason=lambda: "it is away")
+        publisher: Any = self.written
+        self.inbox = Inbox(processor, kafka, publisher, self.stop, concurrency, self.ready)
+
+    def start(self) -> None:
+        self.ready.set()
+        self.inbox.start()
+
+    def end(self) -> None:
+        self.stop.set()
+        self.inbox.join()
+
+
+Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """`start(consumer, handle)`: an inbox that is read; ended after the test."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.001)
+    started: list[Started] = []
+
+    def make(consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int = 8) -> Started:
+        monkeypatch.setattr(module, "KafkaConsumer", lambda **how: consumer)
+        item = Started(consumer, handle, concurrency)
+        started.append(item)
+        item.start()
+        return item
+
+    yield make
+    for item in started:
+        item.end()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.001)
+
+
+def echo(raw: bytes) -> list[str]:
+    return [raw.decode()]
+
+
+def test_answers_are_published_before_their_offsets_are_committed(start: Start) -> None:
+    running = start(Consumer(b"a", b"b"), echo)
+    until(lambda: running.consumer.commits[-1:] == [2])
+    assert sorted(running.written.events) == [("ns.agent-messages", "a"), ("ns.agent-messages", "b")]
+    assert (running.inbox.handled, running.inbox.partitions, running.inbox.leading) == (2, 1, True)
+    running.end()
+    assert running.consumer.closed
+    assert not running.inbox.alive
+
+
+def test_nothing_is_committed_past_a_message_that_a_handler_still_has(start: Start) -> None:
+    go_on = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        assert raw != b"first" or go_on.wait(30)
+        return echo(raw)
+
+    running = start(Consumer(b"first", b"second", b"third"), handle)
+    until(lambda: running.inbox.handled == 2)
+    until(lambda: running.inbox.running == 1)
+    assert set(running.consumer.commits) <= {0}
+    go_on.set()
+    until(lambda: running.consumer.commits[-1:] == [3])
+
+
+def test_no_more_is_read_than_handlers_can_take(start: Start) -> None:
+    go_on = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        assert go_on.wait(30)
+        return echo(raw)
+
+    running = start(Consumer(b"a", b"b", b"c"), handle, concurrency=2)
+    until(lambda: running.consumer.is_paused)
+    assert (running.consumer.given, running.inbox.running) == (2, 2)
+    go_on.set()
+    until(lambda: running.consumer.commits[-1:] == [3])
+
+
+def test_what_is_no_dispatch_becomes_a_dead_letter(start: Start) -> None:
+    def handle(raw: bytes) -> list[str]:
+        raise Rejected("not-json", "the value is not JSON")
+
+    running = start(Consumer(b"\xff"), handle)
+    until(lambda: running.consumer.commits[-1:] == [1])
+    [(topic, letter)] = running.written.dead_letters
+    assert (topic, letter["reason"]) == ("ns.dead-letters", "not-json")
+    assert running.written.events == []
+
+
+def test_a_database_that_is_away_is_waited_for(start: Start) -> None:
+    tries: list[bytes] = []
+
+    def handle(raw: bytes) -> list[str]:
+        tries.append(raw)
+        if len(tries) < 3:
+            raise OperationalError("insert", None, Exception("gone"))
+        return echo(raw)
+
+    running = start(Consumer(b"a"), handle)
+    until(lambda: running.consumer.commits[-1:] == [1])
+    assert tries == [b"a"] * 3
+
+
+def test_a_commit_that_fails_is_made_again(start: Start) -> None:
+    consumer = Consumer(b"a")
+    consumer.failing_commits = 2
+    running = start(consumer, echo)
+    until(lambda: running.consumer.commits[-1:] == [1])
+
+
+def test_a_partition_that_another_worker_has_is_committed_no_longer(start: Start) -> None:
+    go_on = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        assert raw == b"before" or go_on.wait(30)
+        return echo(raw)
+
+    running = start(Consumer(b"before", b"moved"), handle)
+    until(lambda: running.consumer.commits[-1:] == [1])
+    until(lambda: running.inbox.running == 1)
+    running.consumer.listener.on_partitions_revoked([TOPIC])
+    assert running.inbox.partitions == 0
+    go_on.set()
+    until(lambda: running.inbox.handled == 2)
+    running.end()
+    assert running.consumer.commits[-1:] == [1]
+
+
+def test_a_worker_that_stops_lets_its_handlers_finish(start: Start) -> None:
+    go_on = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        assert go_on.wait(30)
+        return echo(raw)
+
+    running = start(Consumer(b"a"), handle)
+    until(lambda: running.inbox.running == 1)
+    running.stop.set()
+    until(lambda: running.consumer.is_paused)
+    assert running.inbox.alive
+    go_on.set()
+    running.end()
+    assert running.consumer.commits[-1:] == [1]
+
+
+def test_what_was_not_published_is_read_again(start: Start) -> None:
+    running = start(Consumer(b"a", b"b"), lambda raw: running_echo(raw))
+    running.written.refused = {"b"}
+    gate.set()
+    until(lambda: running.inbox.handled == 1 and running.inbox.running == 0)
+    running.end()
+    assert running.consumer.commits[-1:] == [1]
+
+
+gate = threading.Event()
+
+
+def running_echo(raw: bytes) -> list[str]:
+    assert gate.wait(30)
+    return echo(raw)
+
+
+def test_a_refusal_by_kafka_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise KafkaRefused("Kafka at k:1 refused user me")
+
+    refused = Started(Consumer(), echo, 1)
+    monkeypatch.setattr(refused.inbox._kafka, "check", refuse)
+    refused.start()
+    assert refused.stop.wait(30)
+    refused.inbox.join()
+    assert str(refused.inbox.refusal) == "Kafka at k:1 refused user me"
+
+
+def test_nothing_is_read_before_the_memory_is_complete(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer = Consumer(b"a")
+    monkeypatch.setattr(module, "KafkaConsumer", lambda **how: consumer)
+    waiting = Started(consumer, echo, 1)
+    waiting.inbox.start()
+    assert consumer.listener is None
+    waiting.ready.set()
+    until(lambda: consumer.commits[-1:] == [1])
+    waiting.end()
