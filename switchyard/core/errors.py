@@ -8,7 +8,7 @@ SwitchyardError
 │   ├── MissingKey, RemoteModelRefused     (core/model/access.py)
 │   └── KafkaRefused                       (core/kafkaaccess.py)
 ├── ModelFailure         a model gave no answer that can be used (core/model/reply.py)
-└── StackError, FlinkError, KafkaUnreachable, SqlError     of the outer packages
+└── StackError, FlinkError, KafkaUnreachable, SqlError, UdfError     of the outer packages
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names of agents in an app's SQL that its registry lacks."""
+"""Names that an app's SQL gets wrong: of its files, and of agents that its registry lacks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from collections.abc import Iterator
 
 from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
-from switchyard.flink import sql_file
+from switchyard.flink import app_sql, sql_file
 
 _INBOX = re.compile(r"'[^']*\bagent\.([^']*)'|\bagent\s*(?:=|<>|!=)\s*'([^']*)'")
+
+
+def unknown_files(app: App) -> Iterator[Problem]:
+    """Files beside the app's SQL that no job would ever load."""
+    for file in sorted(app.sql.glob("*.sql")):
+        if file.name not in app_sql.FILES:
+            yield Problem(file, 1, f"no job loads this file; what an app may have is {', '.join(app_sql.FILES)}")
 
 
 def unknown_agents(app: App) -> Iterator[Problem]:
