@@ -140,14 +140,6 @@ def test_ids_stay_over_edited_sql(edit: Edit, shipped: dict[str, str], tmp_path:
     assert ids(app, tmp_path / "job") == shipped
 
 
-def test_an_event_is_checked_once_for_all_that_reads_it(tmp_path: Path) -> None:
-    app = own_functions_tables_and_sinks(copy_of("sdr", tmp_path / "sdr"))
-    _, statements = MiniCluster(app, tmp_path / "job", "http://127.0.0.1:1/v1", own_sinks=True).plan()
-    plan = statements.explain()
-    assert plan.partition("== Optimized Execution Plan ==")[2].count("check_event(") == 0
-    assert sum("check_event(" in line for line in plan.partition("== Physical Execution Plan ==")[2].splitlines()) <= 1
-
-
 def test_without_fixed_ids_an_extra_source_changes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests above would say if nothing fixed the ids."""
 
