@@ -55,8 +55,8 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
     data = strictjson.dumps(InputValidator(config).data(event_type, raw))
     environment = _prepared(app, config, [], {topic: data})
     made = []
-    for statement in sql_file.read(app.sql / "requests.sql"):
-        found = _INTO_EVENTS.search(statement.text)
+    for statement in sql_file.read_own(app.sql / "requests.sql", config.namespace):
+        found = _INTO_EVENTS.search(statement.code)
         if statement.kind == "INSERT" and found:
             made += [bytes(row[1]) for row in _rows(environment, statement.text[found.end() :])]
     return made

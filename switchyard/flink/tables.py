@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +97,8 @@ class Loader:
 
     def load_own(self, path: Path, namespace: str) -> None:
         """Run a file of an app, with its job's `${namespace}`. Raises as `load` does."""
-        for statement in sql_file.read(path, name=shown(path)):
-            self._run(replace(statement, text=statement.text.replace("${namespace}", namespace)))
+        for statement in sql_file.read_own(path, namespace, shown(path)):
+            self._run(statement)
 
     def _run(self, statement: Statement) -> None:
         try:
