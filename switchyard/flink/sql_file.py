@@ -145,20 +145,20 @@ def _is_blank(kind: Any) -> bool:
     return kind in tokens.Whitespace or _is_comment(kind)
 
 
-def _bodies(text: str) -> Iterator[tuple[int, str]]:
+def _bodies(sql: str) -> Iterator[tuple[int, str]]:
     """What stands between semicolons, without blanks and comments around it, and the line on which it begins."""
     line, begun = 1, 1
     body: list[str] = []
     words: list[str] = []
-    for kind, token in _tokens(text):
-        if kind in tokens.Punctuation and token[0] == ";":
+    for kind, text in _tokens(sql):
+        if text == ";" and kind in tokens.Punctuation:
             yield begun, "".join(body).rstrip()
             body, words = [], []
         elif body or not _is_blank(kind):
             begun = begun if body else line
-            body.append(token)
-            words += [] if _is_blank(kind) else [token.upper()]
+            body.append(text)
+            words += [] if _is_blank(kind) else [text.upper()]
             if words == _STATEMENT_SET:
                 body, words = [], []
-        line += token.count("\n")
+        line += text.count("\n")
     yield begun, "".join(body).rstrip()
