@@ -19,6 +19,7 @@ def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] 
         problems += [
             *contracts.unreadable_predecessors(found),
             *code.unusable_functions(found),
+            *names.unknown_files(found),
             *names.unknown_agents(found),
         ]
     took = 0.0

@@ -14,7 +14,7 @@ from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.job_config import JobConfig
 from switchyard.core.shards import shard_of
-from switchyard.flink import job, sql_file
+from switchyard.flink import app_sql, job, sql_file
 from switchyard.flink.tables import Loader, table_name
 
 _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
@@ -55,8 +55,8 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
     data = strictjson.dumps(InputValidator(app.registry).data(event_type, raw))
     environment = _prepared(app, config, [], {topic: data})
     made = []
-    for statement in sql_file.read(app.sql / "requests.sql"):
-        found = _INTO_EVENTS.search(statement.text)
+    for statement in sql_file.read_own(app.sql / "requests.sql", config.namespace):
+        found = _INTO_EVENTS.search(statement.code)
         if statement.kind == "INSERT" and found:
             made += [bytes(row[1]) for row in _rows(environment, statement.text[found.end() :])]
     return made
@@ -69,7 +69,7 @@ def _prepared(app: App, config: JobConfig, events: list[Any], inputs: dict[str, 
         rows = [(inputs[item.topic], item.topic, 0, 0)] if item.topic in inputs else []
         _view(environment, table_name(item.topic), rows, _INPUT)
     environment.execute_sql(_AGENT_MESSAGES)
-    Loader(environment).load(app.sql / "requests.sql")
+    app_sql.load_requests(app, config.namespace, Loader(environment))
     return environment
 
 

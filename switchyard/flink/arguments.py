@@ -45,11 +45,11 @@ class JobArguments:
     @classmethod
     def read(cls, program: str, argv: Sequence[str] | None = None) -> JobArguments:
         """From a command line and the environment. Raises SwitchyardError."""
-        given = _parser(program).parse_args(argv)
-        settings = read_settings(kafka=given.kafka)
-        app = App.load(given.app)
-        namespace = given.namespace or app.name
-        model = given.model or settings.model
+        arguments = _parser(program).parse_args(argv)
+        settings = read_settings(kafka=arguments.kafka)
+        app = App.load(arguments.app)
+        namespace = arguments.namespace or app.name
+        model = arguments.model or settings.model
         if model is None:
             raise SettingsError("there is no model to ask: give --model NAME, or set SWITCHYARD_MODEL")
         config = JobConfig.of(
@@ -57,18 +57,18 @@ class JobArguments:
             namespace,
             settings,
             sql_version=job.sql_version(app),
-            model_base_url=given.model_base_url or settings.openai_base_url or OPENAI_URL,
+            model_base_url=arguments.model_base_url or settings.openai_base_url or OPENAI_URL,
             model=model,
-            embedded=given.embedded_model,
+            embedded=arguments.embedded_model,
         )
         return cls(
             app,
             namespace,
             KafkaConnection.of(settings, settings.kafka or "127.0.0.1:9092"),
-            given.largest_record,
+            arguments.largest_record,
             settings,
             config,
-            given.plan,
+            arguments.plan,
         )
 
     def tables(self, group: str = "orchestrator", start: Mapping[str, str] = tables.FROM_EARLIEST) -> job.CreateTables:

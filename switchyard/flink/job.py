@@ -17,7 +17,7 @@ from switchyard.core.extensions import Extensions
 from switchyard.core.ids import stable_hash
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
-from switchyard.flink import sql_file, udf_modules
+from switchyard.flink import app_sql, sql_file, udf_modules
 from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
 from switchyard.flink.tables import TABLES, Loader, table_name
 
@@ -49,21 +49,29 @@ def environment(job_name: str, config: JobConfig, parallelism: int, **options: s
 
 
 def sql_version(app: App) -> str:
-    """Hash of the statements that an app's users edit."""
-    return stable_hash(*(path.read_text(encoding="utf-8") for path in sorted(app.sql.glob("*.sql"))))[:12]
+    """Hash of the statements, and of the functions for them, that an app's users edit."""
+    files = [*sorted(app.sql.glob("*.sql")), app.folder / udf_modules.FILE]
+    return stable_hash(*(path.read_text(encoding="utf-8", errors="replace") for path in files if path.is_file()))[:12]
 
 
-def build_job(app: App, environment: StreamTableEnvironment, create_tables: CreateTables) -> StatementSet:
-    """Everything between the tables, ready to execute. Raises SqlError."""
+def build_job(
+    app: App, namespace: str, environment: StreamTableEnvironment, create_tables: CreateTables, own_sinks: bool = True
+) -> StatementSet:
+    """Everything between the tables, ready to execute; without `own_sinks` the app's sinks.sql is left out.
+
+    Raises SqlError, UdfError.
+    """
     loader = Loader(environment)
-    rejected = read_inputs(app, loader, create_tables)
+    rejected = read_inputs(app, namespace, loader, create_tables)
     _orchestrate(loader, rejected, app.registry.extensions)
     loader.load(TABLES / "acting.sql")
-    loader.load(app.sql / "dispatch.sql")
+    app_sql.load_dispatch(app, namespace, loader)
+    if own_sinks:
+        app_sql.load_sinks(app, namespace, loader, "ledger.sql", "outcomes.sql")
     return loader.inserts
 
 
-def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[str]:
+def read_inputs(app: App, namespace: str, loader: Loader, create_tables: CreateTables) -> list[str]:
     """The app's sources up to `routing_requests`, each with an id of its own; the views of what could not be read."""
     udf_modules.load_bundled()
     loader.load(TABLES / "functions.sql")
@@ -72,13 +80,13 @@ def read_inputs(app: App, loader: Loader, create_tables: CreateTables) -> list[s
     for table in ("agent_messages", "routing_decisions", *(f"{name}_topic" for name in inputs)):
         loader.register_source(table)
     loader.load(TABLES / "checks.sql", {})
-    loader.share("checked_events")
+    loader.materialize("checked_events")
     loader.load(TABLES / "views.sql", {})
     for name, event_type in inputs.items():
         loader.load(TABLES / "input_checks.sql", {"table": name, "type": event_type})
-        loader.share(f"checked_{name}")
+        loader.materialize(f"checked_{name}")
         loader.load(TABLES / "input_views.sql", {"table": name, "type": event_type})
-    loader.load(app.sql / "requests.sql")
+    app_sql.load_requests(app, namespace, loader)
     return ["rejected_events", *(f"rejected_{name}" for name in inputs)]
 
 

@@ -11,7 +11,7 @@ from switchyard.flink.arguments import JobArguments
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Plan and submit; returns when the job is submitted."""
-    given = JobArguments.read("orchestrate", argv)
-    name, parallelism = job_name(given.namespace), given.settings.parallelism
-    environment = job.environment(name, given.config, parallelism, **given.options)
-    given.run(job.build_job(given.app, environment, given.tables()))
+    arguments = JobArguments.read("orchestrate", argv)
+    name, parallelism = job_name(arguments.namespace), arguments.settings.parallelism
+    environment = job.environment(name, arguments.config, parallelism, **arguments.options)
+    arguments.run(job.build_job(arguments.app, arguments.namespace, environment, arguments.tables()))

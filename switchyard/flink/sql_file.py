@@ -1,22 +1,31 @@
 """SQL files: split into statements that know their file and line, with `$name` filled in.
 
-`execute_sql` takes one statement and refuses `SET`, so a file is split at each `;` outside quotes and comments.
+`execute_sql` takes one statement and refuses `SET`, so a file is split at each `;` that is a token of its own; what
+is a token, sqlparse says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from string import Template
+from typing import Any
+
+from sqlparse import tokens
+from sqlparse.keywords import SQL_REGEX
+from sqlparse.lexer import Lexer
 
 from switchyard.core.errors import SwitchyardError
 
-_TOKEN = re.compile(
-    r"(?P<comment>--[^\n]*|/\*.*?\*/)|(?P<quoted>'(?:[^']|'')*'|`[^`]*`|\"[^\"]*\")|(?P<end>;)|(?P<other>.)", re.S
-)
-_LEADING = re.compile(r"(?:\s+|--[^\n]*|/\*.*?\*/|EXECUTE\s+STATEMENT\s+SET\s+BEGIN\b)*", re.S | re.I)
+_FLINK = [
+    # Of Flink's own: a backslash is a character like any other, and brackets hold the members of an array.
+    (r"'(?:''|[^'])*'", tokens.String.Single),
+    (r"[\[\]]", tokens.Punctuation),
+]
+_STATEMENT_SET = ["EXECUTE", "STATEMENT", "SET", "BEGIN"]
 _LOCATION = re.compile(r"(?:[Ff]rom|at) line (\d+), column (\d+)")
 
 
@@ -40,9 +49,16 @@ class Statement:
     text: str
 
     @property
+    def code(self) -> str:
+        """With blanks in place of comments, so that each place is where it is in `text`."""
+        return "".join(
+            re.sub(r"[^\n]", " ", token) if _is_comment(kind) else token for kind, token in _tokens(self.text)
+        )
+
+    @property
     def bare(self) -> str:
         """Without comments, on one line."""
-        return " ".join("".join(text for kind, text in _tokens(self.text) if kind != "comment").split())
+        return " ".join(self.code.split())
 
     @property
     def kind(self) -> str:
@@ -51,8 +67,8 @@ class Statement:
 
     def error(self, message: str, trace: str = "") -> SqlError:
         """Flink's message with the line of the file instead of the statement's, found in it or in the whole trace."""
-        found = _LOCATION.search(message) or _LOCATION.search(trace)
-        line = self.line + int(found.group(1)) - 1 if found else self.line
+        place = _LOCATION.search(message) or _LOCATION.search(trace)
+        line = self.line + int(place.group(1)) - 1 if place else self.line
         return SqlError(self, line, " ".join(message.split()))
 
 
@@ -62,12 +78,20 @@ def read(path: Path, values: Mapping[str, str] | None = None, name: str | None =
     Raises SwitchyardError where the file is missing, not UTF-8, or names a value there is not.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise SwitchyardError(f"{path} is missing") from None
     except UnicodeDecodeError:
         raise SwitchyardError(f"{path} is not UTF-8 text") from None
     return split(fill(text, values, path.name) if values is not None else text, name or str(path))
+
+
+def read_own(path: Path, namespace: str, name: str | None = None) -> list[Statement]:
+    """The statements of an app's file, with its job's `${namespace}`. Raises SwitchyardError as `read` does."""
+    return [
+        replace(statement, text=statement.text.replace("${namespace}", namespace))
+        for statement in read(path, name=name)
+    ]
 
 
 def fill(text: str, values: Mapping[str, str], file: str) -> str:
@@ -81,35 +105,60 @@ def fill(text: str, values: Mapping[str, str], file: str) -> str:
 def split(text: str, file: str) -> list[Statement]:
     """Statements in order; `EXECUTE STATEMENT SET BEGIN … END` is opened, for all INSERTs of a job run together."""
     statements: list[Statement] = []
-    for start, piece in _pieces(text):
-        begin = len(_LEADING.match(piece).group())  # type: ignore[union-attr]
-        body = piece[begin:].rstrip()
+    for line, body in _bodies(text):
         if body and body.upper() != "END":
-            line = text.count("\n", 0, start + begin) + 1
             statements.append(Statement(file, len(statements) + 1, line, body))
     return statements
 
 
-def literals(statement: Statement) -> Iterator[tuple[str, int]]:
+def array_members(statement: Statement) -> Iterator[tuple[str, int]]:
     """Each `ARRAY['…', …]` member with its line in the file: the agents that a rule names."""
-    text = "".join(
-        re.sub(r"[^\n]", " ", token) if kind == "comment" else token for kind, token in _tokens(statement.text)
-    )
-    for array in re.finditer(r"(?is)\bARRAY\s*\[([^\]]*)\]", text):
-        for member in re.finditer(r"'((?:[^']|'')*)'", array.group(1)):
-            yield member.group(1), statement.line + text.count("\n", 0, array.start(1) + member.start())
+    line, array, before = statement.line, False, ""
+    for kind, text in _tokens(statement.text):
+        if text == "[":
+            array = before == "ARRAY"
+        elif text == "]":
+            array = False
+        elif array and kind in tokens.String.Single:
+            yield text[1:-1].replace("''", "'"), line
+        line += text.count("\n")
+        before = before if _is_blank(kind) else text.upper()
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    for match in _TOKEN.finditer(text):
-        yield str(match.lastgroup), match.group()
+@cache
+def _lexer() -> Lexer:
+    lexer = Lexer()
+    lexer.default_initialization()
+    lexer.set_SQL_REGEX(_FLINK + SQL_REGEX)
+    return lexer
 
 
-def _pieces(text: str) -> Iterator[tuple[int, str]]:
-    start = position = 0
-    for kind, token in _tokens(text):
-        position += len(token)
-        if kind == "end":
-            yield start, text[start : position - 1]
-            start = position
-    yield start, text[start:]
+def _tokens(text: str) -> Iterator[tuple[Any, str]]:
+    yield from _lexer().get_tokens(text)
+
+
+def _is_comment(kind: Any) -> bool:
+    return kind in tokens.Comment and kind is not tokens.Comment.Multiline.Hint
+
+
+def _is_blank(kind: Any) -> bool:
+    return kind in tokens.Whitespace or _is_comment(kind)
+
+
+def _bodies(sql: str) -> Iterator[tuple[int, str]]:
+    """What stands between semicolons, without blanks and comments around it, and the line on which it begins."""
+    line, begun = 1, 1
+    body: list[str] = []
+    words: list[str] = []
+    for kind, text in _tokens(sql):
+        if text == ";" and kind in tokens.Punctuation:
+            yield begun, "".join(body).rstrip()
+            body, words = [], []
+        elif body or not _is_blank(kind):
+            begun = begun if body else line
+            body.append(text)
+            words += [] if _is_blank(kind) else [text.upper()]
+            if words == _STATEMENT_SET:
+                body, words = [], []
+        line += text.count("\n")
+    yield begun, "".join(body).rstrip()

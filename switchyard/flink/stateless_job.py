@@ -13,7 +13,7 @@ from switchyard.core.bundled import SQL
 from switchyard.core.errors import AppError
 from switchyard.core.job_config import JobConfig, job_name
 from switchyard.core.registry import Registry
-from switchyard.flink import job
+from switchyard.flink import app_sql, job
 from switchyard.flink.arguments import JobArguments
 from switchyard.flink.tables import FROM_COMMITTED, Loader
 
@@ -66,13 +66,24 @@ def needs_state(registry: Registry) -> str | None:
     return f"agents.yaml sets {', '.join(keys)}, which needs state; submit it without --stateless"
 
 
-def build_job(app: App, environment: StreamTableEnvironment, create_tables: job.CreateTables) -> StatementSet:
-    """Everything between the tables, ready to execute. Raises SqlError."""
+def build_job(
+    app: App,
+    namespace: str,
+    environment: StreamTableEnvironment,
+    create_tables: job.CreateTables,
+    own_sinks: bool = True,
+) -> StatementSet:
+    """Everything between the tables, ready to execute; without `own_sinks` the app's sinks.sql is left out.
+
+    Raises SqlError, UdfError.
+    """
     loader = Loader(environment)
-    rejected = job.read_inputs(app, loader, create_tables)
+    rejected = job.read_inputs(app, namespace, loader, create_tables)
     loader.load(STATELESS / "functions.sql")
     loader.load(STATELESS / "route.sql")
-    loader.load(app.sql / "dispatch.sql")
+    app_sql.load_dispatch(app, namespace, loader)
+    if own_sinks:
+        app_sql.load_sinks(app, namespace, loader, "ledger.sql")
     for view in rejected:
         loader.load(STATELESS / "rejected.sql", {"view": view})
     return loader.inserts
@@ -80,13 +91,13 @@ def build_job(app: App, environment: StreamTableEnvironment, create_tables: job.
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Plan and submit; returns when the job is submitted. Raises AppError for an app that needs state."""
-    given = JobArguments.read("stateless", argv)
-    problem = needs_state(given.app.registry)
+    arguments = JobArguments.read("stateless", argv)
+    problem = needs_state(arguments.app.registry)
     if problem:
-        raise AppError(given.app.name, [problem])
-    name, parallelism = job_name(given.namespace, stateless=True), given.settings.parallelism
-    environment = job.environment(name, given.config, parallelism, **options(given.config), **given.options)
-    given.run(build_job(given.app, environment, given.tables(GROUP, FROM_COMMITTED)))
+        raise AppError(arguments.app.name, [problem])
+    name, parallelism = job_name(arguments.namespace, stateless=True), arguments.settings.parallelism
+    environment = job.environment(name, arguments.config, parallelism, **options(arguments.config), **arguments.options)
+    arguments.run(build_job(arguments.app, arguments.namespace, environment, arguments.tables(GROUP, FROM_COMMITTED)))
 
 
 def _set(model: BaseModel) -> Iterable[str]:

@@ -95,6 +95,11 @@ class Loader:
         for statement in sql_file.read(path, values, shown(path)):
             self._run(statement)
 
+    def load_own(self, path: Path, namespace: str) -> None:
+        """Run a file of an app, with its job's `${namespace}`. Raises as `load` does."""
+        for statement in sql_file.read_own(path, namespace, shown(path)):
+            self._run(statement)
+
     def _run(self, statement: Statement) -> None:
         try:
             if statement.kind == "INSERT":
@@ -117,7 +122,7 @@ class Loader:
         source.setUid(source_uid(table))
         self.environment.create_temporary_view(f"{table}_source", stream)
 
-    def share(self, view: str) -> None:
+    def materialize(self, view: str) -> None:
         """Replace a view by a stream of its rows: all that reads it shares one computation."""
         stream = self.environment.to_data_stream(self.environment.from_path(view))
         self.environment.drop_temporary_view(view)

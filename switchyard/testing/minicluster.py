@@ -65,6 +65,8 @@ Answer = Callable[[str, Event], Iterable[Event]]
 class MiniCluster:
     """One app's job. `model_base_url` is a model server on this machine.
 
+    `own_sinks`: the app's sinks.sql runs, too. It does not unless asked for, so that no test writes to a database.
+
     with MiniCluster(app, folder, server.base_url) as job:
         job.publish("agent-messages", event.json().encode())
         outputs = job.until(lambda found: any(output.topic == "agent-inboxes" for output in found))
@@ -76,6 +78,7 @@ class MiniCluster:
     namespace: str = ""
     settings: Settings = field(default_factory=lambda: read_settings(shards=4, parallelism=1))
     flink: Mapping[str, str] = field(default_factory=dict)
+    own_sinks: bool = False
 
     def __post_init__(self) -> None:
         self.namespace = self.namespace or self.app.name
@@ -137,7 +140,8 @@ class MiniCluster:
         if savepoint is not None:
             flink["execution.state-recovery.path"] = savepoint.as_uri()
         environment = job.environment(f"test {self.namespace}", config, 1, **flink)
-        return environment, job.build_job(self.app, environment, create_tables)
+        statements = job.build_job(self.app, self.namespace, environment, create_tables, self.own_sinks)
+        return environment, statements
 
     def publish(self, topic: str, value: bytes, key: bytes | None = None) -> int:
         """Append a record to a topic that the job reads, named without the namespace; its offset."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from switchyard.core.bundled import SQL
 from tests.cli.conftest import Run
 
 
@@ -136,3 +137,33 @@ def test_contracts_must_read_their_predecessors(run: Run, folder: Path) -> None:
     assert "field 'kind': older events may hold the symbols 'complaint'" in found
     assert "field 'to': reader type: string not compatible with writer type: int" in found
     assert "field 'old' is gone, and a field that a contract lacks is refused" in found
+
+
+@pytest.mark.flink
+def test_own_functions_tables_and_sinks_are_planned(run: Run, folder: Path) -> None:
+    """The example of sql/README.md, in an app outside the checkout."""
+    udfs, sinks, requests = folder / "udfs.py", folder / "sql" / "sinks.sql", folder / "sql" / "requests.sql"
+    blocks = re.findall(r"```(\w+) (\S+)\n(.*?)```", (SQL / "README.md").read_text(), re.S)
+    for _, name, text in blocks:
+        (folder / name).write_text(text)
+    assert {name for _, name, _ in blocks} == {"udfs.py", "sql/sinks.sql"}
+    edit(requests, "FROM events;", "FROM events WHERE domain(JSON_VALUE(data, '$.sender')) IS NOT NULL;")
+    result = run("lint", str(folder))
+    assert result.exit_code == 0, result.output
+    assert "3 SQL files planned" in result.stdout
+
+    edit(requests, "WHERE domain(", "WHERE domains(")
+    assert problems(run, folder)[0].startswith(f"{requests}:{line_with(requests, 'domains')}: statement 2: ")
+    edit(requests, "WHERE domains(", "WHERE domain(")
+    edit(sinks, "FROM decisions", "FROM decision")
+    assert problems(run, folder)[0].startswith(f"{sinks}:{line_with(sinks, 'FROM decision')}: statement 2: ")
+    edit(sinks, "FROM decision", "FROM decisions")
+
+    edit(udfs, "def domain", "import handlers\n\n\ndef domain")
+    (folder / "sql" / "sink.sql").write_text("SELECT 1;")
+    assert problems(run, folder) == [
+        f"{folder}/sql/sink.sql:1: no job loads this file; "
+        "what an app may have is tables.sql, requests.sql, dispatch.sql, sinks.sql",
+        f"{udfs}:{line_with(udfs, 'import handlers')}: it imports another file of the app, and udfs.py travels to the "
+        "cluster alone; put what it needs into it, or into an installed package",
+    ]

@@ -66,7 +66,15 @@ def test_the_rules_are_run_in_this_process(run: Run, tmp_path: Path) -> None:
     data = json.dumps({**json.loads(line), "kind": "question"})
     left = routed(run, "--type", "request.sorted", "--data", data, "--app", str(folder))
     assert (left["agents"], left["decided_by"]) == (["reply"], "model")
+    (folder / "udfs.py").write_text(
+        "from pyflink.table.udf import udf\n\nasks = udf(lambda kind: kind == 'question', result_type='BOOLEAN')\n"
+    )
+    (folder / "sql" / "tables.sql").write_text("CREATE TEMPORARY VIEW open_events AS SELECT * FROM events;")
     rules = folder / "sql" / "requests.sql"
-    rules.write_text(rules.read_text().replace("FROM events;", "FROM events WHERE type <> 'request.sorted';"))
+    own = "WHEN type = 'request.sorted' AND asks(JSON_VALUE(data, '$.kind')) THEN ARRAY['reply']\n    ELSE"
+    rules.write_text(rules.read_text().replace("ELSE", own, 1).replace("FROM events;", "FROM open_events;"))
+    by_rule = routed(run, "--type", "request.sorted", "--data", data, "--app", str(folder))
+    assert (by_rule["agents"], by_rule["decided_by"]) == (["reply"], "rule")
+    rules.write_text(rules.read_text().replace("FROM open_events;", "FROM events WHERE type <> 'request.sorted';"))
     result = run("route", "--type", "request.sorted", "--data", data, "--app", str(folder))
     assert "leaves this event out of routing_requests" in result.stderr

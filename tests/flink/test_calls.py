@@ -26,6 +26,13 @@ INSERT INTO audit SELECT dispatch_id, agent FROM dispatches WHERE agent <> 'nobo
 INSERT INTO audit SELECT id, type FROM events WHERE type <> 'nothing';
 INSERT INTO audit SELECT workflow_id, JSON_VALUE(data, '$.lead_id') FROM events;
 """
+UDFS = "from pyflink.table.udf import udf\n\n\n@udf(result_type='STRING')\ndef same(text):\n    return text\n"
+SINKS = """
+CREATE TEMPORARY TABLE lake (a STRING, b STRING) WITH ('connector' = 'blackhole');
+INSERT INTO lake SELECT same(subject), action FROM decisions;
+INSERT INTO lake SELECT same(id), type FROM events;
+INSERT INTO lake SELECT same(agent), event FROM dispatches;
+"""
 
 
 @pytest.fixture
@@ -50,7 +57,9 @@ def test_one_check_a_message_and_one_call_a_decision(
     checks: Counter[bytes],
 ) -> None:
     app = edited(copy_of("sdr", tmp_path / "sdr"), "dispatch.sql", ("FROM dispatches;", "FROM dispatches;" + MORE))
-    job = mini_cluster(app)
+    (app.folder / "udfs.py").write_text(UDFS)
+    (app.sql / "sinks.sql").write_text(SINKS)
+    job = mini_cluster(app, own_sinks=True)
     for number in range(LEADS):
         job.publish("agent-messages", created(number))
 

@@ -34,9 +34,35 @@ BOTH = "FROM (SELECT * FROM {} UNION ALL SELECT * FROM {}) AS events;"
 AUDIT = "CREATE TEMPORARY TABLE audit (id STRING, type STRING) WITH ('connector' = 'blackhole');\n"
 INSERT = "INSERT INTO audit SELECT id, type FROM {};\n"
 
+UDFS = """
+from pyflink.table.udf import udf
+
+
+@udf(result_type="BOOLEAN")
+def wanted(company):
+    return company != "Nobody"
+"""
+TABLE = "CREATE TEMPORARY TABLE lake ({}) WITH ('connector' = 'filesystem', 'format' = 'json', 'path' = '/tmp/lake');\n"
+
 Edit = Callable[[App], App]
 
+
+def own_functions_tables_and_sinks(app: App) -> App:
+    (app.folder / "udfs.py").write_text(UDFS)
+    (app.sql / "tables.sql").write_text(SOURCE + PARTNERS)
+    (app.sql / "sinks.sql").write_text(
+        AUDIT
+        + INSERT.format("(SELECT subject AS id, action AS type FROM decisions)")
+        + INSERT.format("(SELECT workflow_id AS id, status AS type FROM workflow_statuses)")
+        + INSERT.format("events WHERE wanted(JSON_VALUE(data, '$.company'))")
+        + TABLE.format("agent STRING")
+        + "INSERT INTO lake SELECT agent FROM dispatches;"
+    )
+    return edited(app, "requests.sql", (LAST, "FROM events WHERE wanted(JSON_VALUE(data, '$.company'));"))
+
+
 EDITS: dict[str, Edit] = {
+    "own functions, tables and sinks": own_functions_tables_and_sinks,
     "another rule": lambda app: edited(app, "requests.sql", RULE),
     "another filter": lambda app: edited(app, "requests.sql", (LAST, "FROM events WHERE hops < 3;")),
     "a union": lambda app: edited(app, "requests.sql", (LAST, BRANCH)),
@@ -77,7 +103,7 @@ EDITS: dict[str, Edit] = {
 
 def ids(app: App, folder: Path) -> dict[str, str]:
     """Name → operator id, of the orchestrator and of the app's own sources, as the job graph has them."""
-    job = MiniCluster(app, folder, "http://127.0.0.1:1/v1")
+    job = MiniCluster(app, folder, "http://127.0.0.1:1/v1", own_sinks=True)
     environment, statements = job.plan()
     statements.attach_as_datastream()
     stream = StreamExecutionEnvironment(environment._j_tenv.execEnv())

@@ -14,6 +14,7 @@ from switchyard.core.topics import LARGEST_RECORD
 from switchyard.environment import read_settings
 from switchyard.flink import job, tables
 from switchyard.flink.sql_file import SqlError
+from switchyard.flink.udf_modules import UdfError
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.local.jars import jars
 
@@ -37,9 +38,13 @@ def unplannable_sql(app: App) -> Iterator[Problem]:
     connectors = ";".join(jar.as_uri() for jar in jars("flink"))
     environment = job.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
     try:
-        job.build_job(app, environment, lambda loader: tables.create_kafka_tables(loader, app, values)).explain()
+        job.build_job(
+            app, app.name, environment, lambda loader: tables.create_kafka_tables(loader, app, values)
+        ).explain()
     except SqlError as error:
         yield _placed(app, error)
+    except UdfError as error:
+        yield Problem(error.file, error.line, error.message)
     except SwitchyardError as error:
         yield Problem(app.sql, 1, str(error))
 
