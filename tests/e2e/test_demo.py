@@ -51,7 +51,7 @@ def complete(figures: dict[str, object], workflows: int = 25) -> None:
 
 def message_ids(info: StackInfo) -> list[str]:
     found = []
-    for path in info.mail_folder.glob("*.eml"):
+    for path in info.mail_folder.rglob("*.eml"):
         found.append(str(BytesParser(policy=policy.default).parsebytes(path.read_bytes())["Message-ID"]))
     return found
 
