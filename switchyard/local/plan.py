@@ -55,6 +55,7 @@ def addresses(layout: Layout, ports: Mapping[str, int], options: StackOptions) -
         mail_folder=layout.mail,
         prometheus_ports=metrics if embedded_flink else {},
         flink_env=flink_cluster.environment(layout) if embedded_flink else {},
+        started_by=os.getpid(),
     )
 
 
