@@ -149,7 +149,7 @@ def _what_is_kept(wanted: Submission, restored: str | None, kept: str | None) ->
 
 
 def _recorded(wanted: Submission, target: Target, settings: Settings, job_id: str, restored: str | None) -> StackJob:
-    """The job as the stack's keeper needs it: with the options of this command line as settings."""
+    """The job as the stack's watchdog needs it: with the options of this command line as settings."""
     options = {"SWITCHYARD_KAFKA": settings.kafka, "SWITCHYARD_FLINK_PYTHON": settings.flink_python}
     return StackJob(
         app=_argument(wanted.app),

@@ -134,9 +134,9 @@ def main() -> None:
             sys.exit(1)
         return
     _say(f"watching the jobs of {flink.address}")
-    keeper = JobWatchdog(book, flink)
+    watchdog = JobWatchdog(book, flink)
     while True:
-        keeper.look()
+        watchdog.look()
         time.sleep(POLL_S)
 
 

@@ -89,13 +89,6 @@ class Cluster:
                     return self.create_topics(wanted, partitions)
             return missing
 
-    def delete_topics(self, namespace: str) -> None:
-        """Remove every topic of a namespace."""
-        with self._admin() as admin:
-            names = [name for name in admin.list_topics() if name.startswith(f"{namespace}.")]
-            if names:
-                admin.delete_topics(names)
-
     def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
 

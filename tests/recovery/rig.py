@@ -118,7 +118,7 @@ class Rig:
         return all(item.healthy for item in self.stack.status())
 
     def job_id(self) -> str | None:
-        """The job that the stack's keeper keeps running; None where none is recorded."""
+        """The job that the stack's watchdog keeps running; None where none is recorded."""
         job = self._book.load(TOPICS.namespace)
         return job.job_id if job is not None and job.wanted else None
 
