@@ -125,6 +125,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     book, flink = SubmittedJobs(Layout.current()), Flink(given.flink)
     if given.again is not None:
         try:
