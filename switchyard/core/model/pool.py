@@ -111,6 +111,7 @@ class ModelPool:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
+        self._loop.close()
 
     async def _run(self, shard: int, ask: Ask, question: Question, probe: bool) -> None:
         outcome = await answer(self._client, question, self._model, self._prices)
