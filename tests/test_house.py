@@ -34,7 +34,7 @@ CORE = (
 
 PUBLIC = "switchyard"
 """The face of the package, which an app imports, and which imports what it shows."""
-NOT_IN_CORE = ("pyflink", "kafka", "typer", "sqlalchemy", "py4j", "socket", "httpx")
+NOT_IN_CORE = ("pyflink", "kafka", "typer", "sqlalchemy", "py4j", "socket", "httpx2")
 LONGEST_MODULE = 400
 OURS = ("switchyard", "jobs", "udfs", "agent_endpoints", "benchmarks")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -23,10 +22,12 @@ from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 from switchyard.deployment.stop import FlinkTarget, end
-from switchyard.deployment.submit import Submission, prepare_topics, submit
+from switchyard.deployment.submit import Submission, check_slots, prepare_topics, submit
 from switchyard.deployment.target import Target
 from switchyard.environment import read_settings
+from switchyard.flink.rest import Flink
 from switchyard.kafka.admin import Cluster
+from switchyard.local.demo_runs import DemoRuns
 from switchyard.local.info import StackInfo
 from switchyard.local.options import StackOptions
 from switchyard.local.stack import Stack
@@ -61,7 +62,7 @@ class Demo:
 
 def demo(
     app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
-    stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop the stack.")] = False,
+    stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop what this started.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as the last line, as JSON.")] = False,
     file: Annotated[Path | None, typer.Option("--input", help="Another input file, one record a line.")] = None,
     stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
@@ -75,16 +76,17 @@ def demo(
     planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
     stack = Stack.of(settings)
+    runs = DemoRuns(stack.layout)
     screen.say(_model(settings))
     agents = len(loaded.registry.agents)
     screen.say(f"It will be asked {planned.most_calls} times at most, for {planned.size} records and {agents} agents.")
     problems: list[str] = ["it was interrupted"]
-    try:
-        problems = _run(planned, stack, settings, screen)
-    finally:
-        if stop:
-            screen.say("Stopping the job and the stack ...")
-            _leave(planned, stack, settings)
+    with runs.running(planned.namespace):
+        try:
+            problems = _run(planned, stack, runs, settings, screen)
+        finally:
+            if stop:
+                _leave(planned, stack, runs, settings, screen)
     if not stop:
         screen.say(f"The stack is up. Stop it: {program()} down")
     if as_json:
@@ -93,20 +95,36 @@ def demo(
         raise SwitchyardError("; ".join(problems))
 
 
-def _leave(planned: Demo, stack: Stack, settings: Settings) -> None:
-    """End the job, which on a Flink that is not the stack's own would go on, and stop the stack."""
+def _leave(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, screen: Screen) -> None:
+    """Stop what this demo started, and nothing else: the stack only where it did so, and no other demo runs on it."""
+    others = [namespace for namespace in runs.active() if namespace != planned.namespace]
+    info = stack.info()
+    runs.forget(planned.namespace)
+    if info is None:
+        return
+    ours = info.started_by == os.getpid()
+    down = ours and not others
+    if down:
+        screen.say("Stopping the job and the stack ...")
+    else:
+        why = f"{others[0]} runs on it" if ours and others else "it was up before"
+        screen.say(f"Stopping this demo's job and worker; the stack stays up, for {why}.")
     try:
-        if settings.flink is not None:
-            end(planned.namespace, FlinkTarget.find(settings, None))
+        if settings.flink is not None or not down:
+            end(planned.namespace, FlinkTarget.find(settings, info))
     finally:
-        stack.down()
+        if down:
+            stack.down()
+        elif planned.namespace in info.apps:
+            stack.remove_app(planned.namespace)
 
 
-def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> list[str]:
+def _run(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, screen: Screen) -> list[str]:
     info = stack.up([], StackOptions.of(settings), screen.say)
-    _end_earlier(stack, info, settings, screen)
+    _end_earlier(stack, info, runs, settings, screen)
     started = time.monotonic()
     target = Target.find(settings, info)
+    check_slots(Flink(target.flink), settings.parallelism)
     prepare_topics(Cluster(target.kafka), planned.app, planned.namespace, lambda line: None)
     info = stack.add_app(planned.argument, planned.namespace, _environment(planned.app))
     wanted = Submission(planned.argument, planned.namespace, planned.stateless)
@@ -156,14 +174,15 @@ def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, settings: S
                 )
 
 
-def _end_earlier(stack: Stack, info: StackInfo, settings: Settings, screen: Screen) -> None:
-    """Stop job and worker of demos that ran before; what they wrote stays."""
+def _end_earlier(stack: Stack, info: StackInfo, runs: DemoRuns, settings: Settings, screen: Screen) -> None:
+    """Stop job and worker of demos whose own process has ended; what they wrote stays."""
     flink_target = FlinkTarget.find(settings.model_copy(update={"flink": info.flink}), info)
-    for namespace in info.apps:
-        if re.search(r"-[0-9a-f]{6}$", namespace):
+    for namespace in runs.ended():
+        if namespace in info.apps:
             screen.say(f"Stopping the earlier demo {namespace} ...")
             end(namespace, flink_target)
             stack.remove_app(namespace)
+        runs.forget(namespace)
 
 
 def _lines(app: App, file: Path | None) -> list[bytes]:

@@ -44,6 +44,7 @@ def _line(item: JobStatus) -> dict[str, object]:
         "health": "healthy" if item.state == "RUNNING" else item.state.lower(),
         "restarts": item.restarts,
         "uptime": None if running is None else round(time.time() - running / 1000, 3),
+        "log": None,
         **asdict(item),
         "model_circuit": item.circuit,
     }

@@ -71,6 +71,9 @@ def status(
             typer.echo(json.dumps(asdict(item)))
     elif found:
         Console().print(_table(found))
+        for item in found:
+            if not item.healthy:
+                typer.echo(f"{item.process}: {item.health}; its log: {item.log}")
     else:
         typer.echo("The stack is not up. Start it: switchyard up")
     flink = settings.flink or (info.flink if info else None)

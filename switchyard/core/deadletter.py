@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from switchyard.core import strictjson
@@ -64,10 +64,6 @@ class DeadLetter:
     @property
     def raw(self) -> bytes:
         return base64.b64decode(self.original)
-
-    def without_original(self) -> DeadLetter:
-        """For listings."""
-        return replace(self, original="")
 
     def json(self) -> str:
         return strictjson.dumps(self)

@@ -71,7 +71,7 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
     flink = flink_target.flink
     start = None if wanted.start is None else state_at(wanted.start, elsewhere=flink_target.book is None)
     running = flink_target.jobs(wanted.namespace)
-    _check_slots(flink, settings.parallelism, len(running))
+    check_slots(flink, settings.parallelism, len(running))
     known = _check_change(flink, running, wanted, start, app, settings)
     largest = prepare_topics(kafka, app, wanted.namespace, report)
     if running:
@@ -149,7 +149,7 @@ def _what_is_kept(wanted: Submission, restored: str | None, kept: str | None) ->
 
 
 def _recorded(wanted: Submission, target: Target, settings: Settings, job_id: str, restored: str | None) -> StackJob:
-    """The job as the stack's keeper needs it: with the options of this command line as settings."""
+    """The job as the stack's watchdog needs it: with the options of this command line as settings."""
     options = {"SWITCHYARD_KAFKA": settings.kafka, "SWITCHYARD_FLINK_PYTHON": settings.flink_python}
     return StackJob(
         app=_argument(wanted.app),
@@ -197,7 +197,8 @@ def _retention(config: dict[str, str]) -> float:
     return float("inf") if milliseconds < 0 else milliseconds
 
 
-def _check_slots(flink: Flink, needed: int, freed: int) -> None:
+def check_slots(flink: Flink, needed: int, freed: int = 0) -> None:
+    """Raises FlinkError where a job has no room. `freed`: jobs of this size that end before."""
     overview = flink.overview()
     if overview["taskmanagers"] < 1:
         raise FlinkError(f"the Flink at {flink.address} has no TaskManager; see `switchyard status`")

@@ -125,6 +125,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
     settings = read_settings(flink=given.flink)
     book, flink = SubmittedJobs(Layout.of(settings)), Flink(given.flink)
     if given.again is not None:
@@ -135,9 +136,9 @@ def main() -> None:
             sys.exit(1)
         return
     _say(f"watching the jobs of {flink.address}")
-    keeper = JobWatchdog(book, flink)
+    watchdog = JobWatchdog(book, flink)
     while True:
-        keeper.look()
+        watchdog.look()
         time.sleep(POLL_S)
 
 

@@ -54,10 +54,10 @@ def job_statuses(flink: Flink) -> list[JobStatus]:
 
 
 def _status(flink: Flink, namespace: str, job: FlinkJob) -> JobStatus:
-    found = _gauges(flink, job)
+    gauges = _gauges(flink, job)
 
     def figure(name: str, kind: str) -> int | None:
-        return found[_GAUGES[name]][kind] if _GAUGES[name] in found else None
+        return gauges[_GAUGES[name]][kind] if _GAUGES[name] in gauges else None
 
     opened = figure("model_circuit_open", "max")
     return JobStatus(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import httpx2
+
 from switchyard.core.errors import SwitchyardError
 
-Found = TypeVar("Found")
+Outcome = TypeVar("Outcome")
 ENDED = frozenset(("FINISHED", "CANCELED", "FAILED"))
+TIMEOUT_S = 20.0
 
 
 class FlinkError(SwitchyardError):
@@ -35,6 +34,10 @@ class Flink:
 
     def __init__(self, address: str) -> None:
         self.address = (address if "://" in address else f"http://{address}").rstrip("/")
+        # No connection outlives its answer, so there is nothing to close.
+        self._http = httpx2.Client(
+            timeout=TIMEOUT_S, follow_redirects=True, limits=httpx2.Limits(max_keepalive_connections=0)
+        )
 
     @property
     def host_port(self) -> str:
@@ -46,8 +49,8 @@ class Flink:
 
     def jobs(self, name: str | None = None) -> list[FlinkJob]:
         """Jobs that have not ended, those called `name` or all."""
-        found = [FlinkJob(item["jid"], item["name"], item["state"]) for item in self._call("/jobs/overview")["jobs"]]
-        return [job for job in found if job.state not in ENDED and name in (None, job.name)]
+        jobs = [FlinkJob(item["jid"], item["name"], item["state"]) for item in self._call("/jobs/overview")["jobs"]]
+        return [job for job in jobs if job.state not in ENDED and name in (None, job.name)]
 
     def states(self) -> dict[str, str]:
         """The state of every job that the JobManager knows, ended ones included, by id."""
@@ -79,8 +82,8 @@ class Flink:
 
     def restarts(self, job_id: str) -> int:
         """How often Flink has started the job anew since it was submitted."""
-        found = self._call(f"/jobs/{job_id}/metrics?get=numRestarts")
-        return sum(int(item["value"]) for item in found)
+        metrics = self._call(f"/jobs/{job_id}/metrics?get=numRestarts")
+        return sum(int(item["value"]) for item in metrics)
 
     def gauges(self, job_id: str, names: Sequence[str]) -> dict[str, dict[str, int]]:
         """Gauges by name, `OPERATOR.GAUGE`: of each the `min`, `max`, `sum` over all subtasks.
@@ -88,12 +91,12 @@ class Flink:
         What no subtask has reported yet is left out. Flink gathers metrics only when it is asked for some, and answers
         at once with what it had: what is wanted new is to be asked for twice.
         """
-        query = urllib.parse.urlencode({"get": ",".join(names)})
-        found = {}
+        query = httpx2.QueryParams({"get": ",".join(names)})
+        gauges = {}
         for vertex in self._call(f"/jobs/{job_id}")["vertices"]:
             for item in self._call(f"/jobs/{job_id}/vertices/{vertex['id']}/subtasks/metrics?{query}"):
-                found[item["id"]] = {kind: int(item[kind]) for kind in ("min", "max", "sum")}
-        return found
+                gauges[item["id"]] = {kind: int(item[kind]) for kind in ("min", "max", "sum")}
+        return gauges
 
     def stop(self, job_id: str) -> str:
         """Stop with a savepoint; answers its path."""
@@ -119,44 +122,40 @@ class Flink:
     def checkpoint(self, job_id: str) -> str | None:
         """Path of the newest completed checkpoint or savepoint, else of what the job was started from."""
         latest = self._call(f"/jobs/{job_id}/checkpoints")["latest"]
-        found = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
-        newest = max(found, key=lambda item: item["latest_ack_timestamp"], default=latest.get("restored"))
+        written = [latest[kind] for kind in ("completed", "savepoint") if latest.get(kind)]
+        newest = max(written, key=lambda item: item["latest_ack_timestamp"], default=latest.get("restored"))
         return None if newest is None else str(newest["external_path"])
 
     def _call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 - the address is the user's own setting
-            self.address + path, data, {"Content-Type": "application/json"}, method=method
-        )
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-                return json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            raise FlinkError(f"Flink answered {error.code} to {path}{_reason(error.read())}") from None
-        except (OSError, ValueError):
+            answer = self._http.request(method or ("POST" if body else "GET"), self.address + path, json=body)
+            if answer.is_success:
+                return answer.json() if answer.content else {}
+        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
             raise FlinkError(
                 f"no Flink answers at {self.address}; start the local stack with `switchyard up`, "
                 "or say where Flink is with --flink http://HOST:PORT"
             ) from None
+        raise FlinkError(f"Flink answered {answer.status_code} to {path}{_reason(answer)}")
 
 
-def _reason(body: bytes) -> str:
+def _reason(answer: httpx2.Response) -> str:
     """What Flink says is wrong, after a colon; empty where it says nothing."""
     try:
-        errors = json.loads(body)["errors"]
+        errors = answer.json()["errors"]
     except (ValueError, KeyError, TypeError):
         return ""
     return f": {_cause(errors[-1])}" if errors else ""
 
 
-def wait_for(look: Callable[[], Found | None], timeout_s: float, failed: str, pause_s: float = 0.2) -> Found:
+def wait_for(look: Callable[[], Outcome | None], timeout_s: float, failed: str, pause_s: float = 0.2) -> Outcome:
     """Look until there is something; FlinkError with `failed` where there is nothing in time."""
     deadline = time.monotonic() + timeout_s
-    while (found := look()) is None:
+    while (outcome := look()) is None:
         if time.monotonic() > deadline:
             raise FlinkError(f"{failed} within {timeout_s:.0f} s")
         time.sleep(pause_s)
-    return found
+    return outcome
 
 
 def _cause(trace: str) -> str:

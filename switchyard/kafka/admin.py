@@ -49,18 +49,19 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     """Every topic of an app with its settings. The ledger is kept at least as long as the events."""
     topics = Topics(namespace)
     kept = {"retention.ms": str(WEEK_MS)}
-    found = {topics.named(item.topic): dict(kept) for item in app.registry.file.inputs}
-    found[topics.agent_messages] = dict(kept)
-    found[topics.routing_decisions] = {"retention.ms": str(2 * WEEK_MS)}
-    found.update({topics.inbox(name): dict(kept) for name in app.registry.agents})
-    found[topics.control] = {"retention.ms": str(2 * WEEK_MS)}
-    found[topics.workflow_status] = {"cleanup.policy": "compact"}
-    found[topics.memory] = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
-    found[topics.dead_letters] = {
-        "retention.ms": str(4 * WEEK_MS),
-        "max.message.bytes": str(largest_record * 4 // 3 + 65536),
+    return {
+        **{topics.named(item.topic): kept for item in app.registry.file.inputs},
+        topics.agent_messages: kept,
+        topics.routing_decisions: {"retention.ms": str(2 * WEEK_MS)},
+        **{topics.inbox(name): kept for name in app.registry.agents},
+        topics.control: {"retention.ms": str(2 * WEEK_MS)},
+        topics.workflow_status: {"cleanup.policy": "compact"},
+        topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
+        topics.dead_letters: {
+            "retention.ms": str(4 * WEEK_MS),
+            "max.message.bytes": str(largest_record * 4 // 3 + 65536),
+        },
     }
-    return found
 
 
 class Cluster:
@@ -89,31 +90,24 @@ class Cluster:
                     return self.create_topics(wanted, partitions)
             return missing
 
-    def delete_topics(self, namespace: str) -> None:
-        """Remove every topic of a namespace."""
-        with self._admin() as admin:
-            names = [name for name in admin.list_topics() if name.startswith(f"{namespace}.")]
-            if names:
-                admin.delete_topics(names)
-
     def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
 
         Raises SwitchyardError where Kafka does not tell them.
         """
         again = Retrying(
-            retry=retry_if_result(lambda found: not all(found.get(name) for name in names)),
+            retry=retry_if_result(lambda settings: not all(settings.get(name) for name in names)),
             stop=stop_after_delay(BOOTSTRAP_MS / 1000),
             wait=wait_fixed(0.2),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        found: dict[str, dict[str, str]] = again(self._topic_config, names)
-        missing = [name for name in names if not found.get(name)]
+        settings: dict[str, dict[str, str]] = again(self._topic_config, names)
+        missing = [name for name in names if not settings.get(name)]
         if missing:
             raise SwitchyardError(
                 f"Kafka at {self.bootstrap} does not tell the settings of {missing[0]}; may this user read them?"
             )
-        return found
+        return settings
 
     def _topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         with self._admin() as admin:
@@ -130,16 +124,14 @@ class Cluster:
             return len(consumer.partitions_for_topic(topic) or ())
 
     def read(self, topic: str) -> Iterator[KafkaRecord]:
-        """Everything that is in a topic now, partition by partition as it comes.
+        """Everything that is in a topic now, partition by partition as it comes; nothing where there is no such topic.
 
         A reader that is given up half-way keeps its connection until the process ends: closing it then, as late as at
         the interpreter's exit, would wait for an I/O thread that is gone.
         """
         consumer = self.consumer()
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        partitions = _assign(consumer, [topic])
         ends = consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
         while any(consumer.position(item) < ends[item] for item in partitions):
             for records in consumer.poll(timeout_ms=1000).values():
                 yield from (_message(record) for record in records)
@@ -148,12 +140,7 @@ class Cluster:
     def consumed(self, group: str, topics: list[str]) -> bool:
         """Whether the group has committed the end of every partition of these topics that holds anything."""
         with self._consumer() as consumer:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in consumer.partitions_for_topic(topic) or ()
-            ]
-            ends = consumer.end_offsets(partitions)
+            ends = consumer.end_offsets(_partitions(consumer, topics))
         with self._admin() as admin:
             try:
                 committed = admin.list_group_offsets(group).get(group, {})
@@ -212,13 +199,7 @@ class Follower:
 
     def __init__(self, cluster: Cluster, topics: list[str]) -> None:
         self._consumer = cluster.consumer()
-        partitions = [
-            TopicPartition(topic, number)
-            for topic in topics
-            for number in self._consumer.partitions_for_topic(topic) or ()
-        ]
-        self._consumer.assign(partitions)
-        self._consumer.seek_to_beginning(*partitions)
+        _assign(self._consumer, topics)
 
     def poll(self, timeout_s: float) -> list[KafkaRecord]:
         """What has come, waiting up to `timeout_s` for the first."""
@@ -227,6 +208,20 @@ class Follower:
 
     def close(self) -> None:
         _close(self._consumer)
+
+
+def _partitions(consumer: Any, topics: list[str]) -> list[TopicPartition]:
+    """The partitions of those topics that there are."""
+    return [TopicPartition(topic, number) for topic in topics for number in consumer.partitions_for_topic(topic) or ()]
+
+
+def _assign(consumer: Any, topics: list[str]) -> list[TopicPartition]:
+    """Let the consumer read these topics from their beginning; answers their partitions."""
+    partitions = _partitions(consumer, topics)
+    consumer.assign(partitions)
+    if partitions:
+        consumer.seek_to_beginning(*partitions)
+    return partitions
 
 
 def _close(client: Any) -> None:

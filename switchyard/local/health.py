@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import logging
 import socket
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import httpx2
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
@@ -36,7 +35,7 @@ class Health:
                 host, _, port = self.listens.rpartition(":")
                 socket.create_connection((host, int(port)), timeout_s).close()
             return _CHECKS[self.kind](self.address, timeout_s)
-        except (OSError, ValueError, KafkaError) as error:
+        except (OSError, ValueError, KafkaError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             return f"no answer at {self.address} ({type(error).__name__})"
 
 
@@ -66,17 +65,13 @@ def _taskmanager(address: str, timeout_s: float) -> str | None:
 
 def _http(address: str, timeout_s: float) -> str | None:
     """A server that says with status 503 what its `problem` is, is quoted."""
-    try:
-        with _open(address, timeout_s) as response:
-            return None if response.status == 200 else f"{address} answers {response.status}"
-    except urllib.error.HTTPError as answer:
-        with answer:
-            return _told(answer.read()) or f"{address} answers {answer.code}"
+    answer = _client().get(address, timeout=timeout_s)
+    return None if answer.status_code == 200 else _quoted(answer) or f"{address} answers {answer.status_code}"
 
 
-def _told(body: bytes) -> str | None:
+def _quoted(answer: httpx2.Response) -> str | None:
     try:
-        return str(json.loads(body)["problem"])
+        return str(answer.json()["problem"])
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -94,13 +89,13 @@ def _none(address: str, timeout_s: float) -> str | None:
 
 
 def _get_json(url: str, timeout_s: float) -> Any:
-    with _open(url, timeout_s) as response:
-        return json.load(response)
+    return _client().get(url, timeout=timeout_s).raise_for_status().json()
 
 
-def _open(url: str, timeout_s: float) -> Any:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return opener.open(url, timeout=timeout_s)
+@functools.cache
+def _client() -> httpx2.Client:
+    """No proxy of the environment stands before a server of the stack, and no connection outlives its answer."""
+    return httpx2.Client(trust_env=False, follow_redirects=True, limits=httpx2.Limits(max_keepalive_connections=0))
 
 
 _CHECKS = {

@@ -23,7 +23,10 @@ class ProgramRecord:
 
 @dataclass(frozen=True)
 class StackInfo:
-    """Where everything is. `flink` is the REST address; an external server has no folder and no port here."""
+    """Where everything is. `flink` is the REST address; an external server has no folder and no port here.
+
+    `started_by` is the id of the process that brought the stack up.
+    """
 
     stack_id: str
     home: Path
@@ -38,6 +41,7 @@ class StackInfo:
     flink_env: Mapping[str, str]
     apps: Mapping[str, str] = field(default_factory=dict)
     programs: Mapping[str, ProgramRecord] = field(default_factory=dict)
+    started_by: int = 0
 
     def save(self, file: Path) -> None:
         unfinished = file.with_suffix(".tmp")

@@ -43,7 +43,7 @@ def fetch(report: Callable[[str], None]) -> None:
     if _there(target):
         return
     target.mkdir(parents=True, exist_ok=True)
-    with target.with_suffix(".lock").open("w") as lock:
+    with (target / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _there(target):
             return

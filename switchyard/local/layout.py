@@ -108,6 +108,11 @@ class Layout:
         return self.run / "jobs"
 
     @property
+    def demos(self) -> Path:
+        """A file for each demo, see `demo_runs`."""
+        return self.run / "demos"
+
+    @property
     def lock_file(self) -> Path:
         return self.run / "lock"
 

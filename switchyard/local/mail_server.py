@@ -1,4 +1,7 @@
-"""A local mail server, a file for each mail: `python -m switchyard.local.mail_server --port N --folder DIR`."""
+"""A local mail server, a file for each mail: `python -m switchyard.local.mail_server --port N --folder DIR`.
+
+A mail whose header X-Switchyard-Namespace names one is kept in the folder's folder of that name.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,12 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from switchyard.core.topics import NAMESPACE
 from switchyard.local.ports import LOOPBACK
 
 log = logging.getLogger("mail")
+
+NAMESPACE_HEADER = "X-Switchyard-Namespace"
 
 
 def slug(message_id: str) -> str:
@@ -28,6 +34,9 @@ def slug(message_id: str) -> str:
 
 def store(folder: Path, message_id: str, content: bytes) -> Path:
     """Write a mail so that it is whole and on disk, or not there; a repeated Message-ID is kept beside the first."""
+    if not folder.is_dir():
+        folder.mkdir()
+        _sync(folder.parent)
     name = slug(message_id)
     target, count = folder / f"{name}.eml", 1
     while target.exists():
@@ -39,12 +48,17 @@ def store(folder: Path, message_id: str, content: bytes) -> Path:
         file.flush()
         os.fsync(file.fileno())
     unfinished.rename(target)
+    _sync(folder)
+    return target
+
+
+def _sync(folder: Path) -> None:
+    """Wait until the folder's entries are on disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    return target
 
 
 class MailHandler:
@@ -56,13 +70,16 @@ class MailHandler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         content = envelope.content or b""
         raw = content if isinstance(content, bytes) else content.encode()
-        message_id = str(BytesHeaderParser().parsebytes(raw).get("Message-ID") or "").strip()
+        headers = BytesHeaderParser().parsebytes(raw)
+        message_id = str(headers.get("Message-ID") or "").strip()
         if not message_id:
             log.warning("refused a mail for %s: no Message-ID", ", ".join(envelope.rcpt_tos))
             return "550 This mail has no Message-ID, by which a repeated mail is known; set one and send again"
-        target = store(self.folder, message_id, raw)
-        log.info("%s for %s kept as %s", message_id, ", ".join(envelope.rcpt_tos), target.name)
-        return f"250 Kept as {target.name}"
+        namespace = str(headers.get(NAMESPACE_HEADER) or "").strip()
+        folder = self.folder / namespace if NAMESPACE.fullmatch(namespace) else self.folder
+        kept = store(folder, message_id, raw).relative_to(self.folder)
+        log.info("%s for %s kept as %s", message_id, ", ".join(envelope.rcpt_tos), kept)
+        return f"250 Kept as {kept}"
 
 
 async def serve(port: int, folder: Path) -> None:
@@ -72,9 +89,9 @@ async def serve(port: int, folder: Path) -> None:
     stopped = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stopped.set)
-    keeper = MailHandler(folder)
+    handler = MailHandler(folder)
     server = await loop.create_server(
-        lambda: SMTP(keeper, hostname="localhost", ident="Switchyard mail", enable_SMTPUTF8=True),
+        lambda: SMTP(handler, hostname="localhost", ident="Switchyard mail", enable_SMTPUTF8=True),
         host=LOOPBACK,
         port=port,
     )

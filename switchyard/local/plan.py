@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,7 @@ def addresses(layout: Layout, ports: Mapping[str, int], options: StackOptions) -
         mail_folder=layout.mail,
         prometheus_ports=metrics if embedded_flink else {},
         flink_env=flink_cluster.environment(layout) if embedded_flink else {},
+        started_by=os.getpid(),
     )
 
 
@@ -67,7 +69,7 @@ def programs(layout: Layout, ports: Mapping[str, int], options: StackOptions) ->
         yield model_endpoint.embedded(layout, ports["model"], options.embedded_model_delay_s)
     yield _mail(layout, ports["smtp"])
     if options.flink is None:
-        yield _keeper(layout, f"http://{LOOPBACK}:{ports['flink']}")
+        yield _watchdog(layout, f"http://{LOOPBACK}:{ports['flink']}")
 
 
 def worker_environment(info: StackInfo) -> dict[str, str]:
@@ -94,6 +96,6 @@ def _mail(layout: Layout, port: int) -> Program:
     return Program("mail", command, port=port, health=Health("smtp", f"{LOOPBACK}:{port}"))
 
 
-def _keeper(layout: Layout, flink_address: str) -> Program:
+def _watchdog(layout: Layout, flink_address: str) -> Program:
     command = [sys.executable, "-P", "-m", "switchyard.deployment.watchdog", "--flink", flink_address]
-    return Program("keeper", command, {"SWITCHYARD_HOME": str(layout.home)}, priority=550)
+    return Program("watchdog", command, {"SWITCHYARD_HOME": str(layout.home)}, priority=550)

@@ -49,24 +49,37 @@ def free_port(taken: Iterable[int] = ()) -> int:
 
 
 def choose(wanted: Mapping[str, int], last: Mapping[str, int]) -> dict[str, int]:
-    """One port for each name. A wished-for port that is taken is an error, last time's only a preference."""
+    """One port for each name. A wished-for port that is taken is an error, last time's only a preference.
+
+    What had its port last time keeps it, unless somebody wishes for that very port, or it is in use.
+    """
+    _check(wanted)
+    kept = {
+        name: port
+        for name, port in last.items()
+        if name in NAMES and name not in wanted and port not in wanted.values() and is_free(port)
+    }
+    chosen = {**kept, **wanted}
+    for name in NAMES:
+        if name not in chosen:
+            chosen[name] = free_port([*chosen.values(), *last.values()])
+    return {name: chosen[name] for name in NAMES}
+
+
+def _check(wanted: Mapping[str, int]) -> None:
+    """Raises StackError where a wished-for port cannot be had."""
     unknown = sorted(set(wanted) - set(NAMES))
     if unknown:
         raise StackError(f"No port is called {', '.join(unknown)}; the names are {', '.join(NAMES)}.")
     for name, port in wanted.items():
+        others = [other for other in wanted if other != name and wanted[other] == port]
+        if others:
+            raise StackError(f"Port {port} is set for both {name} and {others[0]}; set another for one of them.")
         if not is_free(port):
             raise StackError(
                 f"Port {port}, set for {name}, is in use{_holder(port)}. "
                 "Stop what uses it, set another, or leave it out to get a free one."
             )
-    chosen = dict(wanted)
-    for name in NAMES:
-        before = last.get(name)
-        if name not in chosen and before is not None and before not in chosen.values() and is_free(before):
-            chosen[name] = before
-        elif name not in chosen:
-            chosen[name] = free_port(chosen.values())
-    return chosen
 
 
 def _holder(port: int) -> str:

@@ -161,6 +161,7 @@ class Stack:
         info = replace(info, apps={**info.apps, app.namespace: str(app.folder)})
         self._save(info)
         taken = [record.port for record in info.programs.values() if record.port is not None]
+        taken += self._last_ports().values()
         return self._add(info, app.worker(ports.free_port(taken), {**plan.worker_environment(info), **(env or {})}))
 
     def _save(self, info: StackInfo) -> None:
@@ -190,6 +191,10 @@ class Stack:
             differing.append("another OPENAI_API_KEY")
         if "kafka" not in info.programs and any(self._inherited(name) != os.environ.get(name) for name in VARIABLES):
             differing.append("other SWITCHYARD_KAFKA_... settings")
+        last = self._last_ports()
+        differing += [
+            f"port {last.get(name)} for {name}" for name, port in options.ports.items() if port != last.get(name)
+        ]
         if differing:
             raise StackError(
                 f"The stack that is up uses {' and '.join(differing)}; "

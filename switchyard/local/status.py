@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ HEALTHY = "healthy"
 
 @dataclass(frozen=True)
 class ProgramStatus:
-    """One process. `health` is "healthy" or says what is wrong; `uptime` is in seconds."""
+    """One process. `health` is "healthy" or says what is wrong; `uptime` is in seconds, `log` the path of its log."""
 
     process: str
     pid: int | None
@@ -22,6 +21,7 @@ class ProgramStatus:
     health: str
     restarts: int
     uptime: float | None
+    log: str
 
     @property
     def healthy(self) -> bool:
@@ -39,14 +39,10 @@ def statuses(info: StackInfo, supervisor: Supervisor) -> list[ProgramStatus]:
         state = states.get(name)
         restarts = max(0, spawns.get(name, 0) - record.spawned_before - 1)
         pid, uptime = (state.pid, state.uptime) if state else (None, None)
-        return ProgramStatus(name, pid, record.port, _health(state, record), restarts, uptime)
+        return ProgramStatus(name, pid, record.port, _health(state, record), restarts, uptime, record.log)
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(look, records))
-
-
-def unhealthy(found: Sequence[ProgramStatus]) -> list[ProgramStatus]:
-    return [status for status in found if not status.healthy]
 
 
 def _health(state: ProcessState | None, record: ProgramRecord) -> str:

@@ -33,7 +33,7 @@ def wait_healthy(
             if problem is None:
                 waiting.remove(name)
                 seconds = time.monotonic() - started
-                report(f"{name} is healthy at {where(record)} (process {state.pid}, {seconds:.1f} s)")
+                report(f"{name} is healthy{_where(record)} (process {state.pid}, {seconds:.1f} s)")
             elif state.pid is None and spawns.get(name, 0) - record.spawned_before >= _ATTEMPTS:
                 raise StackError(f"{name} does not stay up. {_last_words(info, name, record)}")
             elif time.monotonic() - started > timeout_s:
@@ -44,8 +44,9 @@ def wait_healthy(
             time.sleep(0.2)
 
 
-def where(record: ProgramRecord) -> str:
-    return record.health.address or (f"port {record.port}" if record.port else "no port")
+def _where(record: ProgramRecord) -> str:
+    """Where it is asked; nothing for a program that serves nobody."""
+    return f" at {record.health.address}" if record.health.address else ""
 
 
 def _last_words(info: StackInfo, name: str, record: ProgramRecord) -> str:

@@ -1,7 +1,7 @@
 """Fixtures for the tests of an app: `pytest_plugins = ["switchyard.testing"]` in its conftest.py. See docs/testing.md.
 
-What is in `__all__` is public: the fixtures `in_memory`, `mini_cluster` and `scripted_model`, `Action`, which says how the
-latter answers, and `no_remote_model`, which every test uses by itself. Names are imported when they are first used.
+What is in `__all__` is public: the fixtures `in_memory`, `mini_cluster` and `scripted_model`, `Action`, which says how
+the latter answers, and `no_remote_model`, which every test uses by itself. Names are imported when they are first used.
 """
 
 from __future__ import annotations

@@ -107,7 +107,12 @@ class Inbox:
             while not self._ready.wait(PAUSE_S):
                 if self._stop.is_set():
                     return
-            consumer.subscribe([self._topics.inbox(self.agent)], listener=_Rebalance(self, consumer))
+            topic = self._topics.inbox(self.agent)
+            # A subscription to a topic that is not there yet logs an error at each look for it.
+            while not consumer.partitions_for_topic(topic):
+                if self._stop.wait(PAUSE_S):
+                    return
+            consumer.subscribe([topic], listener=_Rebalance(self, consumer))
             while not self._stop.is_set():
                 self._step(consumer)
             self._drain(consumer)
@@ -123,7 +128,7 @@ class Inbox:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             allow_auto_create_topics=False,
-            # An inbox may be created after its worker; it must be seen soon.
+            # An inbox may get further partitions; they must be seen soon.
             metadata_max_age_ms=3_000,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,

@@ -17,7 +17,7 @@ Run = Callable[..., Result]
 
 
 class FakeCluster:
-    """What the commands use of `switchyard.kafka.admin.Cluster`."""
+    """What the commands use of `switchyard.kafka.admin.Cluster`, as tests/e2e/test_cluster_contract.py checks."""
 
     content: dict[str, list[KafkaRecord]]
 
@@ -28,10 +28,10 @@ class FakeCluster:
         return set(self.content)
 
     def read(self, topic: str) -> Iterator[KafkaRecord]:
-        yield from self.content[topic]
+        yield from self.content.get(topic, [])
 
     def partitions(self, topic: str) -> int:
-        return 1
+        return 1 if topic in self.content else 0
 
     def follow(self, topics: list[str]) -> FakeFollower:
         return FakeFollower(self, topics)
@@ -51,15 +51,15 @@ class FakeFollower:
 
     def __init__(self, cluster: FakeCluster, topics: list[str]) -> None:
         self._cluster = cluster
-        self._given = dict.fromkeys(topics, 0)
+        self._positions = {topic: 0 for topic in topics if topic in cluster.content}
 
     def poll(self, timeout_s: float) -> list[KafkaRecord]:
-        found = []
-        for topic, given in self._given.items():
-            new = self._cluster.content[topic][given:]
-            self._given[topic] += len(new)
-            found += new
-        return found
+        records = []
+        for topic, position in self._positions.items():
+            new = self._cluster.content[topic][position:]
+            self._positions[topic] += len(new)
+            records += new
+        return records
 
     def close(self) -> None:
         pass

@@ -107,7 +107,7 @@ def test_figures_are_those_of_all_subtasks(flink: FakeFlink, capsys: pytest.Capt
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["process"] for line in lines] == ["job finance", "job sdr", "job sdr (stateless)"]
     assert [line["health"] for line in lines] == ["restarting", "healthy", "healthy"]
-    assert all({"process", "pid", "port", "health", "restarts", "uptime"} <= set(line) for line in lines)
+    assert all({"process", "pid", "port", "health", "restarts", "uptime", "log"} <= set(line) for line in lines)
     show_jobs(flink.address, as_json=False)
     assert "7 decisions wait" in capsys.readouterr().out
 

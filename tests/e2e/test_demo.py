@@ -15,6 +15,7 @@ import pytest
 from switchyard.core.app import App
 from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.environment import read_settings
+from switchyard.flink.rest import Flink
 from switchyard.local.info import StackInfo
 from switchyard.local.model_server import behaviour
 from switchyard.local.model_server.scripted import ScriptedServer
@@ -51,7 +52,7 @@ def complete(figures: dict[str, object], workflows: int = 25) -> None:
 
 def message_ids(info: StackInfo) -> list[str]:
     found = []
-    for path in info.mail_folder.glob("*.eml"):
+    for path in info.mail_folder.rglob("*.eml"):
         found.append(str(BytesParser(policy=policy.default).parsebytes(path.read_bytes())["Message-ID"]))
     return found
 
@@ -84,7 +85,9 @@ def test_every_lead_is_handled_and_every_command_tells_of_it(command: CommandLin
     assert {item["health"] for item in command.objects("status")} == {"healthy"}
 
 
-def test_other_leads_and_no_state(command: CommandLine, tmp_path: Path) -> None:
+def test_other_leads_and_no_state_on_a_stack_that_was_up_before(
+    command: CommandLine, stack: Stack, tmp_path: Path
+) -> None:
     leads = tmp_path / "others.jsonl"
     with leads.open("w") as file:
         for number in range(12):
@@ -100,9 +103,13 @@ def test_other_leads_and_no_state(command: CommandLine, tmp_path: Path) -> None:
                 "created_at": "2026-01-31T12:00:00Z",
             }
             file.write(json.dumps(lead, ensure_ascii=False) + "\n\n")
-    figures = command.demo("sdr", "--stateless", "--input", str(leads))
+    figures = command.demo("sdr", "--stateless", "--input", str(leads), "--exit")
     complete(figures, 12)
     assert figures["dead_letters"] == 0
+    info = stack.info()
+    assert info is not None, "it was somebody else's"
+    assert not info.apps
+    assert Flink(info.flink).jobs() == []
 
 
 def test_an_active_rule_saves_one_decision_a_lead_of_a_model_that_fails_half_of_the_time_and_knows_no_schema(

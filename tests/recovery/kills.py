@@ -53,10 +53,10 @@ def flink_python(rig: Rig, chance: random.Random) -> float:
 
 
 def jobmanager(rig: Rig, chance: random.Random) -> float:
-    """The JobManager, and with it all that the cluster knew of its jobs; the stack's keeper submits ours again."""
+    """The JobManager, and with it all that the cluster knew of its jobs; the stack's watchdog submits ours again."""
     lost = rig.job_id()
     at = killed("flink-jobmanager")(rig, chance)
-    rig.until(lambda: rig.job_id() != lost and rig.runs_since() is not None, "the keeper did not bring the job back")
+    rig.until(lambda: rig.job_id() != lost and rig.runs_since() is not None, "the watchdog did not bring the job back")
     return at
 
 

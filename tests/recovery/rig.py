@@ -83,7 +83,7 @@ class Rig:
         for message in self._follower.poll(0.2):
             self._take(message)
             self._taken += 1
-        for path in self.info.mail_folder.glob("*.eml"):
+        for path in self.info.mail_folder.rglob("*.eml"):
             if path.name not in self._mails:
                 headers = BytesHeaderParser().parsebytes(path.read_bytes())
                 self._mails[path.name] = Mail(str(headers["Message-ID"]), ".repeat" in path.name)
@@ -118,7 +118,7 @@ class Rig:
         return all(item.healthy for item in self.stack.status())
 
     def job_id(self) -> str | None:
-        """The job that the stack's keeper keeps running; None where none is recorded."""
+        """The job that the stack's watchdog keeps running; None where none is recorded."""
         job = self._book.load(TOPICS.namespace)
         return job.job_id if job is not None and job.wanted else None
 
@@ -160,7 +160,7 @@ class Rig:
         return min(times, default=None)
 
     def first_mail(self, after: float) -> float | None:
-        times = [path.stat().st_mtime for path in self.info.mail_folder.glob("*.eml")]
+        times = [path.stat().st_mtime for path in self.info.mail_folder.rglob("*.eml")]
         return min((at for at in times if at > after), default=None)
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ from switchyard.local.health import Health
 from switchyard.local.info import ProgramRecord, StackInfo
 from switchyard.local.layout import Layout
 from switchyard.local.program import Program
-from switchyard.local.supervisor import Supervisor, conf, program_conf
+from switchyard.local.supervisor import ProcessState, Supervisor, conf, program_conf
+from switchyard.local.wait import wait_healthy
 
 PORTS = {name: 20000 + number for number, name in enumerate(ports.NAMES)}
 
@@ -106,6 +107,41 @@ def test_a_port_that_was_set_and_is_in_use_is_named() -> None:
         with pytest.raises(StackError, match=f"Port {taken}, set for kafka, is in use"):
             ports.choose({"kafka": taken}, {})
         assert ports.choose({}, {"kafka": taken})["kafka"] != taken
+
+
+def test_a_wished_for_port_moves_no_other_than_the_one_that_had_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = ports.choose({}, {})
+    moved = ports.choose({"smtp": last["kafka"]}, last)
+    assert moved["smtp"] == last["kafka"]
+    assert {name for name in ports.NAMES if moved[name] != last[name]} == {"smtp", "kafka"}
+    before = {name: port for name, port in last.items() if name != "kafka"}
+    monkeypatch.setattr(ports.random, "sample", lambda pool, count: [last["smtp"], last["flink"], last["kafka"]])
+    assert ports.choose({"model": last["model"]}, before) == last, "a free port is one that nobody had last time"
+
+
+def test_one_port_for_two_is_refused() -> None:
+    port = ports.free_port()
+    with pytest.raises(StackError, match=f"Port {port} is set for both kafka and flink"):
+        ports.choose({"kafka": port, "flink": port}, {})
+
+
+def test_a_program_that_serves_nobody_is_said_to_be_healthy_at_no_address(layout: Layout) -> None:
+    class Running:
+        def states(self) -> list[ProcessState]:
+            return [ProcessState("watchdog", "RUNNING", 7, 1.0), ProcessState("mail", "RUNNING", 8, 1.0)]
+
+        def spawns(self) -> dict[str, int]:
+            return {}
+
+    none, web = Health("none"), Health("none", "127.0.0.1:25")
+    programs = {"watchdog": ProgramRecord(None, none, ""), "mail": ProgramRecord(25, web, "")}
+    info = StackInfo("id", layout.home, "", "", "", True, "", 25, layout.mail, {}, {}, programs=programs)
+    lines: list[str] = []
+    wait_healthy(Running(), info, list(programs), 1.0, lines.append)  # type: ignore[arg-type]
+    assert [line.rpartition(",")[0] for line in lines] == [
+        "watchdog is healthy (process 7",
+        "mail is healthy at 127.0.0.1:25 (process 8",
+    ]
 
 
 def test_addresses_survive_the_file(layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""What the stack remembers of its jobs, and what its keeper does about one that is lost."""
+"""What the stack remembers of its jobs, and what its watchdog does about one that is lost."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def flink(answers: dict[str, Any]) -> Iterator[Flink]:
 
 
 class Recording(JobWatchdog):
-    """A keeper that only notes what it would bring back."""
+    """A watchdog that only notes what it would bring back."""
 
     def _bring_back(self, job: StackJob) -> None:
         brought.append(job.namespace)
@@ -147,28 +147,28 @@ def test_one_process_at_a_time_has_a_namespace(book: SubmittedJobs) -> None:
         assert again
 
 
-def test_the_keeper_brings_back_what_the_jobmanager_has_forgotten(
+def test_the_watchdog_brings_back_what_the_jobmanager_has_forgotten(
     book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
-    keeper = Recording(book, flink)
-    keeper.look()
+    watchdog = Recording(book, flink)
+    watchdog.look()
     book.save(JOB)
     answers["/jobs/overview"] = overview("RESTARTING")
-    keeper.look()
+    watchdog.look()
     assert brought == []
     answers.update({"/jobs/overview": {"jobs": []}, "/overview": {"taskmanagers": 0}})
-    keeper.look()
+    watchdog.look()
     assert brought == [], "there is no TaskManager yet"
     answers["/overview"] = {"taskmanagers": 1}
-    keeper.look()
+    watchdog.look()
     assert brought == ["sdr"]
     del answers["/jobs/overview"]
-    keeper.look()
+    watchdog.look()
     assert brought == ["sdr"], "a JobManager that does not answer has lost nothing"
 
 
 @pytest.mark.parametrize("state", ["CANCELED", "FAILED", "FINISHED"])
-def test_the_keeper_lets_go_of_a_job_that_somebody_ended(
+def test_the_watchdog_lets_go_of_a_job_that_somebody_ended(
     state: str, book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
     book.save(JOB)

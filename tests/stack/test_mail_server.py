@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from switchyard.cli.summary import mails
 from switchyard.local.mail_server import slug
 from switchyard.local.ports import free_port
 
@@ -33,11 +34,13 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     assert process.wait(10) == 0
 
 
-def mail(message_id: str | None, text: str = "hello") -> EmailMessage:
+def mail(message_id: str | None, text: str = "hello", namespace: str | None = None) -> EmailMessage:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "b@example.com", "Grüße"
     if message_id is not None:
         message["Message-ID"] = message_id
+    if namespace is not None:
+        message["X-Switchyard-Namespace"] = namespace
     message.set_content(text)
     return message
 
@@ -55,6 +58,20 @@ def test_each_mail_is_a_file_and_a_repeated_message_id_is_kept_apart(server: tup
     assert names == sorted(expected)
     assert b"one" in (folder / f"{first}.eml").read_bytes()
     assert b"three" in (folder / f"{first}.2.repeat.eml").read_bytes()
+
+
+def test_the_mails_of_a_namespace_have_a_folder_of_their_own(server: tuple[int, Path]) -> None:
+    port, folder = server
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        for namespace in ("sdr-1", "sdr-2", "..", "a/b", "Sdr", None):
+            client.send_message(mail(f"<{namespace}@switchyard>", namespace=namespace))
+        client.send_message(mail("<sdr-1@switchyard>", namespace="sdr-1"))
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"sdr-1", "sdr-2"}
+    assert mails(folder, "sdr-1") == (1, 1)
+    assert mails(folder, "sdr-2") == (1, 0)
+    assert mails(folder, "sdr-3") == (0, 0)
+    assert len(list(folder.glob("*.eml"))) == 4
+    assert not list(folder.parent.glob("*.eml"))
 
 
 def test_a_mail_without_a_message_id_is_refused(server: tuple[int, Path]) -> None:

@@ -67,7 +67,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     info = stack.info()
     assert info is not None
     before = processes(stack)
-    names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail", "keeper"}
+    names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail", "watchdog"}
     assert set(before) == names | {f"worker-{app}" for app in APPS}
     assert all(item.healthy and item.restarts == 0 for item in before.values())
     assert all(f"{name} is healthy" in first.stdout for name in before)
@@ -78,8 +78,9 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     assert {name: item.pid for name, item in processes(stack).items()} == {
         name: item.pid for name, item in before.items()
     }
-    with pytest.raises(StackError, match="switchyard down"):
-        stack.up([], StackOptions(kafka=KafkaConnection("127.0.0.1:1")), lines.append)
+    for differing in (StackOptions(kafka=KafkaConnection("127.0.0.1:1")), StackOptions(ports={"smtp": free_port()})):
+        with pytest.raises(StackError, match="switchyard down"):
+            stack.up([], differing, lines.append)
 
     killed = before["mail"].pid
     assert killed is not None
@@ -104,11 +105,14 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
 
     shown = status_lines()
     assert {line["process"] for line in shown} == set(before)
-    assert set(shown[0]) == {"process", "pid", "port", "health", "restarts", "uptime"}
+    assert set(shown[0]) == {"process", "pid", "port", "health", "restarts", "uptime", "log"}
 
     for prometheus in info.prometheus_ports.values():
         with urllib.request.urlopen(f"http://127.0.0.1:{prometheus}/metrics", timeout=5) as response:
             assert b"flink_" in response.read()
+
+    for app in APPS:
+        assert b"ERROR" not in read(stack.layout.log / f"worker-{app}.log"), "its topics are not there yet"
 
     members = process_cleanup.members(info.stack_id)
     assert len(members) > len(before)

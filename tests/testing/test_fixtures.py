@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.event import Event
-from switchyard.core.model import OpenAIModel
+from switchyard.core.model import BlockingModel, OpenAIModel
 from switchyard.core.model.access import RemoteModelRefused
 from switchyard.local.model_server.behaviour import Action, Call
 from switchyard.local.model_server.scripted import ScriptedServer
@@ -34,10 +34,10 @@ def test_no_test_reaches_a_model_outside_this_machine() -> None:
 
 def test_the_scripted_model_keeps_its_calls(scripted_model: ScriptedServer) -> None:
     scripted_model.script([Action(answer={"ok": True})])
-    client = OpenAIModel(scripted_model.base_url, "offline", "scripted")
     schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
-    asked = client.ask([{"role": "user", "content": "well?"}], schema, name="test", purpose="routing")
-    assert asyncio.run(asked).value == {"ok": True}
+    with closing(BlockingModel(OpenAIModel(scripted_model.base_url, "offline", "scripted"))) as client:
+        reply = client.ask([{"role": "user", "content": "well?"}], schema, name="test", purpose="routing")
+    assert reply.value == {"ok": True}
     assert [call.user for call in scripted_model.calls] == ["well?"]
 
 
