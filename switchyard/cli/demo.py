@@ -13,9 +13,11 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.app_choice import app_or_example
 from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
+from switchyard.cli.options import AppArgument
 from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
@@ -59,7 +61,7 @@ class Demo:
 
 
 def demo(
-    app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
+    app: AppArgument = None,
     stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop the stack.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as the last line, as JSON.")] = False,
     file: Annotated[Path | None, typer.Option("--input", help="Another input file, one record a line.")] = None,
@@ -69,9 +71,10 @@ def demo(
 ) -> None:
     """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
     settings = Settings.read(kafka=kafka, flink=flink)
-    loaded = App.load(app)
+    argument = app_or_example(app)
+    loaded = App.load(argument)
     events = [] if file else _read(loaded.folder / EVENTS)
-    planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
+    planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
     stack = Stack()
     screen.say(_model(settings))

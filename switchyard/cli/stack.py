@@ -22,7 +22,7 @@ Flink = Annotated[str | None, typer.Option("--flink", help="Use this Flink (http
 
 
 def up(
-    apps: Annotated[list[str] | None, typer.Argument(help="Names or folders of apps; sdr if none is given.")] = None,
+    apps: Annotated[list[str] | None, typer.Argument(metavar="APP...", help="Names or folders of apps.")] = None,
     kafka: Kafka = None,
     flink: Flink = None,
     port: Annotated[
@@ -30,13 +30,14 @@ def up(
     ] = None,
 ) -> None:
     """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
+    from switchyard.cli.app_choice import apps_to_serve
     from switchyard.cli.formatting import program
     from switchyard.core.settings import Settings
     from switchyard.local.options import StackOptions
     from switchyard.local.stack import Stack
 
     options = StackOptions.of(Settings.read(kafka=kafka, flink=flink), _ports(port or []))
-    info = Stack().up(apps or ["sdr"], options, typer.echo)
+    info = Stack().up(apps_to_serve(apps or []), options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
     typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")

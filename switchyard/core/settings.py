@@ -24,6 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SWITCHYARD_", frozen=True, extra="ignore", populate_by_name=True)
 
+    app: str | None = Field(None, description="name or folder of the app that commands are about")
     home: Path = Field(Path(".switchyard"), description="folder of the local stack: data, logs, mails")
     kafka: str | None = Field(None, description="bootstrap servers of an existing Kafka")
     kafka_security: Security = Field("PLAINTEXT", description="how Kafka is spoken to")
