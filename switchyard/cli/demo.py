@@ -1,4 +1,4 @@
-"""The command `demo`: an app end to end, in a namespace of its own, on the local stack."""
+"""A demo: an app end to end, in a namespace of its own, on the local stack."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from switchyard.cli.app_choice import app_or_example
 from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
-from switchyard.cli.options import AppArgument
 from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import lost, still_to_do, summary
 from switchyard.core.app import App
@@ -60,18 +57,17 @@ class Demo:
         return 2 * self.size * len(self.app.registry.agents)
 
 
-def demo(
-    app: AppArgument = None,
-    stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop the stack.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as the last line, as JSON.")] = False,
-    file: Annotated[Path | None, typer.Option("--input", help="Another input file, one record a line.")] = None,
-    stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
-    kafka: Annotated[str | None, typer.Option(help="Use this Kafka, HOST:PORT, and start none.")] = None,
-    flink: Annotated[str | None, typer.Option(help="Use this Flink, http://HOST:PORT, and start none.")] = None,
+def run_demo(
+    argument: str,
+    stop: bool,
+    as_json: bool,
+    file: Path | None,
+    stateless: bool,
+    kafka: str | None,
+    flink: str | None,
 ) -> None:
-    """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
+    """Run an app to its end. Raises SwitchyardError where something is missing then."""
     settings = Settings.read(kafka=kafka, flink=flink)
-    argument = app_or_example(app)
     loaded = App.load(argument)
     events = [] if file else _read(loaded.folder / EVENTS)
     planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)

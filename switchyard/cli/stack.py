@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from switchyard.local.status import ProgramStatus
 
-Kafka = Annotated[str | None, typer.Option("--kafka", help="Use this Kafka (host:port) and start none.")]
-Flink = Annotated[str | None, typer.Option("--flink", help="Use this Flink (http://host:port) and start none.")]
+Kafka = Annotated[str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Use this Kafka, and start none.")]
+Flink = Annotated[
+    str | None, typer.Option("--flink", metavar="http://HOST:PORT", help="Use this Flink, and start none.")
+]
 
 
 def up(

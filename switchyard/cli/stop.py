@@ -13,7 +13,9 @@ def stop(
     app: AppArgument = None,
     savepoint: Annotated[bool, typer.Option("--savepoint", help="Write the job's state to a savepoint first.")] = False,
     namespace: OwnNamespace = None,
-    flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
+    flink: Annotated[
+        str | None, typer.Option(metavar="http://HOST:PORT", help="Flink; the local stack's if not given.")
+    ] = None,
 ) -> None:
     """Stop an app's job, and say how to continue from where it was. Nothing in Kafka is touched."""
     from switchyard.cli.app_choice import app_argument

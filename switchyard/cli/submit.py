@@ -19,13 +19,18 @@ def submit(
         ),
     ] = None,
     stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
-    kafka: Annotated[str | None, typer.Option(help="Kafka, HOST:PORT; the local stack's if not given.")] = None,
-    flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Kafka; the local stack's if not given.")
+    ] = None,
+    flink: Annotated[
+        str | None, typer.Option(metavar="http://HOST:PORT", help="Flink; the local stack's if not given.")
+    ] = None,
     ship_python: Annotated[
         bool, typer.Option("--ship-python", help="Send our Python packages; the cluster's has only apache-flink.")
     ] = False,
     python: Annotated[
-        str | None, typer.Option(help="Python on the TaskManagers of an existing Flink; python3 if not given.")
+        str | None,
+        typer.Option(metavar="PATH", help="Python on the TaskManagers of an existing Flink; python3 if not given."),
     ] = None,
 ) -> None:
     """Check everything, create missing topics, and run an app's job on Flink in place of the one that runs."""
