@@ -55,10 +55,15 @@ class ExpectedDeadLetter(_Strict):
 
 
 class Expected(_Strict):
-    """What must have come of a case. What is not named is not compared, but for dead letters: by default none."""
+    """What must have come of a case. What is not named is not compared, but for dead letters: by default none.
+
+    `decisions` are all there are, `decisions_include` some of them. `dispatches` holds an agent once for each event
+    that it got, however many attempts at it there were.
+    """
 
     status: WorkflowStatus | Literal["none"] | None = None
     decisions: list[ExpectedDecision] | None = None
+    decisions_include: list[ExpectedDecision] | None = None
     dispatches: list[str] | None = None
     dead_letters: list[ExpectedDeadLetter] = Field(default_factory=list)
     duplicates: int | None = None
