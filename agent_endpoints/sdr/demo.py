@@ -6,6 +6,9 @@ from switchyard.worker.background import Context
 
 from . import mails
 
+MAILS = True
+"""Whether a demo counts the mails that were sent."""
+
 OUTCOMES = ("outreach", "nurture", "disqualified")
 
 

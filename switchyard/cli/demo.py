@@ -16,7 +16,7 @@ from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
-from switchyard.cli.summary import lost, still_to_do, summary
+from switchyard.cli.summary import in_words, logs_of, lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
@@ -101,14 +101,17 @@ def _leave(planned: Demo, stack: Stack, settings: Settings) -> None:
 
 
 def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> list[str]:
-    info = stack.up([], StackOptions.of(settings), screen.say)
+    with screen.step("Bringing the local stack up"):
+        info = stack.up([], StackOptions.of(settings), screen.say)
     _end_earlier(stack, info, screen)
     started = time.monotonic()
     target = Target.find(settings, info)
     prepare_topics(Cluster(target.kafka), planned.app, planned.namespace, lambda line: None)
-    info = stack.add_app(planned.argument, planned.namespace, {"SWITCHYARD_DAY_SECONDS": _day()})
+    with screen.step("Starting the agents"):
+        info = stack.add_app(planned.argument, planned.namespace, {"SWITCHYARD_DAY_SECONDS": _day()})
     wanted = Submission(planned.argument, planned.namespace, planned.stateless)
-    job = submit(wanted, target, settings, screen.say)
+    with screen.step("Flink is planning the SQL and starting the job"):
+        job = submit(wanted, target, settings, screen.say)
     topics = Topics(planned.namespace)
     sent = {topics.named(planned.app.registry.file.inputs[0].topic): planned.lines}
     if planned.events:
@@ -124,7 +127,7 @@ def _run(planned: Demo, stack: Stack, settings: Settings, screen: Screen) -> lis
     observed = observer.observed
     figures = summary(planned.app, observed, info, planned.namespace, time.monotonic() - started)
     screen.finish(figures, observed, info, f"{target.flink}/#/job/{job.job_id}/overview")
-    return lost(planned.size, figures, observed)
+    return lost(planned.size, figures, observed, logs_of(info, planned.namespace))
 
 
 def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, screen: Screen) -> None:
@@ -145,12 +148,12 @@ def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, screen: Scr
                     left = still_to_do(planned.app, context)
                     if left == 0:
                         return
-                    screen.waiting(left)
+                    screen.waiting(in_words(planned.app, left))
                     moved = now
             if now - moved > STALLED_S:
                 raise SwitchyardError(
                     f"nothing has moved for {STALLED_S:.0f} s; look at {info.flink} "
-                    f"and at the logs in {info.home / 'log'}"
+                    f"and into {logs_of(info, planned.namespace)}"
                 )
 
 
