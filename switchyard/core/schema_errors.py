@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from switchyard.core.agents_file import AgentsFile
 from switchyard.core.app_problem import AppProblem, YamlPath
@@ -42,6 +43,8 @@ def _message(item: Mapping[str, Any], path: YamlPath, key: str) -> str:
         return f"the key {key!r} is missing"
     if kind == "literal_error":
         return f"{key}: {item['input']!r} is not one of {item['ctx']['expected'].replace(' or ', ', ')}"
+    if kind == "string_pattern_mismatch":
+        return f"{key}: {item['input']!r} cannot be; it is {_field(path).description}"
     sentence = _EXPECTED.get(kind, str(item["msg"]).removeprefix("Value error, "))
     return f"{key}: {sentence}" if key else sentence
 
@@ -60,15 +63,28 @@ def _entry(content: Any, path: YamlPath) -> tuple[str, YamlPath]:
 
 def _keys(path: YamlPath) -> list[str]:
     """The keys that may stand at a place of the file."""
+    model = _model(path)
+    return [] if model is None else list(model.model_fields)
+
+
+def _field(path: YamlPath) -> FieldInfo:
+    """The field at a place of the file, which there is."""
+    model = _model(path[:-1])
+    assert model is not None
+    return model.model_fields[str(path[-1])]
+
+
+def _model(path: YamlPath) -> type[BaseModel] | None:
+    """What describes the keys at a place of the file; None where any keys, or none, may stand."""
     model: type[BaseModel] = AgentsFile
     for part in path:
         if isinstance(part, str):
             annotation = model.model_fields[part].annotation
             inner = [item for item in (annotation, *get_args(annotation)) if _is_model(item)]
             if not inner:
-                return []
+                return None
             model = inner[0]
-    return list(model.model_fields)
+    return model
 
 
 def _is_model(annotation: Any) -> bool:

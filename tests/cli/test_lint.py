@@ -146,6 +146,26 @@ def test_handlers_that_cannot_be_used(run: Run, folder: Path) -> None:
     assert re.match(r"desk/handlers\.py:5: it cannot be imported: ModuleNotFoundError", found[0])
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "file", "fault"),
+    [
+        ("router: choices:rout", "def route(context): ...\n", "agents.yaml", "choices.py has no function 'rout'"),
+        ("router: choices:route", "import no_such_module\n", "choices.py", "it cannot be imported: ModuleNotFound"),
+        ("router: choices:route", "def route(:\n", "choices.py", "it cannot be imported: SyntaxError"),
+        ("background: [chores:run]", "", "agents.yaml", "'chores:run' names no module: write chores.py"),
+        ("memory: {summarise: choices:sum}", "", "agents.yaml", "choices.py has no function 'sum'"),
+    ],
+)
+def test_every_function_that_agents_yaml_names_is_looked_at(
+    run: Run, folder: Path, key: str, text: str, file: str, fault: str
+) -> None:
+    edit(folder / "agents.yaml", "starts:", f"{key}\nstarts:")
+    (folder / "choices.py").write_text(text)
+    (found,) = problems(run, folder)
+    line = line_with(folder / "agents.yaml", key) if file == "agents.yaml" else 1
+    assert found.startswith(f"{folder / file}:{line}: {fault}")
+
+
 def test_contracts_must_read_their_predecessors(run: Run, folder: Path) -> None:
     contracts = folder / "contracts"
     (contracts / "previous").mkdir()

@@ -12,6 +12,7 @@ from switchyard.cli.live import Screen
 from switchyard.cli.observe import Observed
 from switchyard.cli.summary import in_words, logs_of, lost, summary
 from switchyard.core.app import App
+from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.local.health import Health
 from switchyard.local.info import ProgramRecord, StackInfo
@@ -59,7 +60,7 @@ def test_while_flink_starts_it_says_so(monkeypatch: pytest.MonkeyPatch, decision
         pass
     with shown.live():
         shown.show(Observed(), [])
-        shown.show(Observed(decisions=[decision]), [decision])
+        shown.show(Observed(_first=FirstRecords([decision])), [decision])
     assert written.getvalue().splitlines() == [
         "Flink is planning the SQL and starting the job ...",
         "The job runs; Flink is starting Python and reading the first records (0 s) ...",

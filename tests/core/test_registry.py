@@ -74,6 +74,12 @@ def test_each_problem_is_a_sentence(changes: dict[str, Any], words: str) -> None
         ({"limits": {"zzz": 3}}, ("limits", "zzz"), "unknown key 'limits.zzz'; there are hops, dispatches"),
         ({"inputs": [{"topic": "in"}]}, ("inputs", 0, "type"), "input in: the key 'type' is missing"),
         ({"starts": []}, ("starts",), "starts: list at least one"),
+        ({"router": "mine"}, ("router",), "router: 'mine' cannot be; it is `module:function` that decides"),
+        (
+            {"gathers": [{"on": "ticket.opened", "policy": "al"}]},
+            ("gathers", 0, "policy"),
+            "gather on ticket.opened: policy: 'al' cannot be; it is all, quorum, first or weighted",
+        ),
     ],
 )
 def test_a_key_that_cannot_be_is_told_with_the_nearest(
