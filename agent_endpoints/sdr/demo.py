@@ -9,6 +9,9 @@ from . import mails
 ENVIRONMENT = {"SDR_DAY_SECONDS": "1"}
 """What a demo tells its worker: nobody waits a day for the second mail."""
 
+MAILS = True
+"""Whether a demo counts the mails that were sent."""
+
 OUTCOMES = ("outreach", "nurture", "disqualified")
 
 

@@ -45,7 +45,7 @@ class Approval:
 
 
 @approvals.command("list")
-def list_all(app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False) -> None:
+def list_all(app: AppName = None, namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False) -> None:
     """List what waits for approval, the oldest first."""
     found = waiting(_find(app, namespace, kafka))
     if as_json:
@@ -67,7 +67,7 @@ def list_all(app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = N
 
 @approvals.command()
 def show(
-    identity: Identity, app: AppName = "sdr", namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False
+    identity: Identity, app: AppName = None, namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False
 ) -> None:
     """Show one: the event that the agent would get, and why it was chosen."""
     target = _find(app, namespace, kafka)
@@ -91,7 +91,7 @@ def show(
 def approve(
     identity: Identity,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")] = "",
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
 ) -> None:
@@ -103,7 +103,7 @@ def approve(
 def reject(
     identity: Identity,
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger and in the status.")],
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
 ) -> None:
@@ -191,7 +191,7 @@ def _shortest(identities: list[str]) -> int:
     return length
 
 
-def _find(app: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+def _find(app: str | None, namespace: str | None, kafka: str | None) -> AppOnKafka:
     from switchyard.cli.options import AppOnKafka
 
     return AppOnKafka.find(app, namespace, kafka)

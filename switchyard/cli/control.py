@@ -7,16 +7,14 @@ from typing import Annotated
 import typer
 
 from switchyard.cli import formatting
-from switchyard.cli.options import AppName, Kafka, Namespace
+from switchyard.cli.options import AppArgument, AppName, Kafka, Namespace, OwnNamespace
 from switchyard.core.errors import SwitchyardError
-
-Argument = Annotated[str, typer.Argument(metavar="APP", help="Name or folder of the app.")]
 
 
 def cancel(
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id, as `switchyard workflows` lists it.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; it stands in the ledger.")] = "",
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
 ) -> None:
@@ -32,7 +30,7 @@ def cancel(
     if latest is None:
         raise SwitchyardError(
             f"no status of workflow {workflow!r} stands in {target.topics.workflow_status}; "
-            f"list the workflows: switchyard workflows --app {app}"
+            f"list the workflows: switchyard workflows {target.options}"
         )
     status = latest.summary
     if reading.has_ended(status):
@@ -47,27 +45,29 @@ def cancel(
     typer.echo(f"Workflow {workflow} is cancelled.")
 
 
-def pause(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> None:
+def pause(app: AppArgument = None, namespace: OwnNamespace = None, kafka: Kafka = None) -> None:
     """Hold an app: nothing is decided and no agent gets anything until `resume`. Nothing is lost.
 
     How many shards there are follows from the ledger, and from SWITCHYARD_SHARDS where nothing stands there yet.
     """
     from switchyard.cli import control_client
+    from switchyard.cli.namespace_choice import changed_namespace
     from switchyard.cli.options import AppOnKafka
 
-    target = AppOnKafka.find(app, namespace, kafka)
-    told = control_client.send(target, control_client.new(target, "pause"))
+    target = AppOnKafka.find(app, namespace, kafka, changed_namespace)
+    shards = control_client.send(target, control_client.new(target, "pause"))
     typer.echo(
-        f"Told {formatting.counted(told, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
+        f"Told {formatting.counted(shards, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
         f"Go on: switchyard resume {target.again}"
     )
 
 
-def resume(app: Argument, namespace: Namespace = None, kafka: Kafka = None) -> None:
+def resume(app: AppArgument = None, namespace: OwnNamespace = None, kafka: Kafka = None) -> None:
     """Let an app that is paused go on with all that has come meanwhile."""
     from switchyard.cli import control_client
+    from switchyard.cli.namespace_choice import changed_namespace
     from switchyard.cli.options import AppOnKafka
 
-    target = AppOnKafka.find(app, namespace, kafka)
-    told = control_client.send(target, control_client.new(target, "resume"))
-    typer.echo(f"Told {formatting.counted(told, 'shard')} of {target.topics.namespace} to go on.")
+    target = AppOnKafka.find(app, namespace, kafka, changed_namespace)
+    shards = control_client.send(target, control_client.new(target, "resume"))
+    typer.echo(f"Told {formatting.counted(shards, 'shard')} of {target.topics.namespace} to go on.")

@@ -36,7 +36,7 @@ def list_open(
     since: Since = None,
     until: Until = None,
     every: Annotated[bool, typer.Option("--all", help="Retried and discarded ones, too.")] = False,
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
     as_json: Json = False,
@@ -63,7 +63,7 @@ def list_open(
 def show(
     which: Which,
     full: Annotated[bool, typer.Option("--full", help="All of the original, however long.")] = False,
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
     as_json: Json = False,
@@ -99,7 +99,7 @@ def retry(
         bool, typer.Option("--dry-run", help="Print what would be sent where, and send nothing.")
     ] = False,
     yes: Yes = False,
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
 ) -> None:
@@ -138,7 +138,7 @@ def discard(
     since: Since = None,
     until: Until = None,
     yes: Yes = False,
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
 ) -> None:
@@ -252,7 +252,7 @@ def screen_line(item: NumberedDeadLetter) -> dict[str, object]:
     }
 
 
-def _find(app: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+def _find(app: str | None, namespace: str | None, kafka: str | None) -> AppOnKafka:
     from switchyard.cli.options import AppOnKafka
 
     return AppOnKafka.find(app, namespace, kafka)

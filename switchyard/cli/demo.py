@@ -1,4 +1,4 @@
-"""The command `demo`: an app end to end, in a namespace of its own, on the local stack."""
+"""A demo: an app end to end, in a namespace of its own, on the local stack."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -16,7 +15,7 @@ from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
-from switchyard.cli.summary import demo_environment, lost, still_to_do, summary
+from switchyard.cli.summary import demo_environment, in_words, logs_of, lost, still_to_do, summary
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
@@ -60,20 +59,20 @@ class Demo:
         return 2 * self.size * len(self.app.registry.agents)
 
 
-def demo(
-    app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
-    stop: Annotated[bool, typer.Option("--exit", help="Run until all has ended, then stop what this started.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as the last line, as JSON.")] = False,
-    file: Annotated[Path | None, typer.Option("--input", help="Another input file, one record a line.")] = None,
-    stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
-    kafka: Annotated[str | None, typer.Option(help="Use this Kafka, HOST:PORT, and start none.")] = None,
-    flink: Annotated[str | None, typer.Option(help="Use this Flink, http://HOST:PORT, and start none.")] = None,
+def run_demo(
+    argument: str,
+    stop: bool,
+    as_json: bool,
+    file: Path | None,
+    stateless: bool,
+    kafka: str | None,
+    flink: str | None,
 ) -> None:
-    """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
+    """Run an app to its end. Raises SwitchyardError where something is missing then."""
     settings = read_settings(kafka=kafka, flink=flink)
-    loaded = App.load(app)
+    loaded = App.load(argument)
     events = [] if file else _read(loaded.folder / EVENTS)
-    planned = Demo(loaded, app, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
+    planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
     stack = Stack.of(settings)
     runs = DemoRuns(stack.layout)
@@ -120,15 +119,18 @@ def _leave(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, scre
 
 
 def _run(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, screen: Screen) -> list[str]:
-    info = stack.up([], StackOptions.of(settings), screen.say)
+    with screen.step("Bringing the local stack up"):
+        info = stack.up([], StackOptions.of(settings), screen.say)
     _end_earlier(stack, info, runs, settings, screen)
     started = time.monotonic()
     target = Target.find(settings, info)
     check_slots(Flink(target.flink), settings.parallelism)
     prepare_topics(Cluster(target.kafka), planned.app, planned.namespace, lambda line: None)
-    info = stack.add_app(planned.argument, planned.namespace, _environment(planned.app))
+    with screen.step("Starting the agents"):
+        info = stack.add_app(planned.argument, planned.namespace, _environment(planned.app))
     wanted = Submission(planned.argument, planned.namespace, planned.stateless)
-    job = submit(wanted, target, settings, screen.say)
+    with screen.step("Flink is planning the SQL and starting the job"):
+        job = submit(wanted, target, settings, screen.say)
     topics = Topics(planned.namespace)
     sent = {topics.named(planned.app.registry.file.inputs[0].topic): planned.lines}
     if planned.events:
@@ -144,7 +146,7 @@ def _run(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, screen
     observed = observer.observed
     figures = summary(planned.app, observed, info, planned.namespace, time.monotonic() - started)
     screen.finish(figures, observed, info, f"{target.flink}/#/job/{job.job_id}/overview")
-    return lost(planned.size, figures, observed)
+    return lost(planned.size, figures, observed, logs_of(info, planned.namespace))
 
 
 def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, settings: Settings, screen: Screen) -> None:
@@ -165,12 +167,12 @@ def _follow(planned: Demo, observer: TopicObserver, info: StackInfo, settings: S
                     left = still_to_do(planned.app, context)
                     if left == 0:
                         return
-                    screen.waiting(left)
+                    screen.waiting(in_words(planned.app, left))
                     moved = now
             if now - moved > STALLED_S:
                 raise SwitchyardError(
                     f"nothing has moved for {STALLED_S:.0f} s; look at {info.flink} "
-                    f"and at the logs in {info.home / 'log'}"
+                    f"and into {logs_of(info, planned.namespace)}"
                 )
 
 

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
 import typer
 
 from switchyard.cli import formatting
+from switchyard.cli.options import AppArgument
 
 
-def lint(app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr") -> None:
-    """Check an app: agents, contracts, handlers, prompt, and all its SQL, planned without a cluster."""
+def lint(app: AppArgument = None) -> None:
+    """Check an app: agents, contracts, functions, prompt, and all its SQL, planned without a cluster."""
+    from switchyard.cli.app_choice import app_argument
     from switchyard.cli.linting import code, contracts, names, registry
 
-    found, problems = registry.load(app)
-    if found is not None:
+    loaded, problems = registry.load(app_argument(app))
+    if loaded is not None:
         problems += [
-            *contracts.unreadable_predecessors(found),
-            *code.unusable_functions(found),
-            *names.unknown_files(found),
-            *names.unknown_agents(found),
+            *contracts.unreadable_predecessors(loaded),
+            *code.unusable_functions(loaded),
+            *names.unknown_files(loaded),
+            *names.unknown_agents(loaded),
         ]
-    took = 0.0
-    if found is not None and all(path.is_file() for path in (found.sql / "requests.sql", found.sql / "dispatch.sql")):
-        from switchyard.cli.linting.planning import unplannable_sql
-
-        started = time.monotonic()
-        problems += unplannable_sql(found)
-        took = time.monotonic() - started
     for problem in problems:
         typer.echo(problem)
-    if problems or found is None:
+    if problems or loaded is None:
+        typer.echo("The SQL was not planned; mend this first.", err=True)
         raise typer.Exit(1)
-    agents = formatting.counted(len(found.registry.agents), "agent")
-    schemas = formatting.counted(len(found.registry.contracts) - 1, "contract")
-    files = formatting.counted(len(list(found.sql.glob("*.sql"))), "SQL file")
-    typer.echo(f"{found.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")
+    from switchyard.local.java import java
+
+    java()
+    typer.echo("Planning the SQL (about ten seconds) ...", err=True)
+    from switchyard.cli.linting.planning import unplannable_sql
+
+    started = time.monotonic()
+    problems = list(unplannable_sql(loaded))
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    took = time.monotonic() - started
+    agents = formatting.counted(len(loaded.registry.agents), "agent")
+    schemas = formatting.counted(len(loaded.registry.contracts) - 1, "contract")
+    files = formatting.counted(len(list(loaded.sql.glob("*.sql"))), "SQL file")
+    typer.echo(f"{loaded.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")

@@ -10,9 +10,12 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from switchyard.cli import formatting
 from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
 from switchyard.core.ledger.record import Decision
@@ -20,6 +23,7 @@ from switchyard.local.info import StackInfo
 
 ROWS = 15
 EVERY_S = 3.0
+SPINNER = "dots"
 
 
 class Screen:
@@ -32,15 +36,29 @@ class Screen:
         self._console = Console(stderr=quiet, highlight=False)
         self._rows: deque[Decision] = deque(maxlen=ROWS)
         self._live: Live | None = None
-        self._said = 0.0
+        self._said_at = 0.0
         self._note = ""
+        self._begun = time.monotonic()
         self.figures: dict[str, Any] = {}
 
     def say(self, line: str) -> None:
         self._console.print(line, markup=False)
 
     @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Show what goes on, with the seconds it has taken so far, until it is done."""
+        if not self._console.is_terminal:
+            self.say(f"{what} ...")
+            yield
+            return
+        text = TextColumn("{task.description} ({task.elapsed:.0f} s) ...")
+        with Progress(SpinnerColumn(SPINNER), text, console=self._console, transient=True) as progress:
+            progress.add_task(what, total=None)
+            yield
+
+    @contextmanager
     def live(self) -> Iterator[None]:
+        self._begun = time.monotonic()
         if not self._console.is_terminal:
             yield
             return
@@ -51,18 +69,27 @@ class Screen:
     def show(self, observed: Observed, new: list[Decision]) -> None:
         """What there is now; `new` decisions enter the table."""
         self._rows.extend(new)
-        ended = sum(has_ended(item) for item in observed.workflows.values())
-        line = f"{ended} of {len(observed.workflows)} workflows ended, {len(observed.decisions)} decisions"
-        line += f", {len(observed.dead_letters)} dead letters{self._note}"
+        line = self._line(observed)
         if self._live is not None:
-            self._live.update(Group(_table(self._rows), Text(line)))
-        elif time.monotonic() - self._said > EVERY_S:
-            self._said = time.monotonic()
+            shown = Group(_table(self._rows), Text(line)) if self._rows else Spinner(SPINNER, line)
+            self._live.update(shown)
+        elif time.monotonic() - self._said_at > EVERY_S:
+            self._said_at = time.monotonic()
             self.say(line)
 
-    def waiting(self, left: int) -> None:
-        """All workflows have ended; something is left to be sent."""
-        self._note = f"; {left} mails are still to be sent"
+    def _line(self, observed: Observed) -> str:
+        """How far it is, in words."""
+        if not observed.decisions and not observed.dead_letters:
+            seconds = time.monotonic() - self._begun
+            return f"The job runs; Flink is starting Python and reading the first records ({seconds:.0f} s) ..."
+        ended = sum(has_ended(item) for item in observed.workflows.values())
+        decisions = formatting.counted(len(observed.decisions), "decision")
+        dead_letters = formatting.counted(len(observed.dead_letters), "dead letter")
+        return f"{ended} of {len(observed.workflows)} workflows ended, {decisions}, {dead_letters}{self._note}"
+
+    def waiting(self, left: str) -> None:
+        """All workflows have ended; what is left to be done, in words."""
+        self._note = f"; {left}"
 
     def finish(self, figures: dict[str, Any], observed: Observed, info: StackInfo, job_url: str) -> None:
         """The summary, one whole trace, and where to look next."""
@@ -78,7 +105,8 @@ class Screen:
         if longest is not None:
             self._trace(observed, longest)
         self.say(f"Flink: {job_url}")
-        self.say(f"Mails: {info.mail_folder}   Logs: {info.home / 'log'}")
+        mails = f"Mails: {info.mail_folder}   " if "emails" in figures else ""
+        self.say(f"{mails}Logs: {info.home / 'log'}")
 
     def _trace(self, observed: Observed, summary: dict[str, Any]) -> None:
         from switchyard.cli.rendering import render_trace

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from importlib import metadata
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -12,30 +13,46 @@ from switchyard.core.errors import SwitchyardError
 
 INTERRUPTED = 130
 
-COMMANDS = {
-    "demo": "switchyard.cli.demo:demo",
-    "up": "switchyard.cli.stack:up",
-    "down": "switchyard.cli.stack:down",
-    "status": "switchyard.cli.stack:status",
-    "submit": "switchyard.cli.submit:submit",
-    "stop": "switchyard.cli.stop:stop",
-    "send": "switchyard.cli.send:send",
-    "workflows": "switchyard.cli.workflows:workflows",
-    "trace": "switchyard.cli.trace:trace",
-    "approvals": "switchyard.cli.approvals:approvals",
-    "cancel": "switchyard.cli.control:cancel",
-    "pause": "switchyard.cli.control:pause",
-    "resume": "switchyard.cli.control:resume",
-    "dead-letters": "switchyard.cli.dead_letters:dead_letters",
-    "route": "switchyard.cli.route:route",
-    "lint": "switchyard.cli.lint:lint",
-    "test": "switchyard.cli.test:test",
-    "new": "switchyard.cli.new:new",
+GROUPS = {
+    "Run": {
+        "demo": "switchyard.cli.demo_command:demo",
+        "up": "switchyard.cli.stack:up",
+        "down": "switchyard.cli.stack:down",
+        "submit": "switchyard.cli.submit:submit",
+        "stop": "switchyard.cli.stop:stop",
+        "send": "switchyard.cli.send:send",
+    },
+    "Look": {
+        "status": "switchyard.cli.stack:status",
+        "workflows": "switchyard.cli.workflows:workflows",
+        "trace": "switchyard.cli.trace:trace",
+    },
+    "Step in": {
+        "approvals": "switchyard.cli.approvals:approvals",
+        "dead-letters": "switchyard.cli.dead_letters:dead_letters",
+        "cancel": "switchyard.cli.control:cancel",
+        "pause": "switchyard.cli.control:pause",
+        "resume": "switchyard.cli.control:resume",
+    },
+    "Build": {
+        "new": "switchyard.cli.new:new",
+        "lint": "switchyard.cli.lint:lint",
+        "test": "switchyard.cli.test:test",
+        "route": "switchyard.cli.route:route",
+    },
 }
+"""The commands as `--help` groups them, each with the function or the group of commands behind it."""
+
+COMMANDS = {name: place for commands in GROUPS.values() for name, place in commands.items()}
 
 
 class Commands(TyperGroup):
     """The commands above; and the one place where an error becomes a sentence on stderr and exit status 1."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        # The names alone: what is typed wrong is compared with them.
+        self.commands = cast("dict[str, Any]", dict.fromkeys(COMMANDS))
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -44,13 +61,14 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(importlib.import_module(module), name)
-        if not isinstance(found, typer.Typer):
+        behind = getattr(importlib.import_module(module), name)
+        if not isinstance(behind, typer.Typer):
             single = typer.Typer(add_completion=False)
-            single.command(cmd_name)(found)
-            found = single
-        command = typer.main.get_command(found)
+            single.command(cmd_name)(behind)
+            behind = single
+        command: Any = typer.main.get_command(behind)
         command.name = cmd_name
+        command.rich_help_panel = next(group for group, commands in GROUPS.items() if cmd_name in commands)
         return command
 
     def invoke(self, ctx: Any) -> Any:
@@ -76,11 +94,21 @@ def still_running() -> str:
     return f"The local stack is still up (Kafka {info.kafka}, Flink {info.flink}); stop it: {program()} down"
 
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"switchyard {metadata.version('switchyard')}")
+        raise typer.Exit
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.callback()
-def switchyard() -> None:
+def switchyard(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Orchestrates AI agents on Apache Flink and Kafka: rules in SQL first, then a language model."""
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.options import AppName
+
 new = typer.Typer(help="Make an app, or one more agent of an app.", no_args_is_help=True)
 
 
@@ -27,7 +29,7 @@ def new_app(
 @new.command("agent")
 def new_agent(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by dashes.")],
-    app: Annotated[str, typer.Option("--app", help="Name or folder of the app.")],
+    app: AppName = None,
     accepts: Annotated[
         str | None, typer.Option("--accepts", help="The event type it takes; the first one under starts: if not given.")
     ] = None,
@@ -39,16 +41,18 @@ def new_agent(
     ] = None,
 ) -> None:
     """Add an agent to an app: its entry, a contract where its event type is new, a handler, an offline answer."""
+    from switchyard.cli.app_choice import app_argument
     from switchyard.cli.formatting import here
     from switchyard.cli.newagent import NewAgent, add
     from switchyard.core.app import App
 
-    found = App.load(app)
-    made = add(found, NewAgent.of(found, name, accepts, emits, description))
+    argument = app_argument(app, guess=False)
+    loaded = App.load(argument)
+    made = add(loaded, NewAgent.of(loaded, name, accepts, emits, description))
     for change in made:
         typer.echo(change)
     function = name.replace("-", "_")
     typer.echo(
-        f"Now: say in agents.yaml when {name} should act, and write {function}() in {here(found.folder)}/handlers.py."
+        f"Now: say in agents.yaml when {name} should act, and write {function}() in {here(loaded.folder)}/handlers.py."
     )
-    typer.echo(f"Then: switchyard lint {app}")
+    typer.echo(f"Then: switchyard lint {argument}")

@@ -10,8 +10,9 @@ from typing import Any
 from switchyard.core import yamlfile
 from switchyard.core.agents_file import AGENT_NAME, EVENT_TYPE, RESERVED_NAMES, AgentsFile
 from switchyard.core.app import App
+from switchyard.core.app_checks import problems_of
 from switchyard.core.errors import AppError, SwitchyardError
-from switchyard.core.registry import FAILED_TYPE, problems_of
+from switchyard.core.registry import FAILED_TYPE
 
 _SAMPLES = {"boolean": False, "int": 0, "long": 0, "double": 0.0}
 _TEXTS = {"email": "nobody@nowhere.example", "date": "2026-01-31", "date-time": "2026-01-31T12:00:00Z"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     from switchyard.kafka.admin import Cluster
     from switchyard.kafka.connection import KafkaConnection
 
-AppName = Annotated[str, typer.Option("--app", help="Name or folder of the app.")]
+_WHICH_APP = "Name or folder of the app; else the folder you stand in, SWITCHYARD_APP, or the only one on the stack."
+AppName = Annotated[str | None, typer.Option("--app", help=_WHICH_APP)]
+AppArgument = Annotated[str | None, typer.Argument(metavar="APP", help=_WHICH_APP)]
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", help="Prefix of the topics; the app's name if not given.", show_default=False),
+    typer.Option("--namespace", help="Prefix of the topics; the only or the newest one of the app if not given."),
+]
+OwnNamespace = Annotated[
+    str | None, typer.Option("--namespace", help="Prefix of the topics; the app's name if not given.")
 ]
 Kafka = Annotated[
     str | None,
@@ -62,12 +68,28 @@ class AppOnKafka:
     cluster: Cluster
 
     @classmethod
-    def find(cls, argument: str, namespace: str | None, kafka: str | None) -> AppOnKafka:
+    def find(
+        cls,
+        named: str | None,
+        namespace: str | None,
+        kafka: str | None,
+        choose: Callable[[App, Cluster], str] | None = None,
+        guess: bool = True,
+    ) -> AppOnKafka:
+        """The app that is meant (`app_choice`), in the namespace that is given.
+
+        Where none is given, `choose` says which: the one to be shown unless another is passed. Raises SwitchyardError.
+        """
+        from switchyard.cli.app_choice import app_argument
+        from switchyard.cli.namespace_choice import shown_namespace
         from switchyard.core.app import App
         from switchyard.kafka.admin import Cluster
 
+        argument = app_argument(named, guess)
         app = App.load(argument)
-        return cls(argument, app, namespaced(namespace or app.name), Cluster(kafka_connection(kafka)))
+        topics = None if namespace is None else namespaced(namespace)
+        cluster = Cluster(kafka_connection(kafka))
+        return cls(argument, app, topics or namespaced((choose or shown_namespace)(app, cluster)), cluster)
 
     def require(self, *names: str) -> None:
         """Raises SwitchyardError where a topic is missing."""
@@ -78,6 +100,11 @@ class AppOnKafka:
                     f"topic {name} does not exist on {self.cluster.bootstrap}; "
                     f"`switchyard submit {self.again}` creates it and starts the job"
                 )
+
+    @property
+    def options(self) -> str:
+        """The options that name the same app and namespace again."""
+        return f"--app {self.again}"
 
     @property
     def again(self) -> str:

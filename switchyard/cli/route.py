@@ -30,18 +30,22 @@ def route(
     rules: Annotated[
         bool, typer.Option("--rules/--no-rules", help="Whether the rules of requests.sql are run.")
     ] = True,
-    app: AppName = "sdr",
+    app: AppName = None,
     as_json: Json = False,
 ) -> None:
     """Dry run: which agents would get an event, by what, why, at what cost. Needs no Kafka and no cluster."""
+    from switchyard.cli.app_choice import app_argument
     from switchyard.cli.dryrun import dry_run
     from switchyard.core.app import App
     from switchyard.environment import read_settings
+    from switchyard.local.java import java
 
-    found, settings = App.load(app), read_settings()
+    loaded, settings = App.load(app_argument(app)), read_settings()
     try:
-        for raw in _events(found, settings, event, type, data, topic):
-            result = dry_run(found, settings, raw, rules)
+        for raw in _events(loaded, settings, event, type, data, topic):
+            if rules:
+                java()
+            result = dry_run(loaded, settings, raw, rules)
             if as_json:
                 formatting.json_lines([result.object()])
             else:
@@ -63,6 +67,9 @@ def _events(
     if topic is None:
         return [raw]
     from switchyard.cli.dryrun import configuration
+    from switchyard.local.java import java
+
+    java()
     from switchyard.cli.rules import events_of
 
     first = lines(raw)[:1] or [b""]

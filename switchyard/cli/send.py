@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from switchyard.cli import formatting
-from switchyard.cli.options import AppName, Kafka, Namespace
+from switchyard.cli.options import AppName, Kafka, OwnNamespace
 from switchyard.core.errors import Rejected, SwitchyardError
 
 
@@ -18,26 +18,30 @@ def send(
     topic: Annotated[
         str | None, typer.Option("--topic", help="The app's first input topic if not given.", show_default=False)
     ] = None,
-    app: AppName = "sdr",
-    namespace: Namespace = None,
+    app: AppName = None,
+    namespace: OwnNamespace = None,
     kafka: Kafka = None,
 ) -> None:
     """Send every non-blank line, as the bytes it is, to a topic of an app."""
+    from switchyard.cli.app_choice import app_argument
+    from switchyard.cli.namespace_choice import changed_namespace
     from switchyard.cli.options import AppOnKafka
     from switchyard.core.app import App
 
-    inputs = [item.topic for item in App.load(app).registry.file.inputs]
+    argument = app_argument(app, guess=False)
+    inputs = [item.topic for item in App.load(argument).registry.file.inputs]
     name = topic or (inputs[0] if inputs else "agent-messages")
     if name not in (*inputs, "agent-messages"):
         raise SwitchyardError(f"{name!r} is no input of the app; there are {', '.join((*inputs, 'agent-messages'))}")
-    found = lines(read(file))
-    if not found:
+    messages = lines(read(file))
+    if not messages:
         raise SwitchyardError(f"{'standard input' if file == '-' else file} holds no line that is not blank")
-    target = AppOnKafka.find(app, namespace, kafka)
+    target = AppOnKafka.find(argument, namespace, kafka, changed_namespace)
     full_name = target.topics.named(name)
     target.require(full_name)
-    target.cluster.send(full_name, [(workflow_of(line) if name == "agent-messages" else None, line) for line in found])
-    typer.echo(f"Sent {formatting.counted(len(found), 'message')} to {full_name} on {target.cluster.bootstrap}.")
+    keyed = name == "agent-messages"
+    target.cluster.send(full_name, [(workflow_of(line) if keyed else None, line) for line in messages])
+    typer.echo(f"Sent {formatting.counted(len(messages), 'message')} to {full_name} on {target.cluster.bootstrap}.")
 
 
 def read(file: str) -> bytes:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from switchyard.local.status import ProgramStatus
 
-Kafka = Annotated[str | None, typer.Option("--kafka", help="Use this Kafka (host:port) and start none.")]
-Flink = Annotated[str | None, typer.Option("--flink", help="Use this Flink (http://host:port) and start none.")]
+Kafka = Annotated[str | None, typer.Option("--kafka", metavar="HOST:PORT", help="Use this Kafka, and start none.")]
+Flink = Annotated[
+    str | None, typer.Option("--flink", metavar="http://HOST:PORT", help="Use this Flink, and start none.")
+]
 
 
 def up(
-    apps: Annotated[list[str] | None, typer.Argument(help="Names or folders of apps; sdr if none is given.")] = None,
+    apps: Annotated[list[str] | None, typer.Argument(metavar="APP...", help="Names or folders of apps.")] = None,
     kafka: Kafka = None,
     flink: Flink = None,
     port: Annotated[
@@ -30,6 +32,7 @@ def up(
     ] = None,
 ) -> None:
     """Start broker, Flink cluster, model server, mail server and workers, and wait until all are healthy."""
+    from switchyard.cli.app_choice import apps_to_serve
     from switchyard.cli.formatting import program
     from switchyard.environment import read_settings
     from switchyard.local.options import StackOptions
@@ -37,7 +40,7 @@ def up(
 
     settings = read_settings(kafka=kafka, flink=flink)
     options = StackOptions.of(settings, _ports(port or []))
-    info = Stack.of(settings).up(apps or ["sdr"], options, typer.echo)
+    info = Stack.of(settings).up(apps_to_serve(apps or []), options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
     typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.options import AppArgument, OwnNamespace
+
 
 def submit(
-    app: Annotated[str, typer.Argument(help="Name or folder of the app.")],
-    namespace: Annotated[str | None, typer.Option(help="Prefix of its topics; the app's name if not given.")] = None,
+    app: AppArgument = None,
+    namespace: OwnNamespace = None,
     start: Annotated[
         str | None,
         typer.Option(
@@ -17,16 +19,22 @@ def submit(
         ),
     ] = None,
     stateless: Annotated[bool, typer.Option("--stateless", help="The job in plain SQL around route_message.")] = False,
-    kafka: Annotated[str | None, typer.Option(help="Kafka, HOST:PORT; the local stack's if not given.")] = None,
-    flink: Annotated[str | None, typer.Option(help="Flink, http://HOST:PORT; the local stack's if not given.")] = None,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Kafka; the local stack's if not given.")
+    ] = None,
+    flink: Annotated[
+        str | None, typer.Option(metavar="http://HOST:PORT", help="Flink; the local stack's if not given.")
+    ] = None,
     ship_python: Annotated[
         bool, typer.Option("--ship-python", help="Send our Python packages; the cluster's has only apache-flink.")
     ] = False,
     python: Annotated[
-        str | None, typer.Option(help="Python on the TaskManagers of an existing Flink; python3 if not given.")
+        str | None,
+        typer.Option(metavar="PATH", help="Python on the TaskManagers of an existing Flink; python3 if not given."),
     ] = None,
 ) -> None:
     """Check everything, create missing topics, and run an app's job on Flink in place of the one that runs."""
+    from switchyard.cli.app_choice import app_argument
     from switchyard.cli.options import namespaced
     from switchyard.core.app import App
     from switchyard.deployment import submit
@@ -35,11 +43,14 @@ def submit(
     from switchyard.local.stack import Stack
 
     settings = read_settings(kafka=kafka, flink=flink, flink_python=python)
-    name = namespaced(namespace or App.load(app).name).namespace
+    argument = app_argument(app)
+    loaded = App.load(argument)
+    name = namespaced(namespace or loaded.name).namespace
     target = Target.find(settings, Stack.of(settings).info())
-    wanted = submit.Submission(app, name, stateless, ship_python, start)
+    wanted = submit.Submission(argument, name, stateless, ship_python, start)
     done = submit.submit(wanted, target, settings, typer.echo)
     typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
-    inputs = App.load(app).registry.file.inputs
+    inputs = loaded.registry.file.inputs
     if inputs:
-        typer.echo(f"Send it something: switchyard send FILE --app {app} --topic {inputs[0].topic}")
+        again = argument if name == loaded.name else f"{argument} --namespace {name}"
+        typer.echo(f"Send it something: switchyard send FILE --app {again} --topic {inputs[0].topic}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 
+from switchyard.cli import formatting
 from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
 from switchyard.core.app import App
@@ -34,6 +35,22 @@ def still_to_do(app: App, context: BackgroundContext) -> int:
     """What the app's background functions have yet to do, such as mails that are not due."""
     hooks = app_hooks(app)
     return int(hooks.waiting(context)) if hooks is not None else 0
+
+
+def sends_mails(app: App) -> bool:
+    """Whether a demo of the app counts mails: MAILS of its `demo.py`."""
+    return bool(getattr(app_hooks(app), "MAILS", False))
+
+
+def in_words(app: App, left: int) -> str:
+    """What `still_to_do` counts, in words."""
+    return f"{formatting.counted(left, 'mail')} still to be sent" if sends_mails(app) else f"{left} still to do"
+
+
+def logs_of(info: StackInfo, namespace: str) -> str:
+    """The logs that tell of trouble in a namespace: of its agents, and of its job where the stack runs that."""
+    logs = [info.programs[name].log for name in (f"worker-{namespace}", "flink-taskmanager") if name in info.programs]
+    return " and ".join(logs) or str(info.home / "log")
 
 
 def outcomes(app: App, observed: Observed) -> dict[str, int]:
@@ -98,7 +115,7 @@ def summary(app: App, observed: Observed, info: StackInfo, namespace: str, secon
         "model_calls": counted.pop("model_calls"),
         "agent_model_calls": counted.pop("agent_model_calls"),
         "dispatches": sum(len(decision.agents) for decision in observed.decisions),
-        "emails": mails(info.mail_folder, namespace)[0],
+        **({"emails": mails(info.mail_folder, namespace)[0]} if sends_mails(app) else {}),
         "outcomes": outcomes(app, observed),
         **gathers(app, observed),
         "seconds": round(seconds, 1),
@@ -106,8 +123,8 @@ def summary(app: App, observed: Observed, info: StackInfo, namespace: str, secon
     }
 
 
-def lost(lines: int, figures: Mapping[str, Any], observed: Observed) -> list[str]:
-    """A sentence for each thing that is missing at the end; empty where nothing was lost."""
+def lost(lines: int, figures: Mapping[str, Any], observed: Observed, logs: str) -> list[str]:
+    """A sentence for each thing that is missing at the end; empty where nothing was lost. `logs` tell of trouble."""
     problems = []
     accounted = figures["workflows"] + len(observed.dead_letters) + figures["duplicates"]
     if accounted < lines:
@@ -115,6 +132,8 @@ def lost(lines: int, figures: Mapping[str, Any], observed: Observed) -> list[str
     open_ones = [name for name, item in observed.workflows.items() if not has_ended(item)]
     if open_ones:
         problems.append(f"{len(open_ones)} workflows have not ended, such as {open_ones[0]}")
+    if problems:
+        problems[-1] += f"; look into {logs}"
     return problems
 
 

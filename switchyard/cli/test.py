@@ -7,28 +7,32 @@ from typing import Annotated
 
 import typer
 
+from switchyard.cli.options import AppArgument
 from switchyard.core.errors import SwitchyardError
 
 
 def test(
-    app: Annotated[str, typer.Argument(help="Name or folder of the app.")] = "sdr",
+    app: AppArgument = None,
     case: Annotated[str | None, typer.Option("--case", metavar="NAME", help="Run this case only.")] = None,
 ) -> None:
     """Run the app's cases (sql/tests/*.yaml) on an in-process Flink, without Kafka. Exit 1 if one fails."""
     import os
 
+    from switchyard.cli.app_choice import app_argument
     from switchyard.core.app import App
     from switchyard.core.model.access import REMOTE_SWITCH
+    from switchyard.local.java import java
     from switchyard.testing.cases import load
     from switchyard.testing.runner import run_cases
 
     os.environ[REMOTE_SWITCH] = "0"
     begun = time.monotonic()
-    loaded = App.load(app)
+    loaded = App.load(app_argument(app))
     cases = load(loaded)
     chosen = [item for item in cases if case in (None, item.name)]
     if not chosen:
         raise SwitchyardError(f"there is no case {case!r}; there are {', '.join(item.name for item in cases)}")
+    java()
     report = run_cases(loaded, chosen, typer.echo)
     failed = 0
     for outcome in report.outcomes:

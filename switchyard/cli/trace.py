@@ -14,7 +14,7 @@ from switchyard.core.errors import SwitchyardError
 
 def trace(
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Its id, as `switchyard workflows` lists it.")],
-    app: AppName = "sdr",
+    app: AppName = None,
     namespace: Namespace = None,
     kafka: Kafka = None,
     as_json: Json = False,
@@ -39,7 +39,7 @@ def trace(
     if not records and status is None and not letters:
         raise SwitchyardError(
             f"nothing is known of workflow {workflow!r} in {target.topics.namespace}; "
-            f"list them: switchyard workflows --app {app}"
+            f"list them: switchyard workflows {target.options}"
         )
     if not as_json:
         Console().print(render_trace(records, status, letters))

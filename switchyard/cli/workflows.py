@@ -22,7 +22,7 @@ FIELDS = (
 
 
 def workflows(
-    app: AppName = "sdr",
+    app: AppName = None,
     status: Annotated[
         str | None, typer.Option("--status", help="Only " + ", ".join(get_args(WorkflowStatus)) + ".")
     ] = None,
@@ -46,7 +46,7 @@ def workflows(
         typer.echo(f"None of the {len(every)} workflows of {target.topics.namespace} is {status}.")
     else:
         typer.echo(
-            f"There are no workflows in {target.topics.namespace} yet. Start one: switchyard send FILE --app {app}"
+            f"There are no workflows in {target.topics.namespace} yet. Start one: switchyard send FILE {target.options}"
         )
     if not as_json:
         _say_paused(target)

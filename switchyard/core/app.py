@@ -10,12 +10,15 @@ from pydantic import ValidationError
 
 from switchyard.core import yamlfile
 from switchyard.core.agents_file import AgentsFile
+from switchyard.core.app_checks import problems_of
+from switchyard.core.app_problem import AppProblem
 from switchyard.core.bundled import APPS, SQL
 from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError
 from switchyard.core.extensions import Extensions
-from switchyard.core.registry import Registry, problems_of
+from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
+from switchyard.core.schema_errors import schema_problems
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,20 @@ def find(name_or_path: str) -> tuple[Path, Path]:
 
 def _registry(folder: Path) -> Registry:
     file = _agents_file(folder)
-    problems: list[str] = []
+    problems: list[AppProblem] = []
     contracts = {}
+    names = []
     for path in sorted((folder / "contracts").glob("*.avsc")):
+        names.append(path.name.removesuffix(".avsc"))
         try:
-            contracts[path.name.removesuffix(".avsc")] = Contract.load(path).schema
+            contracts[names[-1]] = Contract.load(path).schema
         except ValueError as error:
-            problems.append(f"contracts/{error}")
+            message, line = str(error).removeprefix(f"{path.name}: "), getattr(error.__context__, "lineno", 1)
+            problems.append(AppProblem(message, file=f"contracts/{path.name}", line=line))
     router = folder / "router.md"
     prompt = router.read_text(encoding="utf-8") if router.is_file() else DEFAULT_ROUTER_PROMPT
     problems += prompt_problems(prompt)
-    problems += problems_of(file, contracts)
+    problems += problems_of(file, names)
     if problems:
         raise AppError(folder.name, problems)
     return Registry(file, contracts, prompt, Extensions.load(file, folder))
@@ -76,16 +82,13 @@ def _registry(folder: Path) -> Registry:
 
 def _agents_file(folder: Path) -> AgentsFile:
     try:
-        value = yamlfile.load((folder / "agents.yaml").read_text(encoding="utf-8"))
+        content = yamlfile.load((folder / "agents.yaml").read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AppError(folder.name, [f"agents.yaml is not YAML: {' '.join(str(error).split())}"]) from None
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or " ".join(str(error).split())
+        problem = AppProblem(f"it is not YAML: {what}", line=mark.line + 1 if mark else 1)
+        raise AppError(folder.name, [problem]) from None
     try:
-        return AgentsFile.model_validate(value)
+        return AgentsFile.model_validate(content)
     except ValidationError as error:
-        raise AppError(folder.name, [_sentence(item) for item in error.errors()]) from None
-
-
-def _sentence(error: object) -> str:
-    assert isinstance(error, dict)
-    place = ".".join(str(part) for part in error["loc"])
-    return f"agents.yaml: {place + ': ' if place else ''}{error['msg'].removeprefix('Value error, ')}"
+        raise AppError(folder.name, list(schema_problems(content, error))) from None

@@ -27,6 +27,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from switchyard.core.app_problem import AppProblem
+
 LONGEST_MESSAGE = 500
 _REASON = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -76,12 +78,13 @@ class ContractViolation(Rejected):
 
 
 class AppError(SwitchyardError):
-    """An app's folder is wrong. `problems` holds one sentence for each thing to mend."""
+    """An app's folder is wrong. `problems` holds each thing to mend; a plain sentence is one that no file is to blame
+    for."""
 
-    def __init__(self, app: str, problems: Sequence[str]) -> None:
-        super().__init__(f"app {app!r}: " + "; ".join(problems))
+    def __init__(self, app: str, problems: Sequence[AppProblem | str]) -> None:
         self.app = app
-        self.problems = list(problems)
+        self.problems = [item if isinstance(item, AppProblem) else AppProblem(item, file="") for item in problems]
+        super().__init__(f"app {app!r}: " + "; ".join(map(str, self.problems)))
 
 
 class StateVersionError(SwitchyardError):

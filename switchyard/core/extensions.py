@@ -23,10 +23,11 @@ class Extensions:
 
     @classmethod
     def load(cls, file: AgentsFile, folder: Path) -> Extensions:
-        """What `agents.yaml` names. Raises AppError where it is not there; an error inside a module passes through."""
-        references = {item.on: item.policy for item in file.gathers if item.own_policy}
-        if file.router is None and not references:
+        """What `agents.yaml` names. Raises AppError where it is not there, or cannot be imported."""
+        own = [(number, item) for number, item in enumerate(file.gathers) if item.own_policy]
+        if file.router is None and not own:
             return cls()
         code = AppCode(folder)
-        router = None if file.router is None else code.function(file.router)
-        return cls(router, {on: code.function(reference) for on, reference in references.items()})
+        router = None if file.router is None else code.checked(file.router, ("router",))
+        policies = {item.on: code.checked(item.policy, ("gathers", number, "policy")) for number, item in own}
+        return cls(router, policies)

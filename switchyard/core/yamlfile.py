@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -24,3 +25,27 @@ _Loader.add_implicit_resolver(_BOOLEAN, re.compile("^(?:true|True|TRUE|false|Fal
 def load(text: str) -> Any:
     """The value of one YAML document. Raises yaml.YAMLError."""
     return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The nodes of one YAML document, which know their lines; None for an empty one. Raises yaml.YAMLError."""
+    return yaml.compose(text, _Loader)
+
+
+def line(node: yaml.Node | None, path: Sequence[str | int]) -> int:
+    """The line, from 1, of what a path of keys and indices names; of its last part that is there otherwise."""
+    if node is None:
+        return 1
+    number = int(node.start_mark.line) + 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == part), None)
+            if pair is None:
+                break
+            number, node = int(pair[0].start_mark.line) + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            number = int(node.start_mark.line) + 1
+        else:
+            break
+    return number

@@ -18,7 +18,7 @@ from switchyard.deployment import shipped_package
 
 LIBRARIES = "switchyard-libraries"
 PACKAGE = Path(__file__).resolve().parents[1]
-OURS = ("__init__.py", "core", "flink")
+OURS = ("__init__.py", "environment.py", "core", "flink")
 NEEDED = ("cloudevents", "fastavro", "jsonschema", "openai", "orjson", "pydantic", "pydantic-settings", "tenacity")
 
 

@@ -137,6 +137,25 @@ class Cluster:
                 yield from (_message(record) for record in records)
         _close(consumer)
 
+    def last_written(self, topics: list[str]) -> int:
+        """When the newest record of these topics was written, milliseconds since 1970; 0 where they hold none."""
+        newest = 0
+        with self._consumer() as consumer:
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in topics
+                for number in consumer.partitions_for_topic(topic) or ()
+            ]
+            first, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+            filled = [item for item in partitions if ends[item] > first[item]]
+            consumer.assign(filled)
+            for item in filled:
+                consumer.seek(item, ends[item] - 1)
+            while any(consumer.position(item) < ends[item] for item in filled):
+                for records in consumer.poll(timeout_ms=1000).values():
+                    newest = max(newest, *(record.timestamp for record in records))
+        return newest
+
     def consumed(self, group: str, topics: list[str]) -> bool:
         """Whether the group has committed the end of every partition of these topics that holds anything."""
         with self._consumer() as consumer:

@@ -19,7 +19,10 @@ def java() -> str:
     candidate = Path(home, "bin", "java") if home else None
     command = str(candidate) if candidate and candidate.exists() else shutil.which("java")
     if command is None:
-        raise StackError("Java 17 is needed and 'java' was not found. Install a JDK 17 or set JAVA_HOME.")
+        raise StackError(
+            "Java 17 is needed and 'java' was not found. Install a JDK 17 "
+            "(Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME."
+        )
     told = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
     found = re.search(r'version "(\d+)', told)
     if found is None or int(found[1]) < 17:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from switchyard.core import yamlfile
 from switchyard.core.app import App
 from switchyard.core.bundled import shown
 from switchyard.core.errors import SwitchyardError
@@ -54,10 +55,15 @@ class ExpectedDeadLetter(_Strict):
 
 
 class Expected(_Strict):
-    """What must have come of a case. What is not named is not compared, but for dead letters: by default none."""
+    """What must have come of a case. What is not named is not compared, but for dead letters: by default none.
+
+    `decisions` are all there are, `decisions_include` some of them. `dispatches` holds an agent once for each event
+    that it got, however many attempts at it there were.
+    """
 
     status: WorkflowStatus | Literal["none"] | None = None
     decisions: list[ExpectedDecision] | None = None
+    decisions_include: list[ExpectedDecision] | None = None
     dispatches: list[str] | None = None
     dead_letters: list[ExpectedDeadLetter] = Field(default_factory=list)
     duplicates: int | None = None
@@ -90,7 +96,7 @@ class Case:
         return self.content.name
 
     def line_of(self, *path: str | int) -> int:
-        return _line(self.node, path)
+        return yamlfile.line(self.node, path)
 
     def place(self, *path: str | int) -> str:
         return f"{shown(self.file)}:{self.line_of(*path)}"
@@ -160,22 +166,5 @@ def _case(path: Path, node: yaml.Node, value: Any) -> Case:
     except ValidationError as error:
         first = error.errors()[0]
         where: Sequence[str | int] = first["loc"]
-        line = _line(node, where)
+        line = yamlfile.line(node, where)
         raise CaseError(f"{shown(path)}:{line}: {'.'.join(map(str, where))}: {first['msg']}") from None
-
-
-def _line(node: yaml.Node, path: Sequence[str | int]) -> int:
-    """The line of what the path names; where it leads nowhere, of the last part that is there."""
-    line = int(node.start_mark.line) + 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, item) for key, item in node.value if key.value == part), None)
-            if found is None:
-                break
-            line, node = int(found[0].start_mark.line) + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = int(node.start_mark.line) + 1
-        else:
-            break
-    return line

@@ -87,7 +87,7 @@ class Collected:
         outcome = self._of_workflow(event.workflow_id)
         if outcome is None:
             return None
-        outcome.dispatches.append(agent)
+        outcome.dispatched.setdefault(str(event.attributes["effectkey"]), agent)
         self.dispatched[str(event.attributes["dispatchid"])] = event
         try:
             answers = self._agents.answer(outcome.case, agent, output.value)

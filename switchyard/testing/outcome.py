@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected
@@ -16,11 +16,14 @@ from switchyard.testing.cases import Case, ExpectedDeadLetter, ExpectedDecision
 
 @dataclass
 class Outcome:
-    """What the job did about one case. `problems` are the case's own faults."""
+    """What the job did about one case.
+
+    `dispatched` holds agents by effect key; `problems` are the case's own faults.
+    """
 
     case: Case
     records: list[Decision] = field(default_factory=list)
-    dispatches: list[str] = field(default_factory=list)
+    dispatched: dict[str, str] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -29,6 +32,11 @@ class Outcome:
     def decisions(self) -> list[Decision]:
         """The effective records in order: the first for each (subject, attempt)."""
         return FirstRecords(self.records).records
+
+    @property
+    def dispatches(self) -> list[str]:
+        """The agents that were given an event, once for each event: a further attempt at it is none of its own."""
+        return list(self.dispatched.values())
 
     @property
     def status(self) -> str:
@@ -41,7 +49,9 @@ class Outcome:
     def _compare(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         expected, name = self.case.content.expect, self.case.name
         if expected.decisions is not None:
-            yield from self._compare_decisions(expected.decisions)
+            yield from self._compare_decisions("decisions", expected.decisions)
+        if expected.decisions_include is not None:
+            yield from self._compare_decisions("decisions_include", expected.decisions_include)
         if expected.dispatches is not None and sorted(expected.dispatches) != sorted(self.dispatches):
             yield (
                 ("dispatches",),
@@ -52,28 +62,35 @@ class Outcome:
             reason = f" ({self.summary['reason']})" if self.summary.get("reason") else ""
             yield ("status",), f"{name}: expected status {expected.status}, found {self.status}{reason}"
         for key in ("duplicates", "model_calls"):
-            wanted, found = getattr(expected, key), self.summary.get(key, 0)
-            if wanted is not None and wanted != found:
-                yield (key,), f"{name}: expected {key} {wanted}, found {found}"
+            wanted, actual = getattr(expected, key), self.summary.get(key, 0)
+            if wanted is not None and wanted != actual:
+                yield (key,), f"{name}: expected {key} {wanted}, found {actual}"
 
-    def _compare_decisions(self, expected: Sequence[ExpectedDecision]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Events that are there together are decided in any order, so each is compared with the next of its type."""
+    def _compare_decisions(
+        self, key: Literal["decisions", "decisions_include"], expected: Sequence[ExpectedDecision]
+    ) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Events that are there together are decided in any order, so each is compared with the next of its type.
+
+        Of `decisions_include`, the next one that is as expected is taken, where there is one.
+        """
         left = self.decisions
         for index, wanted in enumerate(expected):
             where = f"{self.case.name}: decision {index + 1}"
-            of_type = (item for item in left if wanted.event in (None, item.parsed_event().type))
-            found = next(of_type, None)
-            if found is None:
-                yield ("decisions", index), f"{where}: expected {_wanted(wanted)}, found none"
+            of_type = [item for item in left if wanted.event in (None, item.parsed_event().type)]
+            if key == "decisions_include":
+                of_type = [item for item in of_type if not _differing(item, wanted)] or of_type
+            if not of_type:
+                yield (key, index), f"{where}: expected {_wanted(wanted)}, found none"
                 continue
-            left.remove(found)
-            actual = _fields(found)
-            for key, value in wanted.model_dump(exclude_none=True).items():
-                if actual[key] != value:
-                    text = f"{where}: expected {key} {_list(value)}, found {_list(actual[key])} {_because(found)}"
-                    yield ("decisions", index, key), text
-        for found in left:
-            yield ("decisions",), f"{self.case.name}: one decision more than expected: {_shown(found)}"
+            record = of_type[0]
+            left.remove(record)
+            for name, (value, actual) in _differing(record, wanted).items():
+                text = f"{where}: expected {name} {_list(value)}, found {_list(actual)} {_because(record)}"
+                yield (key, index, name), text
+        if key == "decisions":
+            for record in left:
+                text = f"{self.case.name}: one decision more than the {len(expected)} under `decisions`: "
+                yield (key,), f"{text}{_shown(record)}; to list only some, write `decisions_include`"
 
     def _compare_dead_letters(
         self, expected: Sequence[ExpectedDeadLetter]
@@ -89,6 +106,16 @@ class Outcome:
             yield ("dead_letters", index), f"{self.case.name}: {text}"
         for letter in left:
             yield ("dead_letters",), f"{self.case.name}: unexpected dead letter {_letter(letter)}"
+
+
+def _differing(record: Decision, wanted: ExpectedDecision) -> dict[str, tuple[Any, Any]]:
+    """The fields that are not as wanted: what was, and what is."""
+    actual = _fields(record)
+    return {
+        name: (value, actual[name])
+        for name, value in wanted.model_dump(exclude_none=True).items()
+        if actual[name] != value
+    }
 
 
 def _fields(record: Decision) -> dict[str, Any]:

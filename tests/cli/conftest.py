@@ -15,6 +15,11 @@ from switchyard.kafka.connection import KafkaConnection
 
 Run = Callable[..., Result]
 
+VARIABLES = (
+    *("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_MODEL"),
+    *("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+)
+
 
 class FakeCluster:
     """What the commands use of `switchyard.kafka.admin.Cluster`, as tests/e2e/test_cluster_contract.py checks."""
@@ -32,6 +37,9 @@ class FakeCluster:
 
     def partitions(self, topic: str) -> int:
         return 1 if topic in self.content else 0
+
+    def last_written(self, topics: list[str]) -> int:
+        return max((record.time for topic in topics for record in self.content[topic]), default=0)
 
     def follow(self, topics: list[str]) -> FakeFollower:
         return FakeFollower(self, topics)
@@ -67,9 +75,10 @@ class FakeFollower:
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_MODEL", "OPENAI_BASE_URL", "OPENAI_API_KEY"):
+    for variable in VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SWITCHYARD_APP", "sdr")
 
 
 @pytest.fixture

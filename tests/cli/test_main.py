@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
 import pytest
 
-from switchyard.cli.main import COMMANDS
+from switchyard.cli.main import COMMANDS, GROUPS
 from tests.cli.conftest import Run
+
+SWITCHYARD = str(Path(sys.executable).with_name("switchyard"))
 
 
 def test_help_names_every_command(run: Run) -> None:
@@ -14,9 +24,60 @@ def test_help_names_every_command(run: Run) -> None:
     assert all(name in shown.output for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(run: Run, name: str) -> None:
-    assert run(name, "--help").exit_code == 0
+def test_help_groups_the_commands_by_what_they_are_for(run: Run) -> None:
+    text = run("--help").output
+    places = [text.index(f" {title} ─") for title in GROUPS]
+    assert places == sorted(places)
+    assert [*GROUPS] == ["Run", "Look", "Step in", "Build"]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["dead-letters", "retry"], ["new", "agent"]])
+def test_every_command_explains_itself_as_other_tools_do(run: Run, command: list[str]) -> None:
+    shown = run(*command, "--help")
+    assert shown.exit_code == 0
+    assert "<" not in shown.output
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").stdout == f"switchyard {metadata.version('switchyard')}\n"
+
+
+def test_a_command_that_is_nearly_one_is_named(run: Run) -> None:
+    result = run("wokflows")
+    assert result.exit_code == 2
+    assert "Did you mean 'workflows'?" in result.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    assert {"workflows"} == completed(shell, "wo")
+    assert set(COMMANDS) <= completed(shell, "")
+    assert {"--namespace"} == completed(shell, "trace --nam")
+    assert {"retry"} == completed(shell, "dead-letters re")
+
+
+def test_completing_loads_neither_flink_nor_kafka() -> None:
+    code = "import sys; from switchyard.cli.main import app; app(prog_name='switchyard', standalone_mode=False)"
+    code = f"try:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
+    loaded = completed("bash", "", [sys.executable, "-c", code])
+    assert {"demo", "workflows"} <= loaded
+    assert not {"kafka", "pyflink", "py4j", "openai", "sqlalchemy"} & loaded
+
+
+def completed(shell: str, typed: str, program: Sequence[str] = (SWITCHYARD,)) -> set[str]:
+    """What a shell offers after `switchyard` and what was typed."""
+    words = f"switchyard {typed}"
+    asked = {
+        "_SWITCHYARD_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+        "_TYPER_COMPLETE_ARGS": words,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    answer = subprocess.run(program, env={**os.environ, **asked}, capture_output=True, text=True, check=True).stdout
+    if shell == "zsh":
+        return set(re.findall(r'^(?:_arguments .*\(\()?"([^"]+)"', answer, re.M))
+    return set(answer.split()) if shell == "bash" else {line.partition("\t")[0] for line in answer.splitlines()}
 
 
 @pytest.mark.parametrize(

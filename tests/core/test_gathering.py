@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from switchyard.core.agents_file import AgentsFile
+from switchyard.core.app_checks import problems_of
 from switchyard.core.control import Control
 from switchyard.core.event import Event
-from switchyard.core.registry import Registry, problems_of
+from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
 from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
@@ -245,7 +246,7 @@ def test_each_gather_has_one_result_whatever_crashes(data: st.DataObject) -> Non
     ],
 )
 def test_a_gather_that_cannot_work_is_found_by_lint(policy: dict[str, Any], problem: str) -> None:
-    assert problem in problems_of(registry(**policy).file, CONTRACTS)
+    assert problem in [item.message for item in problems_of(registry(**policy).file, CONTRACTS)]
 
 
 def test_an_app_with_gathers_has_no_other_problem() -> None:

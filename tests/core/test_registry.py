@@ -9,10 +9,11 @@ import yaml
 from switchyard.core import yamlfile
 from switchyard.core.agents_file import Agent, AgentsFile, Gather, Limits, MemoryLimits
 from switchyard.core.app import App
+from switchyard.core.app_checks import problems_of
 from switchyard.core.bundled import ROOT
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.job_config import JobConfig
-from switchyard.core.registry import Registry, problems_of
+from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import choice_problem
 from switchyard.environment import read_settings
 from tests.core import toy
@@ -21,7 +22,7 @@ BASE: dict[str, Any] = toy.registry().file.model_dump(mode="json")
 
 
 def problems(**changes: Any) -> list[str]:
-    return problems_of(AgentsFile.model_validate({**BASE, **changes}), toy.CONTRACTS)
+    return [item.message for item in problems_of(AgentsFile.model_validate({**BASE, **changes}), toy.CONTRACTS)]
 
 
 def agent(number: int, **changes: Any) -> list[dict[str, Any]]:
@@ -51,6 +52,56 @@ def test_each_problem_is_a_sentence(changes: dict[str, Any], words: str) -> None
     assert any(words in problem for problem in problems(**changes)), problems(**changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "path", "message"),
+    [
+        (
+            {"agents": agent(1, aproval="required")},
+            ("agents", 1, "aproval"),
+            "agent fixing: unknown key 'aproval'; did you mean 'approval'?",
+        ),
+        (
+            {"agents": agent(1, approval="yes")},
+            ("agents", 1, "approval"),
+            "agent fixing: approval: 'yes' is not one of 'required'",
+        ),
+        (
+            {"agents": agent(1, accepts="ticket.part")},
+            ("agents", 1, "accepts"),
+            "accepts: write a list, such as [a, b]",
+        ),
+        ({"limits": {"hop": 3}}, ("limits", "hop"), "unknown key 'limits.hop'; did you mean 'hops'?"),
+        ({"limits": {"zzz": 3}}, ("limits", "zzz"), "unknown key 'limits.zzz'; there are hops, dispatches"),
+        ({"inputs": [{"topic": "in"}]}, ("inputs", 0, "type"), "input in: the key 'type' is missing"),
+        ({"starts": []}, ("starts",), "starts: list at least one"),
+        ({"router": "mine"}, ("router",), "router: 'mine' cannot be; it is `module:function` that decides"),
+        (
+            {"gathers": [{"on": "ticket.opened", "policy": "al"}]},
+            ("gathers", 0, "policy"),
+            "gather on ticket.opened: policy: 'al' cannot be; it is all, quorum, first or weighted",
+        ),
+    ],
+)
+def test_a_key_that_cannot_be_is_told_with_the_nearest(
+    tmp_path: Path, changes: dict[str, Any], path: tuple[str | int, ...], message: str
+) -> None:
+    (tmp_path / "agents.yaml").write_text(yaml.safe_dump({**BASE, **changes}))
+    with pytest.raises(AppError) as caught:
+        App.load(str(tmp_path))
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert message in problem.message
+
+
+def test_a_misspelt_type_is_one_problem_and_none_follows_from_it() -> None:
+    file = AgentsFile.model_validate({**BASE, "agents": agent(0, emits=["ticket.sortet"])})
+    (problem,) = problems_of(file, toy.CONTRACTS)
+    assert problem.path == ("agents", 0, "emits", 0)
+    assert problem.message == (
+        "agent triage names the event type 'ticket.sortet', which has no contract; did you mean 'ticket.sorted'?"
+    )
+
+
 def test_the_registry_travels_as_json() -> None:
     registry = toy.registry()
     again = Registry.from_json(registry.json())
@@ -65,7 +116,8 @@ def test_a_broken_file_is_told_whole(tmp_path: Path) -> None:
     with pytest.raises(AppError) as caught:
         App.load(str(tmp_path))
     assert len(caught.value.problems) == 2
-    assert any("agents.0.name" in problem for problem in caught.value.problems)
+    assert {item.path for item in caught.value.problems} == {("agents", 0, "name"), ("color",)}
+    assert "agents.yaml: agent Not A Name: name: an agent's name is lower-case words" in str(caught.value)
     with pytest.raises(AppError, match="there is no such app; name one of finance, sdr"):
         App.load("nowhere")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from switchyard.core.app_checks import problems_of
 from switchyard.core.control import Control
 from switchyard.core.errors import SettingsError
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.orchestrator.limits import Quota, check_shares
-from switchyard.core.registry import problems_of
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
@@ -507,7 +507,7 @@ def test_a_step_that_fails_ends_in_dead_letters_and_can_be_sent_again() -> None:
     ],
 )
 def test_a_sequence_that_cannot_work_is_found_by_lint(sequence: list[str], problem: str) -> None:
-    assert problem in problems_of(toy.registry(sequence=sequence).file, toy.CONTRACTS)
+    assert problem in [item.message for item in problems_of(toy.registry(sequence=sequence).file, toy.CONTRACTS)]
 
 
 # Dead letters as work

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
-from pathlib import Path
 
 from switchyard.cli.linting.problem import Problem
-from switchyard.cli.linting.registry import agent_line
+from switchyard.cli.linting.registry import placed
 from switchyard.core.app import App
 from switchyard.core.app_code import AppCode
+from switchyard.core.app_problem import YamlPath
 from switchyard.core.errors import AppError
 
 
 def unusable_functions(app: App) -> Iterator[Problem]:
+    """Functions that are not there, and modules that cannot be imported; each fault is told once.
+
+    The app's router and policies were loaded with the app.
+    """
     code = AppCode(app.folder)
-    agents_file = app.folder / "agents.yaml"
-    broken: set[str] = set()
-    references = [(agent.function, agent.name) for agent in app.registry.agents.values()]
-    others = [*app.registry.file.background, *filter(None, [app.registry.file.memory.summarise])]
-    for reference, named in [*references, *((item, item) for item in others)]:
-        module = reference.partition(":")[0]
-        if module in broken:
-            continue
+    problems: dict[str, Problem] = {}
+    for reference, path in references(app):
         try:
-            code.function(reference)
+            code.checked(reference, path)
         except AppError as error:
-            for problem in error.problems:
-                yield Problem(agents_file, agent_line(agents_file, named), problem)
-        except Exception as error:  # noqa: BLE001
-            broken.add(module)
-            file, line = _place(error, app.folder, app.folder / f"{module}.py")
-            yield Problem(file, line, f"it cannot be imported: {type(error).__name__}: {error}")
+            problems |= {str(problem): placed(app.folder, problem) for problem in error.problems}
+    yield from problems.values()
 
 
-def _place(error: Exception, folder: Path, otherwise: Path) -> tuple[Path, int]:
-    """Where in the app's own code it went wrong."""
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        return Path(error.filename), error.lineno
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(folder)
-    ]
-    return (Path(frames[-1].filename), frames[-1].lineno or 1) if frames else (otherwise, 1)
+def references(app: App) -> Iterator[tuple[str, YamlPath]]:
+    """Every `module:object` of the app's folder for its workers that agents.yaml names, or means, and where."""
+    file = app.registry.file
+    for number, agent in enumerate(file.agents):
+        yield agent.function, ("agents", number, "handler" if agent.handler else "name")
+    for number, reference in enumerate(file.background):
+        yield reference, ("background", number)
+    if file.memory.summarise:
+        yield file.memory.summarise, ("memory", "summarise")

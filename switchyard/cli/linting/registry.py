@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
-from switchyard.cli.linting.problem import Problem, line_of
+import yaml
+
+from switchyard.cli.linting.problem import Problem
+from switchyard.core import yamlfile
 from switchyard.core.app import App, find
+from switchyard.core.app_problem import AppProblem, YamlPath
 from switchyard.core.errors import AppError
 
 
@@ -16,23 +19,18 @@ def load(name_or_path: str) -> tuple[App | None, list[Problem]]:
     try:
         return App.load(name_or_path), []
     except AppError as error:
-        return None, [_placed(folder, problem) for problem in error.problems]
+        return None, [placed(folder, problem) for problem in error.problems]
 
 
-def _placed(folder: Path, message: str) -> Problem:
-    """A sentence of the registry, with the line of the file that it speaks of."""
-    named = re.match(r"(agents\.yaml|router\.md|contracts/[\w.-]+\.avsc): ", message)
-    file = folder / (named.group(1) if named else "agents.yaml")
-    text = message[named.end() :] if named else message
-    if at := re.search(r"line (\d+)", text):
-        return Problem(file, int(at.group(1)), text)
-    if agent := re.search(r"agent '([^']+)'", text):
-        return Problem(file, agent_line(file, agent.group(1)), text)
-    word = re.search(r"'([^']+)'|(\$\w+)|(\w+)(?=: )", text)
-    found = next(part for part in word.groups() if part) if word else ""
-    return Problem(file, line_of(file, re.escape(found)) if found else 1, text)
+def placed(folder: Path, problem: AppProblem) -> Problem:
+    """A problem of the app in a folder, with its line."""
+    file = folder / (problem.file or "agents.yaml")
+    return Problem(file, problem.line or agents_line(folder, problem.path), problem.message)
 
 
-def agent_line(file: Path, name: str) -> int:
-    """Where an agent's entry begins."""
-    return line_of(file, rf"name:\s*[\"']?{re.escape(name)}\b")
+def agents_line(folder: Path, path: YamlPath) -> int:
+    """The line of a place in agents.yaml, 1 where the file cannot be read."""
+    try:
+        return yamlfile.line(yamlfile.compose((folder / "agents.yaml").read_text(encoding="utf-8")), path)
+    except (OSError, ValueError, yaml.YAMLError):
+        return 1

@@ -7,6 +7,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from switchyard.core import strictjson
+from switchyard.core.app_problem import AppProblem
 
 if TYPE_CHECKING:
     from switchyard.core.agents_file import Agent
@@ -30,17 +31,21 @@ confidence from 0 to 1.
 SCHEMA_NAME = "routing_decision"
 
 
-def prompt_problems(prompt: str) -> list[str]:
-    """One sentence for each placeholder of a `router.md` that there is not."""
-    template = Template(prompt)
-    if not template.is_valid():
-        return ["router.md: a '$' must stand before a placeholder's name, or be doubled ('$$')"]
-    known = ", ".join(f"${name}" for name in PLACEHOLDERS)
-    return [
-        f"router.md: there is no placeholder ${name}; there are {known}"
-        for name in template.get_identifiers()
-        if name not in PLACEHOLDERS
-    ]
+def prompt_problems(prompt: str) -> list[AppProblem]:
+    """Each placeholder of a `router.md` that there is not."""
+    placeholders = ", ".join(f"${name}" for name in PLACEHOLDERS)
+    problems = []
+    for match in Template.pattern.finditer(prompt):
+        name = match["named"] or match["braced"]
+        if match["invalid"] is not None:
+            message = "a '$' must stand before a placeholder's name, or be doubled ('$$')"
+        elif name is not None and name not in PLACEHOLDERS:
+            message = f"there is no placeholder ${name}; there are {placeholders}"
+        else:
+            continue
+        line = prompt.count("\n", 0, match.start()) + 1
+        problems.append(AppProblem(message, file="router.md", line=line))
+    return problems
 
 
 def routing_messages(
