@@ -38,8 +38,12 @@ class Settings(BaseSettings):
     mem0_config: Path | None = Field(None, description="mem0's own settings, a YAML or JSON file; with mem0")
     smtp: str | None = Field(None, description="mail server of the agents, host:port")
 
-    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
-    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", repr=False)
+    openai_base_url: str | None = Field(
+        None, validation_alias="OPENAI_BASE_URL", description="address of the model's API"
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", repr=False, description="its key, a secret"
+    )
     model: str | None = Field(None, description="name of the model")
     model_deadline_s: float = Field(60.0, gt=0, description="longest time for one answer, retries included")
     model_concurrency: int = Field(100, ge=1, description="most calls in flight in one subtask")

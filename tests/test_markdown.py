@@ -1,0 +1,85 @@
+"""Markdown: lines that fit, links that lead somewhere, paths and names that exist, pictures for light and dark."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from switchyard.core.bundled import ROOT
+
+LONGEST_LINE = 120
+LISTED = subprocess.run(
+    ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+)
+PAGES = [ROOT / name for name in LISTED.stdout.split() if (ROOT / name).exists()]
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
+FOLDERS = "jobs|udfs|sql|agent_endpoints|deploy|switchyard|tests|docs|benchmarks"
+PATH = re.compile(rf"`((?:{FOLDERS})/[\w./-]+)`")
+CODE_NAME = re.compile(r"`((?:switchyard|core|flink|worker)\.[\w.]+)`")
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.M)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_fit(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert [number for number, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(prose(page)):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if not {"adr", "skeleton", "CHANGELOG.md"} & set(page.parts)],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_paths_exist(page: Path) -> None:
+    missing = [path for path in PATH.findall(prose(page)) if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_the_code_of_the_glossary_exists() -> None:
+    for name in CODE_NAME.findall((ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")):
+        full = name if name.startswith("switchyard") else f"switchyard.{name}"
+        module, _, attribute = full.rpartition(".")
+        try:
+            importlib.import_module(full)
+        except ImportError:
+            assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs" / "images").glob("*.svg")), ids=lambda path: path.name)
+def test_a_picture_is_readable_in_light_and_dark_and_without_seeing_it(picture: Path) -> None:
+    text = picture.read_text(encoding="utf-8")
+    assert "@media (prefers-color-scheme: dark)" in text
+    root = ElementTree.fromstring(text)
+    names = {element.tag.rpartition("}")[2] for element in root}
+    assert {"title", "desc"} <= names
+    assert "script" not in names
