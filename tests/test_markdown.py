@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import re
+import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import typer.main
 
+from switchyard.cli.main import app
 from switchyard.core.bundled import ROOT
 
 LONGEST_LINE = 120
@@ -63,6 +67,32 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_paths_exist(page: Path) -> None:
     missing = [path for path in PATH.findall(prose(page)) if not (ROOT / path).exists()]
     assert missing == []
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The lines of a page's fenced blocks that run `switchyard`, in words; what stands behind `#` left out."""
+    blocks = re.findall(r"^```(console)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    starts = [
+        (re.compile(r"\$ switchyard (?=[a-z])" if kind else r"switchyard (?=[a-z])"), text) for kind, text in blocks
+    ]
+    lines = [
+        line[found.end() :] for start, text in starts for line in text.splitlines() if (found := start.match(line))
+    ]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_command_that_is_shown_exists_and_has_these_options(page: Path) -> None:
+    for words in commands(page):
+        command: Any = typer.main.get_command(app)
+        context = command.make_context("switchyard", [], resilient_parsing=True)
+        while words and hasattr(command, "get_command"):
+            name, *words = words
+            command = command.get_command(context, name)
+            assert command is not None, name
+        options = {name for parameter in command.get_params(context) for name in parameter.opts}
+        unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]
+        assert unknown == [], command.name
 
 
 def test_the_code_of_the_glossary_exists() -> None:
