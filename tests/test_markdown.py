@@ -95,6 +95,12 @@ def test_a_command_that_is_shown_exists_and_has_these_options(page: Path) -> Non
         assert unknown == [], command.name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_make_is_said_to_do_is_a_target(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert set(re.findall(r"^make ([a-z-]+)", page.read_text(encoding="utf-8"), re.M)) <= targets
+
+
 def test_the_code_of_the_glossary_exists() -> None:
     for name in CODE_NAME.findall((ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")):
         full = name if name.startswith("switchyard") else f"switchyard.{name}"
