@@ -23,6 +23,9 @@ test: setup ## Pass every check: lint, types, tests
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
 	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)
 
+docs: setup ## Write docs/reference again, from the code
+	@$(BIN)/python -m docs.generate
+
 $(VENV)/.installed: pyproject.toml
 	@deploy/check-tools "$(PYTHON)"
 	@echo "Making $(VENV) and installing the Python packages (about a minute) ..."
@@ -36,4 +39,4 @@ deploy/jars/.fetched: deploy/pom.xml | $(VENV)/.installed
 clean: ## Stop the local stack and remove its data
 	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
 
-.PHONY: help setup demo test test-recovery clean
+.PHONY: help setup demo test test-recovery docs clean

@@ -21,11 +21,11 @@ class _Strict(BaseModel):
 class Agent(_Strict):
     """One capability: what it is for, which events it takes, which it emits."""
 
-    name: str
-    description: str = Field(min_length=1)
-    accepts: tuple[str, ...] = Field(min_length=1)
-    emits: tuple[str, ...] = Field(min_length=1)
-    handler: str | None = None
+    name: str = Field(description="lower-case words joined by dashes")
+    description: str = Field(min_length=1, description="what it does; the router chooses by it")
+    accepts: tuple[str, ...] = Field(min_length=1, description="event types that it may be given")
+    emits: tuple[str, ...] = Field(min_length=1, description="event types that it may answer with")
+    handler: str | None = Field(default=None, description="`module:function`; `handlers:<name>` if not given")
     deadline: float = Field(default=300.0, gt=0, description="seconds for an answer")
     attempts: int = Field(default=3, ge=1, le=20, description="attempts at one event, before another is asked")
     backoff: float = Field(default=1.0, ge=0, description="seconds before the second attempt, doubled for each further")
@@ -92,7 +92,7 @@ class Gather(_Strict):
 class MemoryLimits(_Strict):
     """How much an agent remembers about a subject before the oldest is trimmed (ADR 6)."""
 
-    entries: int = Field(default=200, ge=1)
+    entries: int = Field(default=200, ge=1, description="most memories")
     days: float = Field(default=90.0, gt=0, description="how long anything is remembered")
     tokens: int = Field(default=20_000, ge=1, description="estimated; four bytes of text are one")
     summarise: str | None = Field(default=None, description="`module:function` of what may be kept of the trimmed")
@@ -101,29 +101,29 @@ class MemoryLimits(_Strict):
 class InputTopic(_Strict):
     """A topic of plain data objects that SQL copies into agent-messages as events of one type."""
 
-    topic: str
-    type: str
+    topic: str = Field(description="the topic's name, without the namespace")
+    type: str = Field(description="event type of its objects, one of `starts`")
 
 
 class AgentsFile(_Strict):
     """The content of `agents.yaml`, before the app is checked as a whole."""
 
-    app: str
-    description: str = ""
-    starts: tuple[str, ...] = Field(min_length=1)
-    ends: tuple[str, ...] = ()
-    complete: str | None = None
-    fallback: str | None = None
+    app: str = Field(description="its name, also the prefix of its topics")
+    description: str = Field(default="", description="what the app is for; the router's model reads it")
+    starts: tuple[str, ...] = Field(min_length=1, description="event types that may begin a workflow")
+    ends: tuple[str, ...] = Field(default=(), description="event types that end their branch without a decision")
+    complete: str | None = Field(default=None, description="when nothing more is needed; the router's model reads it")
+    fallback: str | None = Field(default=None, description="the agent for what nobody could decide or do")
     router: str | None = Field(
         default=None, pattern=rf"^{REFERENCE}$", description="`module:function` that decides before a model is asked"
     )
-    limits: Limits = Limits()
-    sequence: tuple[str, ...] = ()
-    gathers: tuple[Gather, ...] = ()
-    inputs: tuple[InputTopic, ...] = ()
-    background: tuple[str, ...] = ()
-    memory: MemoryLimits = MemoryLimits()
-    agents: tuple[Agent, ...] = Field(min_length=1)
+    limits: Limits = Field(default=Limits(), description="what is used before a workflow is stopped, or made to wait")
+    sequence: tuple[str, ...] = Field(default=(), description="agents in a strict order")
+    gathers: tuple[Gather, ...] = Field(default=(), description="whose answers are put into one")
+    inputs: tuple[InputTopic, ...] = Field(default=(), description="topics of plain objects that become events")
+    background: tuple[str, ...] = Field(default=(), description="`module:function` run beside a worker's handlers")
+    memory: MemoryLimits = Field(default=MemoryLimits(), description="how much agents remember")
+    agents: tuple[Agent, ...] = Field(min_length=1, description="the agents")
 
     @field_validator("app")
     @classmethod

@@ -7,10 +7,9 @@ import pytest
 import yaml
 
 from switchyard.core import yamlfile
-from switchyard.core.agents_file import Agent, AgentsFile, Gather, Limits, MemoryLimits
+from switchyard.core.agents_file import AgentsFile
 from switchyard.core.app import App
 from switchyard.core.app_checks import problems_of
-from switchyard.core.bundled import ROOT
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.job_config import JobConfig
 from switchyard.core.registry import Registry
@@ -178,19 +177,6 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_an_answer_that_cannot_be_used_is_told_why(answer: Any, words: str) -> None:
     assert words in str(choice_problem(answer, ["triage"]))
-
-
-def test_the_reference_of_agents_yaml_lists_every_key_and_its_default() -> None:
-    text = (ROOT / "docs" / "agents-yaml.md").read_text(encoding="utf-8")
-    models = {"The app": AgentsFile, "limits": Limits, "agents": Agent, "gathers": Gather, "memory": MemoryLimits}
-    for heading, model in models.items():
-        section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
-        rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
-        keys = {key.strip().strip("`"): default.strip() for key, default in rows}
-        assert keys.keys() == model.model_fields.keys()
-        for name, field in model.model_fields.items():
-            if isinstance(field.default, int | float):
-                assert float(keys[name]) == field.default
 
 
 def test_words_that_old_yaml_takes_for_booleans_are_words() -> None:

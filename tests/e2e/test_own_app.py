@@ -1,4 +1,4 @@
-"""docs/first-agent.md, as a newcomer follows it."""
+"""An app from `switchyard new`, as a newcomer makes it."""
 
 from __future__ import annotations
 

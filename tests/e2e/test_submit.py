@@ -90,7 +90,7 @@ def test_a_cluster_with_only_apache_flink_gets_our_packages_and_keeps_bad_input_
 def test_a_job_is_replaced_and_started_by_hand_and_nothing_is_asked_again(
     command: CommandLine, info: StackInfo, tmp_path: Path
 ) -> None:
-    """Submitted with a key in the environment, replaced with a savepoint, then without state by the README's line."""
+    """Submitted with a key in the environment, replaced with a savepoint, then without state by the plain line."""
     key = "sk-of-the-one-who-submits"
     CommandLine(command.home, OPENAI_API_KEY=key).run("submit", "sdr")
     send_leads(command, "sdr")
@@ -130,10 +130,9 @@ def test_a_job_is_replaced_and_started_by_hand_and_nothing_is_asked_again(
 
 
 def by_hand(command: CommandLine, info: StackInfo) -> None:
-    """Submit with the plain `flink run` line of the README."""
-    line = next(
-        block for block in (ROOT / "README.md").read_text().split("```") if block.strip().startswith("flink run")
-    )
+    """Submit with the plain `flink run` line of docs/how-to/own-cluster.md."""
+    page = (ROOT / "docs" / "how-to" / "own-cluster.md").read_text()
+    line = next(block for block in page.split("```") if block.strip().startswith("flink run"))
     for name, value in (
         ("flink run", f"{wheel() / 'bin' / 'flink'} run"),
         ("-pyclientexec .venv/bin/python", f"-pyclientexec {sys.executable}"),
