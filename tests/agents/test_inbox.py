@@ -46,6 +46,9 @@ class Consumer:
         self.closed = False
         self.listener: Any = None
 
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
         listener.on_partitions_assigned([TOPIC])
