@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from switchyard.core.errors import SwitchyardError
@@ -12,7 +12,6 @@ from switchyard.flink.rest import Flink
 METADATA = "_metadata"
 _OF_CHECKPOINT = re.compile(r"/([0-9a-f]{32})/chk-\d+/*$")
 _OF_SAVEPOINT = re.compile(r"/savepoint-([0-9a-f]{6})-[0-9a-f]+/*$")
-_NAME = re.compile(rb"\x00([\x01-\xff])(?=([a-z0-9][a-z0-9_.-]*))")
 
 
 def local_path(location: str | None) -> str | None:
@@ -37,26 +36,21 @@ def state_at(given: str, elsewhere: bool) -> str:
     return str(folder)
 
 
-def names_in(state: str) -> list[str] | None:
-    """Ids of operators and names of topics in a savepoint or checkpoint; None where it is not on this machine.
+def names_in(state: str, connectors: Sequence[Path]) -> list[str] | None:
+    """Ids of operators and names of topics in a savepoint or checkpoint, as Flink reads it.
 
-    They stand there as Java writes text: the length in two bytes, then the text.
+    None where it is not on this machine. `connectors` are the jars of Flink's Kafka connector. Starts a JVM in this
+    process, if there is none. Raises SwitchyardError where this is no state that Flink can read.
     """
-    try:
-        raw = (Path(state) / METADATA).read_bytes()
-    except OSError:
+    metadata = Path(state) / METADATA
+    if not metadata.is_file():
         return None
-    return sorted(set(_names(raw)))
+    from switchyard.flink.savepoint_metadata import names
 
-
-def _names(raw: bytes) -> Iterator[str]:
-    for found in _NAME.finditer(raw):
-        length = found[1][0]
-        if len(found[2]) >= length:
-            yield found[2][:length].decode()
+    return sorted(names(metadata, connectors))
 
 
 def writers(state: str, flink: Flink) -> list[str]:
     """The jobs that Flink still knows and that may have written a savepoint or checkpoint, by its name."""
-    found = _OF_CHECKPOINT.search(state) or _OF_SAVEPOINT.search(state)
-    return [job_id for job_id in flink.states() if found and job_id.startswith(found[1])]
+    match = _OF_CHECKPOINT.search(state) or _OF_SAVEPOINT.search(state)
+    return [job_id for job_id in flink.states() if match and job_id.startswith(match[1])]

@@ -212,7 +212,7 @@ def test_own_functions_tables_and_sinks_are_planned(run: Run, folder: Path) -> N
     assert problems(run, folder)[0].startswith(f"{sinks}:{line_with(sinks, 'FROM decision')}: statement 2: ")
     edit(sinks, "FROM decision", "FROM decisions")
 
-    edit(udfs, "def domain", "import handlers\n\n\ndef domain")
+    edit(udfs, "from pyflink.table import", "import handlers\nfrom pyflink.table import")
     (folder / "sql" / "sink.sql").write_text("SELECT 1;")
     assert problems(run, folder) == [
         f"{folder}/sql/sink.sql:1: no job loads this file; "
