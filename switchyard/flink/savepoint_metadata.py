@@ -1,5 +1,8 @@
 """What the file `_metadata` of a savepoint or checkpoint says, read by Flink's own classes in PyFlink's JVM.
 
+As a program, which takes its JVM along when it ends: `python -m switchyard.flink.savepoint_metadata FILE JAR…` prints
+the names as a JSON list.
+
 Flink says the ids of operators. Which topics a Kafka source read stands in the state of its coordinator: two versions
 and a length of Flink's, each a four-byte integer, then what the Kafka connector wrote.
 """
@@ -7,6 +10,7 @@ and a length of Flink's, each a four-byte integer, then what the Kafka connector
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +20,7 @@ from py4j.protocol import Py4JJavaError
 from pyflink.java_gateway import get_gateway
 from pyflink.util.java_utils import to_jarray
 
+from switchyard.core import strictjson
 from switchyard.core.errors import SwitchyardError
 from switchyard.flink.tables import first_cause
 
@@ -58,7 +63,7 @@ def _operators(metadata: Path) -> list[Any]:
         load = jvm.org.apache.flink.runtime.checkpoint.Checkpoints.loadCheckpointMetadata
         return list(load(stream, loader, str(metadata.parent)).getOperatorStates())
     except Py4JJavaError as error:
-        raise SwitchyardError(f"{metadata} is no state that Flink can read: {first_cause(error)}") from None
+        raise SwitchyardError(f"it is no state of Flink's: {first_cause(error)}") from None
     finally:
         stream.close()
 
@@ -78,3 +83,15 @@ def _topics(operator: Any, serializer: Any) -> Iterator[str]:
         return
     for split in splits:
         yield str(split.split().getTopic())
+
+
+def main(arguments: Sequence[str]) -> None:
+    file, *connectors = map(Path, arguments)
+    try:
+        print(strictjson.dumps(sorted(names(file, connectors))))  # noqa: T201
+    except SwitchyardError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

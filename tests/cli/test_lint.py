@@ -215,8 +215,8 @@ def test_own_functions_tables_and_sinks_are_planned(run: Run, folder: Path) -> N
     edit(udfs, "from pyflink.table import", "import handlers\nfrom pyflink.table import")
     (folder / "sql" / "sink.sql").write_text("SELECT 1;")
     assert problems(run, folder) == [
-        f"{folder}/sql/sink.sql:1: no job loads this file; "
-        "what an app may have is tables.sql, requests.sql, dispatch.sql, sinks.sql",
         f"{udfs}:{line_with(udfs, 'import handlers')}: it imports another file of the app, and udfs.py travels to the "
         "cluster alone; put what it needs into it, or into an installed package",
+        f"{folder}/sql/sink.sql:1: no job loads this file; "
+        "what an app may have is tables.sql, requests.sql, dispatch.sql, sinks.sql",
     ]
