@@ -13,13 +13,14 @@ from switchyard.cli.options import AppArgument
 def lint(app: AppArgument = None) -> None:
     """Check an app: agents, contracts, functions, prompt, and all its SQL, planned without a cluster."""
     from switchyard.cli.app_choice import app_argument
-    from switchyard.cli.linting import code, contracts, names, registry
+    from switchyard.cli.linting import code, contracts, names, registry, udfs
 
     loaded, problems = registry.load(app_argument(app))
     if loaded is not None:
         problems += [
             *contracts.unreadable_predecessors(loaded),
             *code.unusable_functions(loaded),
+            *udfs.unusable_udfs(loaded),
             *names.unknown_files(loaded),
             *names.unknown_agents(loaded),
         ]

@@ -109,7 +109,7 @@ def _check_change(
     Raises SwitchyardError where the new job cannot be given it.
     """
     same = [job.id for job in running if job.name == job_name(wanted.namespace, wanted.stateless)]
-    names = None if start is None else names_in(start)
+    names = None if start is None else names_in(start, jars("flink"))
     wrote = same if start is None else writers(start, flink)
     found = [] if names is None else wrong_savepoint(names, app.registry, wanted.namespace, wanted.stateless)
     parameters = [flink.parameter(job_id, PARAMETER) for job_id in wrote or same]

@@ -212,11 +212,11 @@ def test_own_functions_tables_and_sinks_are_planned(run: Run, folder: Path) -> N
     assert problems(run, folder)[0].startswith(f"{sinks}:{line_with(sinks, 'FROM decision')}: statement 2: ")
     edit(sinks, "FROM decision", "FROM decisions")
 
-    edit(udfs, "def domain", "import handlers\n\n\ndef domain")
+    edit(udfs, "from pyflink.table import", "import handlers\nfrom pyflink.table import")
     (folder / "sql" / "sink.sql").write_text("SELECT 1;")
     assert problems(run, folder) == [
-        f"{folder}/sql/sink.sql:1: no job loads this file; "
-        "what an app may have is tables.sql, requests.sql, dispatch.sql, sinks.sql",
         f"{udfs}:{line_with(udfs, 'import handlers')}: it imports another file of the app, and udfs.py travels to the "
         "cluster alone; put what it needs into it, or into an installed package",
+        f"{folder}/sql/sink.sql:1: no job loads this file; "
+        "what an app may have is tables.sql, requests.sql, dispatch.sql, sinks.sql",
     ]

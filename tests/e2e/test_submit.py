@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from switchyard.kafka.admin import Cluster
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.local.flink_cluster import wheel
 from switchyard.local.info import StackInfo
-from tests.e2e.conftest import CommandLine, files_with
+from tests.e2e.conftest import CommandLine, files_with, until
 from tests.e2e.test_demo import copy_of_sdr
 
 pytestmark = pytest.mark.e2e
@@ -127,6 +128,49 @@ def test_a_job_is_replaced_and_started_by_hand_and_nothing_is_asked_again(
     assert (command.home / "log" / "flink-client.log").is_file()
     assert files_with(command.home, "switchyard sdr")
     assert not files_with(command.home, key)
+
+
+UDFS = """
+from pyflink.table.udf import udf
+
+INTRODUCTIONS = {"lead.created": "lead-ingestion"}
+
+
+@udf(result_type="STRING")
+def first_agent(event_type):
+    return INTRODUCTIONS.get(event_type)
+"""
+SINKS = """
+CREATE TEMPORARY TABLE ledger_files (workflow_id STRING, agents ARRAY<STRING>, decided_by STRING) WITH (
+  'connector' = 'filesystem', 'format' = 'json', 'path' = 'file://{folder}/${{namespace}}'
+);
+INSERT INTO ledger_files SELECT workflow_id, agents, decided_by FROM decisions;
+"""
+
+
+def test_functions_and_sinks_of_an_app_work_on_a_cluster_that_never_sees_its_folder(
+    command: CommandLine, info: StackInfo, tmp_path: Path
+) -> None:
+    folder, lake = copy_of_sdr(tmp_path / "own"), tmp_path / "lake"
+    (folder / "udfs.py").write_text(UDFS)
+    (folder / "sql" / "sinks.sql").write_text(SINKS.format(folder=lake))
+    requests = folder / "sql" / "requests.sql"
+    rule = "WHEN first_agent(type) IS NOT NULL THEN ARRAY[first_agent(type)]\n    WHEN FALSE"
+    requests.write_text(requests.read_text().replace("WHEN FALSE", rule))
+    command.run("submit", str(folder), "--namespace", "brought")
+    folder.rename(tmp_path / "gone")
+    send_leads(command, "brought")
+    found = wait_for_decisions(info, "brought", 25)
+    assert {(item.agents, item.decided_by) for item in found} == {(("lead-ingestion",), "rule")}
+
+    def written() -> bool:
+        files = (lake / "brought").glob("*part-*")
+        lines = [line for file in files for line in file.read_text().split("\n")[:-1]]
+        rows = [json.loads(line) for line in lines]
+        return len({row["workflow_id"] for row in rows if row["agents"] == ["lead-ingestion"]}) == 25
+
+    until(written, 60)
+    cancel(info, "brought")
 
 
 def by_hand(command: CommandLine, info: StackInfo) -> None:

@@ -18,7 +18,7 @@ from switchyard.deployment.stop import FlinkTarget, continuing, stop
 from switchyard.deployment.submit import _last_words
 from switchyard.deployment.watchdog import JobWatchdog
 from switchyard.flink.rest import Flink, FlinkError
-from switchyard.flink.savepoints import names_in, state_at
+from switchyard.flink.savepoints import state_at
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs, settings_of
 
@@ -201,14 +201,6 @@ def test_a_state_is_refused_before_anything_else_where_it_is_not_there(tmp_path:
         assert state_at(given, elsewhere=False) == str(tmp_path)
     for given in ("s3://bucket/savepoint", "file:///mnt/elsewhere"):
         assert state_at(given, elsewhere=True) == given
-
-
-def test_names_stand_in_a_state_as_java_writes_text(tmp_path: Path) -> None:
-    names = ["switchyard-source-agent_messages", "sdr.agent-messages"]
-    raw = b"\x07".join(len(name).to_bytes(2, "big") + name.encode() for name in names) + b"and more"
-    (tmp_path / "_metadata").write_bytes(raw)
-    assert set(names) <= set(names_in(str(tmp_path)) or [])
-    assert names_in(str(tmp_path / "none")) is None
 
 
 def test_the_command_to_continue_names_what_was_given() -> None:

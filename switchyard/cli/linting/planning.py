@@ -50,7 +50,7 @@ def unplannable_sql(app: App) -> Iterator[Problem]:
 
 
 def _placed(app: App, error: SqlError) -> Problem:
-    """An error in our own SQL that only the app's can be the cause of is told as the app's."""
+    """An error in our own SQL that only the app's can have caused is reported as one of the app's."""
     requests = app.sql / "requests.sql"
     if error.statement.file.endswith("orchestrator_input.sql"):
         if "routing_requests" in error.message:
