@@ -38,26 +38,26 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 def closure(names: tuple[str, ...]) -> set[str]:
     """Installed distributions that these need, themselves included, by normalised name."""
-    found: set[str] = set()
+    needed: set[str] = set()
     waiting = list(names)
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name in found:
+        if name in needed:
             continue
         try:
             requires = distribution(name).requires or []
         except PackageNotFoundError:
             continue
-        found.add(name)
+        needed.add(name)
         wanted = [Requirement(text) for text in requires]
         waiting += [item.name for item in wanted if item.marker is None or item.marker.evaluate({"extra": ""})]
-    return found
+    return needed
 
 
 def _add_ours(archive: zipfile.ZipFile) -> None:
     for name in OURS:
-        found = PACKAGE / name
-        for path in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+        part = PACKAGE / name
+        for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
             archive.write(path, path.relative_to(PACKAGE.parent))
 
 
