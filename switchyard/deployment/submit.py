@@ -30,6 +30,7 @@ from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs, settings_of
 
 RESTARTS_S = 20.0
+CLIENT_LOG = "submit.log"
 
 Report = Callable[[str], None]
 
@@ -90,7 +91,7 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
         job_id = _run(wanted, target, largest, restored, drop=state_is_known and not wanted.stateless)
         if flink_target.submitted_jobs is not None:
             flink_target.submitted_jobs.record(_recorded(wanted, target, settings, job_id, restored), app)
-        _wait_running(flink, job_id)
+        _wait_running(flink, job_id, _log(target))
     except FlinkError as error:
         flink_target.forget(wanted.namespace, kept)
         raise FlinkError(f"{error}{_what_is_kept(wanted, restored, kept)}") from None
@@ -257,7 +258,7 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None,
     output = _client([*command, *_arguments(wanted, target, largest)], env, target.layout)
     submitted = re.search(r"JobID ([0-9a-f]{32})", output)
     if not submitted:
-        raise FlinkError(f"Flink refused the job: {_last_words(output)}")
+        raise FlinkError(f"Flink refused the job: {_last_words(output)} (more in {target.layout.log / CLIENT_LOG})")
     return submitted.group(1)
 
 
@@ -285,7 +286,7 @@ def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env, cwd=JOBS
     )
-    log = layout.log / "submit.log"
+    log = layout.log / CLIENT_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
@@ -293,21 +294,29 @@ def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
     return done.stdout
 
 
-def _wait_running(flink: Flink, job_id: str) -> None:
-    """Until every task runs. A job that fails again and again is cancelled: its cause is in the message."""
+def _wait_running(flink: Flink, job_id: str, log: str) -> None:
+    """Until every task runs. A job that fails again and again is cancelled: its cause is in the message.
+
+    `log` says where more of it stands, to be continued after a cause.
+    """
     patience = time.monotonic() + RESTARTS_S
 
     def look() -> bool | None:
         state = flink.state(job_id)
         if state in ENDED:
-            raise FlinkError(f"the job is {state}: {_trouble(flink, job_id)}")
+            raise FlinkError(f"the job is {state}: {_trouble(flink, job_id)}{log}")
         if state == "RESTARTING" and time.monotonic() > patience:
             trouble = _trouble(flink, job_id)
             flink.cancel(job_id)
-            raise FlinkError(f"the job fails at each start and was cancelled: {trouble}")
+            raise FlinkError(f"the job fails at each start and was cancelled: {trouble}{log}")
         return flink.running(job_id) or None
 
-    wait_for(look, 120, f"the job {job_id} did not start to run")
+    wait_for(look, 120, f"the job {job_id} did not start to run{log}")
+
+
+def _log(target: Target) -> str:
+    """Where the local stack's TaskManager writes; empty for another Flink, whose log is elsewhere."""
+    return "" if target.stack is None else f" (more in {target.stack.programs['flink-taskmanager'].log})"
 
 
 def _trouble(flink: Flink, job_id: str) -> str | None:
