@@ -13,7 +13,7 @@ setup: $(VENV)/.installed deploy/jars/.fetched ## Make .venv and fetch the jars 
 demo: setup ## Run APP (default sdr) end to end on a local broker and Flink: make demo [APP=sdr] [ARGS="--exit"]
 	@$(BIN)/switchyard demo $(APP) $(ARGS)
 
-test: setup ## Pass every check: lint, types, tests
+test: setup ## Pass every check: lint, types, tests, how much of the code they run
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -25,6 +25,9 @@ test-recovery: setup ## Kill everything that can be killed while 200 workflows r
 
 docs: setup ## Write docs/reference again, from the code
 	@$(BIN)/python -m docs.generate
+
+test-wheel: setup ## Install the wheel into an empty environment and run the demo there
+	@$(BIN)/pytest tests/stack/test_wheel.py -q --full-wheel $(ARGS)
 
 $(VENV)/.installed: pyproject.toml
 	@deploy/check-tools "$(PYTHON)"
@@ -39,4 +42,4 @@ deploy/jars/.fetched: deploy/pom.xml | $(VENV)/.installed
 clean: ## Stop the local stack and remove its data
 	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
 
-.PHONY: help setup demo test test-recovery docs clean
+.PHONY: help setup demo test test-recovery test-wheel docs clean

@@ -19,4 +19,5 @@ hypothesis.settings.load_profile("switchyard")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-recovery", action="store_true", help="tests/recovery: every kill, 200 workflows each")
+    parser.addoption("--full-wheel", action="store_true", help="tests/stack/test_wheel.py: install it, run the demo")
     parser.addoption("--seed", type=int, help="tests/recovery: the moments of the kills, as an earlier run printed it")

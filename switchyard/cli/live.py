@@ -91,7 +91,9 @@ class Screen:
         """All workflows have ended; what is left to be done, in words."""
         self._note = f"; {left}"
 
-    def finish(self, figures: dict[str, Any], observed: Observed, info: StackInfo, job_url: str) -> None:
+    def finish(
+        self, figures: dict[str, Any], observed: Observed, info: StackInfo, namespace: str, job_url: str
+    ) -> None:
         """The summary, one whole trace, and where to look next."""
         self.figures = figures
         table = Table(show_header=False, box=None)
@@ -105,7 +107,7 @@ class Screen:
         if longest is not None:
             self._trace(observed, longest)
         self.say(f"Flink: {job_url}")
-        mails = f"Mails: {info.mail_folder}   " if "emails" in figures else ""
+        mails = f"Mails: {info.mail_folder / namespace}   " if "emails" in figures else ""
         self.say(f"{mails}Logs: {info.home / 'log'}")
 
     def _trace(self, observed: Observed, summary: dict[str, Any]) -> None:

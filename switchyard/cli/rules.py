@@ -14,8 +14,9 @@ from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.job_config import JobConfig
 from switchyard.core.shards import shard_of
+from switchyard.core.topics import table_name
 from switchyard.flink import app_sql, job, sql_file
-from switchyard.flink.tables import Loader, table_name
+from switchyard.flink.tables import Loader
 
 _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
 _PLACE = [

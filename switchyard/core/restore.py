@@ -7,7 +7,7 @@ from typing import Any
 
 from switchyard.core.orchestrator import migrations, state
 from switchyard.core.registry import Registry
-from switchyard.core.topics import Topics
+from switchyard.core.topics import Topics, table_name
 
 ORCHESTRATOR_UID = "switchyard-orchestrator"
 _SOURCE = "switchyard-source-"
@@ -55,14 +55,10 @@ def wrong_savepoint(names: Iterable[str], registry: Registry, namespace: str, st
     own = Topics(namespace).agent_messages
     if topics and own not in topics:
         return [f"it was written by a job that reads {', '.join(sorted(topics))}, and this one reads {own}"]
-    inputs = {source_uid(_table(item.topic)) + _INPUT for item in registry.file.inputs}
+    inputs = {source_uid(table_name(item.topic)) + _INPUT for item in registry.file.inputs}
     sources = (name for name in there if name.startswith(_SOURCE) and name.endswith(_INPUT))
     gone = sorted(name.removeprefix(_SOURCE).removesuffix(_INPUT) for name in sources if name not in inputs)
     return _gone((name.replace("_", "-") for name in gone), registry)
-
-
-def _table(topic: str) -> str:
-    return topic.replace("-", "_").replace(".", "_")
 
 
 def _gone(before: Iterable[str], registry: Registry) -> list[str]:

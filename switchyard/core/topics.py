@@ -55,3 +55,8 @@ class Topics:
     def group(self, agent: str) -> str:
         """The consumer group of an agent's workers."""
         return f"{self.namespace}.{agent}"
+
+
+def table_name(topic: str) -> str:
+    """The SQL table of a topic, which is named without its namespace: `incoming-leads` is `incoming_leads`."""
+    return topic.replace("-", "_").replace(".", "_")

@@ -21,10 +21,10 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FlinkTarget:
-    """Where an app's jobs run. `book` is None where the Flink is not the local stack's own."""
+    """Where an app's jobs run. `submitted_jobs` is None where the Flink is not the local stack's own."""
 
     flink: Flink
-    book: SubmittedJobs | None
+    submitted_jobs: SubmittedJobs | None
 
     @classmethod
     def find(cls, settings: Settings, stack: StackInfo | None) -> FlinkTarget:
@@ -47,11 +47,11 @@ class FlinkTarget:
 
     def lock(self, namespace: str) -> AbstractContextManager[object]:
         """While it is held, nobody else replaces, stops or brings back a job of the namespace."""
-        return nullcontext() if self.book is None else self.book.locked(namespace)
+        return nullcontext() if self.submitted_jobs is None else self.submitted_jobs.locked(namespace)
 
     def forget(self, namespace: str, savepoint: str | None = None) -> None:
-        if self.book is not None:
-            self.book.forget(namespace, savepoint)
+        if self.submitted_jobs is not None:
+            self.submitted_jobs.forget(namespace, savepoint)
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ def _stop(job: FlinkJob, namespace: str, savepoint: bool, flink_target: FlinkTar
 
 def _lost(namespace: str, flink_target: FlinkTarget) -> StoppedJob:
     """A job that the JobManager has forgotten and that would be submitted again."""
-    job = flink_target.book.load(namespace) if flink_target.book is not None else None
-    if flink_target.book is None or job is None or not job.wanted:
+    job = flink_target.submitted_jobs.load(namespace) if flink_target.submitted_jobs is not None else None
+    if flink_target.submitted_jobs is None or job is None or not job.wanted:
         raise FlinkError(
             f"no job of {namespace} runs on the Flink at {flink_target.flink.address}; nothing was stopped"
         )
     flink_target.forget(namespace)
-    return StoppedJob(job_name(namespace, job.stateless), flink_target.book.latest_state(job), job.stateless)
+    return StoppedJob(job_name(namespace, job.stateless), flink_target.submitted_jobs.latest_state(job), job.stateless)
 
 
 def end(namespace: str, flink_target: FlinkTarget) -> None:

@@ -30,6 +30,7 @@ from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs, settings_of
 
 RESTARTS_S = 20.0
+CLIENT_LOG = "submit.log"
 
 Report = Callable[[str], None]
 
@@ -69,10 +70,10 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
     kafka = Cluster(target.kafka)
     flink_target = _standing(target)
     flink = flink_target.flink
-    start = None if wanted.start is None else state_at(wanted.start, elsewhere=flink_target.book is None)
+    start = None if wanted.start is None else state_at(wanted.start, elsewhere=flink_target.submitted_jobs is None)
     running = flink_target.jobs(wanted.namespace)
     check_slots(flink, settings.parallelism, len(running))
-    known = _check_change(flink, running, wanted, start, app, settings)
+    state_is_known = _check_change(flink, running, wanted, start, app, settings)
     largest = prepare_topics(kafka, app, wanted.namespace, report)
     if running:
         report("Planning the SQL before the job that runs is stopped ...")
@@ -87,10 +88,10 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
         report(f"Continuing from {restored}")
     report("Submitting to Flink ...")
     try:
-        job_id = _run(wanted, target, largest, restored, drop=known and not wanted.stateless)
-        if flink_target.book is not None:
-            flink_target.book.record(_recorded(wanted, target, settings, job_id, restored), app)
-        _wait_running(flink, job_id)
+        job_id = _run(wanted, target, largest, restored, drop=state_is_known and not wanted.stateless)
+        if flink_target.submitted_jobs is not None:
+            flink_target.submitted_jobs.record(_recorded(wanted, target, settings, job_id, restored), app)
+        _wait_running(flink, job_id, _log(target))
     except FlinkError as error:
         flink_target.forget(wanted.namespace, kept)
         raise FlinkError(f"{error}{_what_is_kept(wanted, restored, kept)}") from None
@@ -111,20 +112,24 @@ def _check_change(
     same = [job.id for job in running if job.name == job_name(wanted.namespace, wanted.stateless)]
     names = None if start is None else names_in(start, jars("flink"))
     wrote = same if start is None else writers(start, flink)
-    found = [] if names is None else wrong_savepoint(names, app.registry, wanted.namespace, wanted.stateless)
+    reasons = [] if names is None else wrong_savepoint(names, app.registry, wanted.namespace, wanted.stateless)
     parameters = [flink.parameter(job_id, PARAMETER) for job_id in wrote or same]
     for parameter in filter(None, parameters):
-        found += restore_conflicts(JobConfig.fields(parameter), app.registry, settings.shards)
-    if found:
+        reasons += restore_conflicts(JobConfig.fields(parameter), app.registry, settings.shards)
+    if reasons:
         runs = "; the job that runs was left alone" if running else ""
-        raise SwitchyardError(f"this state cannot be restored: {'; '.join(dict.fromkeys(found))}{runs}")
+        raise SwitchyardError(f"this state cannot be restored: {'; '.join(dict.fromkeys(reasons))}{runs}")
     return names is not None or bool(wrote)
 
 
 def _tell_of_state(wanted: Submission, flink_target: FlinkTarget, report: Report) -> None:
     """Where the app's last job left state that this submission does not continue."""
-    job = flink_target.book.load(wanted.namespace) if flink_target.book is not None else None
-    state = flink_target.book.latest_state(job) if flink_target.book is not None and job is not None else None
+    job = flink_target.submitted_jobs.load(wanted.namespace) if flink_target.submitted_jobs is not None else None
+    state = (
+        flink_target.submitted_jobs.latest_state(job)
+        if flink_target.submitted_jobs is not None and job is not None
+        else None
+    )
     if job is not None and state is not None and job.stateless == wanted.stateless:
         report(
             f"This job begins anew, from the ledger. The last one left its state; to continue from that instead: "
@@ -250,11 +255,11 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None,
         code, libraries = shipping.build(target.layout.run / "bundle")
         command += ["-pyfs", str(code), "-pyarch", f"{libraries}#{shipping.LIBRARIES}"]
     command += ["-pyexec", target.python, "-pyclientexec", sys.executable, "-py", str(_script(wanted))]
-    said = _client([*command, *_arguments(wanted, target, largest)], env, target.layout)
-    found = re.search(r"JobID ([0-9a-f]{32})", said)
-    if not found:
-        raise FlinkError(f"Flink refused the job: {_last_words(said)}")
-    return found.group(1)
+    output = _client([*command, *_arguments(wanted, target, largest)], env, target.layout)
+    submitted = re.search(r"JobID ([0-9a-f]{32})", output)
+    if not submitted:
+        raise FlinkError(f"Flink refused the job: {_last_words(output)} (more in {target.layout.log / CLIENT_LOG})")
+    return submitted.group(1)
 
 
 def _arguments(wanted: Submission, target: Target, largest: int) -> list[str]:
@@ -281,7 +286,7 @@ def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env, cwd=JOBS
     )
-    log = layout.log / "submit.log"
+    log = layout.log / CLIENT_LOG
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
@@ -289,29 +294,37 @@ def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
     return done.stdout
 
 
-def _wait_running(flink: Flink, job_id: str) -> None:
-    """Until every task runs. A job that fails again and again is cancelled: its cause is in the message."""
+def _wait_running(flink: Flink, job_id: str, log: str) -> None:
+    """Until every task runs. A job that fails again and again is cancelled: its cause is in the message.
+
+    `log` says where more of it stands, to be continued after a cause.
+    """
     patience = time.monotonic() + RESTARTS_S
 
     def look() -> bool | None:
         state = flink.state(job_id)
         if state in ENDED:
-            raise FlinkError(f"the job is {state}: {_trouble(flink, job_id)}")
+            raise FlinkError(f"the job is {state}: {_trouble(flink, job_id)}{log}")
         if state == "RESTARTING" and time.monotonic() > patience:
             trouble = _trouble(flink, job_id)
             flink.cancel(job_id)
-            raise FlinkError(f"the job fails at each start and was cancelled: {trouble}")
+            raise FlinkError(f"the job fails at each start and was cancelled: {trouble}{log}")
         return flink.running(job_id) or None
 
-    wait_for(look, 120, f"the job {job_id} did not start to run")
+    wait_for(look, 120, f"the job {job_id} did not start to run{log}")
+
+
+def _log(target: Target) -> str:
+    """Where the local stack's TaskManager writes; empty for another Flink, whose log is elsewhere."""
+    return "" if target.stack is None else f" (more in {target.stack.programs['flink-taskmanager'].log})"
 
 
 def _trouble(flink: Flink, job_id: str) -> str | None:
     """Why a job fails, and what to do where Flink itself is not let into Kafka."""
-    told = flink.trouble(job_id)
-    if told is not None and "SaslAuthenticationException" in told:
-        return f"Kafka refused Flink: set {PASSWORD} where JobManager and TaskManagers start ({told})"
-    return told
+    trouble = flink.trouble(job_id)
+    if trouble is not None and "SaslAuthenticationException" in trouble:
+        return f"Kafka refused Flink: set {PASSWORD} where JobManager and TaskManagers start ({trouble})"
+    return trouble
 
 
 def _last_words(output: str) -> str:

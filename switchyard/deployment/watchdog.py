@@ -2,7 +2,7 @@
 
 `python -m switchyard.deployment.watchdog --flink URL`.
 
-A session cluster forgets its jobs when its JobManager dies. What was submitted stands in the stack's book; a job that
+A session cluster forgets its jobs when its JobManager dies. `SubmittedJobs` holds what was submitted; a job that
 is wanted there and unknown to a JobManager that answers is submitted again, from its newest checkpoint. One that the
 JobManager knows as ended was ended by somebody.
 """
@@ -33,13 +33,13 @@ LONGEST_PAUSE_S = 60.0
 class JobWatchdog:
     """`look` once a second. A job that cannot be brought back is tried again after a pause that doubles."""
 
-    book: SubmittedJobs
+    submitted_jobs: SubmittedJobs
     flink: Flink
     pauses: dict[str, tuple[float, float]] = field(default_factory=dict)
     waits: bool = False
 
     def look(self) -> None:
-        wanted = self.book.wanted()
+        wanted = self.submitted_jobs.wanted()
         if not wanted:
             return
         try:
@@ -59,9 +59,9 @@ class JobWatchdog:
                 self._bring_back(job)
 
     def _let_go(self, job: StackJob, state: str) -> None:
-        with self.book.locked(job.namespace, wait=False) as ours:
-            if ours and self.book.load(job.namespace) == job:
-                self.book.forget(job.namespace)
+        with self.submitted_jobs.locked(job.namespace, wait=False) as ours:
+            if ours and self.submitted_jobs.load(job.namespace) == job:
+                self.submitted_jobs.forget(job.namespace)
                 _say(f"{job.namespace}: job {job.job_id} is {state}; it is not submitted again")
 
     def _bring_back(self, job: StackJob) -> None:
@@ -85,34 +85,34 @@ class JobWatchdog:
         _say(f"{job.namespace}: not brought back; trying again in {pause:.0f} s")
 
 
-def bring_back(namespace: str, book: SubmittedJobs, flink: Flink, settings: Settings) -> None:
+def bring_back(namespace: str, submitted_jobs: SubmittedJobs, flink: Flink, settings: Settings) -> None:
     """Submit a lost job again, unless somebody else is at it. Raises SwitchyardError."""
     from switchyard.deployment.stop import FlinkTarget
     from switchyard.deployment.submit import Submission, submit_locked
     from switchyard.deployment.target import Target
     from switchyard.local.stack import Stack
 
-    with book.locked(namespace, wait=False) as ours:
-        job = book.load(namespace) if ours else None
+    with submitted_jobs.locked(namespace, wait=False) as ours:
+        job = submitted_jobs.load(namespace) if ours else None
         if job is None or not job.wanted or job.job_id in flink.states():
             return
-        others = FlinkTarget(flink, book).jobs(namespace)
+        others = FlinkTarget(flink, submitted_jobs).jobs(namespace)
         if others:
-            book.save(replace(job, job_id=others[0].id))
+            submitted_jobs.save(replace(job, job_id=others[0].id))
             _say(f"{namespace}: job {others[0].id} runs in place of {job.job_id}, which was lost")
             return
-        start = book.newest_checkpoint(job.job_id) or job.start
+        start = submitted_jobs.newest_checkpoint(job.job_id) or job.start
         _say(
             f"{namespace}: job {job.job_id} was lost with its JobManager; submitting it again from {start or 'nothing'}"
         )
-        wanted = Submission(str(book.copy(namespace)), namespace, job.stateless, job.ship_python, start)
+        wanted = Submission(str(submitted_jobs.copy(namespace)), namespace, job.stateless, job.ship_python, start)
         try:
-            done = submit_locked(wanted, Target.find(settings, Stack(book.layout).info()), settings, _say)
+            done = submit_locked(wanted, Target.find(settings, Stack(submitted_jobs.layout).info()), settings, _say)
         except BaseException:
-            book.save(job)
+            submitted_jobs.save(job)
             raise
-        again = book.load(namespace) or job
-        book.save(replace(again, app=job.app, job_id=done.job_id))
+        again = submitted_jobs.load(namespace) or job
+        submitted_jobs.save(replace(again, app=job.app, job_id=done.job_id))
         _say(f"{namespace}: runs again, as {done.job_id}")
 
 
@@ -127,16 +127,16 @@ def main() -> None:
     logging.getLogger("kafka").setLevel(logging.ERROR)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     settings = read_settings(flink=given.flink)
-    book, flink = SubmittedJobs(Layout.of(settings)), Flink(given.flink)
+    submitted_jobs, flink = SubmittedJobs(Layout.of(settings)), Flink(given.flink)
     if given.again is not None:
         try:
-            bring_back(given.again, book, flink, settings)
+            bring_back(given.again, submitted_jobs, flink, settings)
         except SwitchyardError as error:
             _say(f"{given.again}: {error}")
             sys.exit(1)
         return
     _say(f"watching the jobs of {flink.address}")
-    watchdog = JobWatchdog(book, flink)
+    watchdog = JobWatchdog(submitted_jobs, flink)
     while True:
         watchdog.look()
         time.sleep(POLL_S)

@@ -17,9 +17,10 @@ from switchyard.core.extensions import Extensions
 from switchyard.core.ids import stable_hash
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
+from switchyard.core.topics import table_name
 from switchyard.flink import app_sql, sql_file, udf_modules
 from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
-from switchyard.flink.tables import TABLES, Loader, table_name
+from switchyard.flink.tables import TABLES, Loader
 
 OPTIONS = {
     # Rows reach Python, and an exchange passes them on, when these run out: they are latency, not throughput.

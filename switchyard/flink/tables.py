@@ -14,17 +14,12 @@ from pyflink.util.exceptions import JavaException
 from switchyard.core.app import App
 from switchyard.core.bundled import SQL, shown
 from switchyard.core.restore import source_uid
-from switchyard.core.topics import Topics
+from switchyard.core.topics import Topics, table_name
 from switchyard.flink import sql_file
 from switchyard.flink.sql_file import Statement
 from switchyard.kafka.connection import KafkaConnection
 
 TABLES = SQL / "tables"
-
-
-def table_name(topic: str) -> str:
-    """`incoming-leads` is the table `incoming_leads`."""
-    return topic.replace("-", "_").replace(".", "_")
 
 
 FROM_EARLIEST = {"scan.startup.mode": "earliest-offset"}

@@ -141,11 +141,7 @@ class Cluster:
         """When the newest record of these topics was written, milliseconds since 1970; 0 where they hold none."""
         newest = 0
         with self._consumer() as consumer:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in topics
-                for number in consumer.partitions_for_topic(topic) or ()
-            ]
+            partitions = _partitions(consumer, topics)
             first, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
             filled = [item for item in partitions if ends[item] > first[item]]
             consumer.assign(filled)

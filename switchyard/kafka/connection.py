@@ -165,14 +165,14 @@ class KafkaConnection:
 def _certificates(file: Path) -> str:
     """The certificates of a PEM file, without what stands between them. Raises SettingsError."""
     try:
-        found = _CERTIFICATE.findall(file.read_text(encoding="utf-8"))
+        certificates = _CERTIFICATE.findall(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"SWITCHYARD_KAFKA_CA: {file} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        found = []
-    if not found:
+        certificates = []
+    if not certificates:
         raise SettingsError(f"SWITCHYARD_KAFKA_CA: {file} holds no certificate in PEM form")
-    return "\n".join(found) + "\n"
+    return "\n".join(certificates) + "\n"
 
 
 def _host_port(server: str) -> tuple[str, int]:

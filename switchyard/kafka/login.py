@@ -91,13 +91,13 @@ def _ask(connection: socket.socket, api: int, version: int, body: bytes) -> tupl
 
 
 def _read(connection: socket.socket, length: int) -> bytes:
-    found = b""
-    while len(found) < length:
-        piece = connection.recv(length - len(found))
+    received = b""
+    while len(received) < length:
+        piece = connection.recv(length - len(received))
         if not piece:
             raise OSError("the connection was closed")
-        found += piece
-    return found
+        received += piece
+    return received
 
 
 def _string(text: str) -> bytes:
@@ -107,9 +107,9 @@ def _string(text: str) -> bytes:
 
 def _strings(raw: bytes) -> list[str]:
     """An array of strings, as far as it can be read."""
-    found, position = [], 4
+    texts, position = [], 4
     while position + 2 <= len(raw):
         (length,) = struct.unpack_from(">h", raw, position)
-        found.append(raw[position + 2 : position + 2 + length].decode(errors="replace"))
+        texts.append(raw[position + 2 : position + 2 + length].decode(errors="replace"))
         position += 2 + length
-    return found
+    return texts

@@ -108,5 +108,5 @@ def _format(layout: Layout, tool: list[str], properties: str) -> None:
     command = [java(), *QUICK_START, log, *tool, "format", f"--cluster-id={cluster}", "--config", properties]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise StackError(f"Kafka's storage could not be formatted: {told[-1] if told else 'no reason given'}")
+        output = (done.stderr or done.stdout).strip().splitlines()
+        raise StackError(f"Kafka's storage could not be formatted: {output[-1] if output else 'no reason given'}")

@@ -227,8 +227,8 @@ def remote_client() -> tuple[list[str], dict[str, str]]:
 
 def class_path(layout: Layout) -> str:
     """Every jar of the cluster's lib folder, flink-dist last, as Flink's own scripts have it."""
-    found = sorted(layout.flink_lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
-    return os.pathsep.join(str(jar) for jar in found)
+    jars_there = sorted(layout.flink_lib.glob("*.jar"), key=lambda jar: (jar.name.startswith("flink-dist"), jar.name))
+    return os.pathsep.join(str(jar) for jar in jars_there)
 
 
 def _java_options() -> str:

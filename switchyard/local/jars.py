@@ -68,9 +68,9 @@ def _maven(target: Path) -> None:
     command = [maven, "-q", "-B", "-Dstyle.color=never", f"-Djars={target}", "-f", str(POM), "process-resources"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        said = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
+        errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
         raise StackError(
-            f"Maven could not fetch the jars: {said[0] if said else done.stderr.strip() or 'no reason given'}"
+            f"Maven could not fetch the jars: {errors[0] if errors else done.stderr.strip() or 'no reason given'}"
         )
 
 

@@ -23,9 +23,9 @@ def java() -> str:
             "Java 17 is needed and 'java' was not found. Install a JDK 17 "
             "(Debian: apt-get install openjdk-17-jre-headless), or set JAVA_HOME."
         )
-    told = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', told)
-    if found is None or int(found[1]) < 17:
-        version = found[1] if found else "of an unknown version"
+    output = subprocess.run([command, "-version"], capture_output=True, text=True, check=False).stderr
+    version_number = re.search(r'version "(\d+)', output)
+    if version_number is None or int(version_number[1]) < 17:
+        version = version_number[1] if version_number else "of an unknown version"
         raise StackError(f"Java 17 is needed; {command} is Java {version}. Install a JDK 17 or set JAVA_HOME.")
     return command

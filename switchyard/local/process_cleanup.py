@@ -16,17 +16,17 @@ PROGRAM = "SUPERVISOR_PROCESS_NAME"
 
 def members(stack_id: str, program: str | None = None) -> list[psutil.Process]:
     """All living processes that carry this stack's mark, or those that one program of it started."""
-    found = []
+    processes = []
     for process in psutil.process_iter():
         try:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             env = process.environ()
             if env.get(MARK) == stack_id and program in (None, env.get(PROGRAM)):
-                found.append(process)
+                processes.append(process)
         except psutil.Error:
             continue
-    return found
+    return processes
 
 
 def stop_members(stack_id: str, patience_s: float = 5.0) -> int:

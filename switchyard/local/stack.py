@@ -70,10 +70,10 @@ class Stack:
 
     def add_app(self, app: str | Path, namespace: str | None = None, env: Mapping[str, str] | None = None) -> StackInfo:
         """Run an app's worker under a namespace of its own and wait until it is healthy."""
-        found = ServedApp.find(app, namespace)
+        served = ServedApp.find(app, namespace)
         with self._locked():
-            info = self._add_app(self._running(), found, env or {})
-        wait_healthy(self.supervisor, info, [found.program], StackOptions().timeout_s, _silent)
+            info = self._add_app(self._running(), served, env or {})
+        wait_healthy(self.supervisor, info, [served.program], StackOptions().timeout_s, _silent)
         return info
 
     def remove_app(self, namespace: str) -> None:

@@ -76,8 +76,8 @@ class SubmittedJobs:
             return None
 
     def wanted(self) -> list[StackJob]:
-        found = [self.load(path.stem) for path in sorted(self.layout.jobs.glob("*.json"))]
-        return [job for job in found if job is not None and job.wanted]
+        jobs = [self.load(path.stem) for path in sorted(self.layout.jobs.glob("*.json"))]
+        return [job for job in jobs if job is not None and job.wanted]
 
     def record(self, job: StackJob, app: App) -> None:
         """A job that runs, and a copy of what its app is now: a later edit is submitted by a person, not by a crash."""
@@ -116,8 +116,8 @@ class SubmittedJobs:
 
     def newest_checkpoint(self, job_id: str) -> str | None:
         """The newest checkpoint of a job that is complete: Flink writes `_metadata` last."""
-        found = self.layout.checkpoints.glob(f"{job_id}/chk-*/_metadata")
-        folders = [path.parent for path in found if path.parent.name.removeprefix("chk-").isdecimal()]
+        complete = self.layout.checkpoints.glob(f"{job_id}/chk-*/_metadata")
+        folders = [path.parent for path in complete if path.parent.name.removeprefix("chk-").isdecimal()]
         newest = max(folders, key=lambda path: int(path.name.removeprefix("chk-")), default=None)
         return None if newest is None else str(newest)
 

@@ -93,12 +93,12 @@ class Supervisor:
             self._call("stopProcess", name, wait)
 
     def states(self) -> list[ProcessState]:
-        found = []
+        states = []
         for info in self._call("getAllProcessInfo"):
             pid = int(info["pid"]) or None
             uptime = float(info["now"] - info["start"]) if pid else None
-            found.append(ProcessState(info["name"], info["statename"], pid, uptime))
-        return found
+            states.append(ProcessState(info["name"], info["statename"], pid, uptime))
+        return states
 
     def shutdown(self) -> None:
         with contextlib.suppress(OSError, xmlrpc.client.Error):
@@ -111,8 +111,8 @@ class Supervisor:
             for line in log:
                 if "supervisord started with pid" in line:
                     counts = {}
-                elif found := _SPAWNED.search(line):
-                    counts[found[1]] = counts.get(found[1], 0) + 1
+                elif spawned := _SPAWNED.search(line):
+                    counts[spawned[1]] = counts.get(spawned[1], 0) + 1
         return counts
 
     def _call(self, method: str, *arguments: Any) -> Any:

@@ -51,8 +51,8 @@ def _where(record: ProgramRecord) -> str:
 
 def _last_words(info: StackInfo, name: str, record: ProgramRecord) -> str:
     """The end of its logs, and where to read the rest."""
-    told = []
+    ends = []
     for file in (Path(record.log), Path(record.log).with_suffix(".out")):
         if file.exists() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
-            told.append("\n  ".join([f"The end of {file}:", *text.splitlines()[-4:]]))
-    return "\n".join(told) or f"See {info.home / 'log'}."
+            ends.append("\n  ".join([f"The end of {file}:", *text.splitlines()[-4:]]))
+    return "\n".join(ends) or f"See {info.home / 'log'}."

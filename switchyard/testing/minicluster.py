@@ -18,7 +18,7 @@ from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.job_config import JobConfig
 from switchyard.core.settings import Settings
-from switchyard.core.topics import Topics
+from switchyard.core.topics import Topics, table_name
 from switchyard.environment import read_settings
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
 from switchyard.testing.rootlogger import RootLogger, hush_ended_channels
@@ -83,7 +83,7 @@ class MiniCluster:
     def __post_init__(self) -> None:
         self.namespace = self.namespace or self.app.name
         self.inputs = [item.topic for item in self.app.registry.file.inputs]
-        folders = {topic: f"{topic.replace('-', '_').replace('.', '_')}_topic" for topic in self.inputs}
+        folders = {topic: f"{table_name(topic)}_topic" for topic in self.inputs}
         folders |= {"agent-messages": "agent_messages", "routing-decisions": "routing_decisions", "control": "control"}
         self._sources = {topic: Source(self.folder / name) for topic, name in folders.items()}
         self._results = {item.result for item in self.app.registry.file.gathers}
@@ -107,7 +107,7 @@ class MiniCluster:
     def plan(self, savepoint: Path | None = None) -> tuple[StreamTableEnvironment, StatementSet]:
         """The job, ready to execute. Raises SqlError."""
         from switchyard.flink import job
-        from switchyard.flink.tables import TABLES, Loader, table_name
+        from switchyard.flink.tables import TABLES, Loader
 
         config = JobConfig.of(
             self.app.registry,

@@ -74,7 +74,7 @@ def test_a_demo_that_fails_stops_the_stack_only_where_it_started_it_for_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack = FakeStack(layout, os.getpid() if started_here else 1)
-    monkeypatch.setattr(demo_command, "Stack", lambda: stack)
+    monkeypatch.setattr(demo_command.Stack, "of", lambda settings: stack)
     runs = DemoRuns(layout)
     with runs.running("sdr-000001"):
         pass

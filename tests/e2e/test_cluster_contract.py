@@ -79,10 +79,12 @@ def test_what_is_sent_is_read_as_the_bytes_it_was(cluster: AnyCluster, topic: Ca
         offsets = [record.offset for record in group]
         assert offsets == list(range(len(offsets)))
     assert pairs(list(cluster.read(name))) == pairs(records), "reading takes nothing away"
+    assert cluster.last_written([name, topic()]) == max(record.time for record in records)
 
 
 def test_a_topic_that_is_not_there_holds_nothing(cluster: AnyCluster) -> None:
     assert list(cluster.read("contract-nowhere.things")) == []
+    assert cluster.last_written(["contract-nowhere.things"]) == 0
     follower = cluster.follow(["contract-nowhere.things"])
     assert follower.poll(0.1) == []
     follower.close()

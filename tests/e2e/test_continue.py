@@ -42,7 +42,7 @@ def values(info: StackInfo, topic: str) -> list[bytes]:
 def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
     command: CommandLine, stack: Stack, info: StackInfo, tmp_path: Path
 ) -> None:
-    flink, book, where = Flink(info.flink), SubmittedJobs(stack.layout), ("--namespace", NAMESPACE)
+    flink, submitted_jobs, where = Flink(info.flink), SubmittedJobs(stack.layout), ("--namespace", NAMESPACE)
     command.run("submit", "sdr", *where)
     send_leads(command, NAMESPACE)
     wait_for_decisions(info, NAMESPACE, 25)
@@ -56,7 +56,7 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
     *_, told = command.run("stop", "sdr", "--savepoint", *where).splitlines()
     again = shlex.split(told.removeprefix("Continue from it: switchyard "))
     assert again[:3] == ["submit", "sdr", "--from"]
-    assert flink.jobs(job_name(NAMESPACE)) == book.wanted() == []
+    assert flink.jobs(job_name(NAMESPACE)) == submitted_jobs.wanted() == []
     edited = copy_of_sdr(tmp_path / "edited")
     with (edited / "sql" / "dispatch.sql").open("a") as file:
         file.write(f"{ONE_MORE_SINK}FROM dispatches\nWHERE FALSE;\n")
@@ -70,11 +70,14 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
 
     stack.add_app("sdr", NAMESPACE, {"SDR_DAY_SECONDS": "0.05"})
     wait_for_decisions(info, NAMESPACE, 30)
-    (second,) = book.wanted()
+    (second,) = submitted_jobs.wanted()
     (jobmanager,) = (item.pid for item in stack.status() if item.process == "flink-jobmanager")
     assert jobmanager is not None
     psutil.Process(jobmanager).kill()
-    until(lambda: [job.job_id for job in book.wanted()] not in ([], [second.job_id]), "the job did not come back")
+    until(
+        lambda: [job.job_id for job in submitted_jobs.wanted()] not in ([], [second.job_id]),
+        "the job did not come back",
+    )
 
     def completed() -> bool:
         found = command.objects("workflows", "--app", "sdr", *where)
@@ -86,4 +89,4 @@ def test_workflows_go_on_after_a_stop_an_edit_and_a_killed_jobmanager(
     stack.remove_app(NAMESPACE)
     said = command.run("stop", "sdr", *where)
     assert "Its newest checkpoint: " in said
-    assert book.wanted() == []
+    assert submitted_jobs.wanted() == []

@@ -63,7 +63,7 @@ class Rig:
         self.decided: list[tuple[float, float, Decision]] = []
         self._engine = engine
         self._flink = Flink(info.flink)
-        self._book = SubmittedJobs(stack.layout)
+        self._submitted_jobs = SubmittedJobs(stack.layout)
         self._taken = 0
         self._mails: dict[str, Mail] = {}
         self._cluster = Cluster(KafkaConnection(info.kafka))
@@ -119,7 +119,7 @@ class Rig:
 
     def job_id(self) -> str | None:
         """The job that the stack's watchdog keeps running; None where none is recorded."""
-        job = self._book.load(TOPICS.namespace)
+        job = self._submitted_jobs.load(TOPICS.namespace)
         return job.job_id if job is not None and job.wanted else None
 
     def runs_since(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from switchyard.deployment import submit
-from switchyard.flink.rest import Flink
+from switchyard.flink.rest import Flink, FlinkError
 
 JAVA = """org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator
 \tat org.apache.flink.runtime.Some.method(Some.java:1)
@@ -34,3 +34,14 @@ def test_the_innermost_cause_is_told(trace: str, told: str, monkeypatch: pytest.
     flink = Flink("127.0.0.1:1")
     monkeypatch.setattr(flink, "_call", lambda path: answer)
     assert str(submit._trouble(flink, "job")).startswith(told)
+
+
+@pytest.mark.parametrize("state", ["FAILED", "RESTARTING"])
+def test_a_job_that_fails_names_the_log_that_tells_more(state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "RESTARTS_S", -1.0)
+    flink = Flink("127.0.0.1:1")
+    monkeypatch.setattr(flink, "state", lambda job_id: state)
+    monkeypatch.setattr(flink, "trouble", lambda job_id: "it broke")
+    monkeypatch.setattr(flink, "cancel", lambda job_id: None)
+    with pytest.raises(FlinkError, match=r"it broke \(more in /log/flink-taskmanager\.log\)"):
+        submit._wait_running(flink, "job", " (more in /log/flink-taskmanager.log)")

@@ -26,7 +26,7 @@ JOB = StackJob("sdr", "sdr", False, False, "a" * 32, True, {"SWITCHYARD_SHARDS":
 
 
 @pytest.fixture
-def book(tmp_path: Path) -> SubmittedJobs:
+def submitted_jobs(tmp_path: Path) -> SubmittedJobs:
     layout = Layout(tmp_path / "home")
     layout.make()
     return SubmittedJobs(layout)
@@ -78,8 +78,8 @@ def nothing_brought() -> None:
     brought.clear()
 
 
-def checkpoint(book: SubmittedJobs, job_id: str, number: int, complete: bool = True) -> Path:
-    folder = book.layout.checkpoints / job_id / f"chk-{number}"
+def checkpoint(submitted_jobs: SubmittedJobs, job_id: str, number: int, complete: bool = True) -> Path:
+    folder = submitted_jobs.layout.checkpoints / job_id / f"chk-{number}"
     folder.mkdir(parents=True)
     if complete:
         (folder / "_metadata").write_bytes(b"x")
@@ -90,34 +90,34 @@ def overview(state: str) -> dict[str, Any]:
     return {"jobs": [{"jid": JOB.job_id, "name": "switchyard sdr", "state": state}]}
 
 
-def test_the_newest_complete_checkpoint_is_found_by_number(book: SubmittedJobs) -> None:
-    assert book.newest_checkpoint(JOB.job_id) is None
-    assert book.latest_state(replace(JOB, start="/before")) == "/before"
-    checkpoint(book, JOB.job_id, 9)
-    newest = checkpoint(book, JOB.job_id, 10)
-    checkpoint(book, JOB.job_id, 11, complete=False)
-    assert book.latest_state(JOB) == str(newest)
-    assert book.latest_state(replace(JOB, savepoint="/s")) == "/s"
+def test_the_newest_complete_checkpoint_is_found_by_number(submitted_jobs: SubmittedJobs) -> None:
+    assert submitted_jobs.newest_checkpoint(JOB.job_id) is None
+    assert submitted_jobs.latest_state(replace(JOB, start="/before")) == "/before"
+    checkpoint(submitted_jobs, JOB.job_id, 9)
+    newest = checkpoint(submitted_jobs, JOB.job_id, 10)
+    checkpoint(submitted_jobs, JOB.job_id, 11, complete=False)
+    assert submitted_jobs.latest_state(JOB) == str(newest)
+    assert submitted_jobs.latest_state(replace(JOB, savepoint="/s")) == "/s"
 
 
 def test_a_job_is_remembered_with_its_app_as_it_was_and_forgotten_when_it_stops(
-    book: SubmittedJobs, tmp_path: Path
+    submitted_jobs: SubmittedJobs, tmp_path: Path
 ) -> None:
     app = App.load("sdr")
-    book.record(JOB, app)
-    copy = App.load(str(book.copy("sdr")))
+    submitted_jobs.record(JOB, app)
+    copy = App.load(str(submitted_jobs.copy("sdr")))
     assert copy.registry.version == app.registry.version
     assert [path.name for path in sorted(copy.sql.glob("*.sql"))] == ["dispatch.sql", "requests.sql"]
-    book.record(JOB, copy)
-    assert App.load(str(book.copy("sdr"))).registry.json() == app.registry.json()
-    assert book.wanted() == [JOB]
-    book.forget("sdr", "/savepoint")
-    assert book.wanted() == []
-    assert book.load("sdr") == replace(JOB, wanted=False, savepoint="/savepoint")
-    book.save(JOB)
-    book.forget_all()
-    assert book.wanted() == []
-    assert book.load("nowhere") is None
+    submitted_jobs.record(JOB, copy)
+    assert App.load(str(submitted_jobs.copy("sdr"))).registry.json() == app.registry.json()
+    assert submitted_jobs.wanted() == [JOB]
+    submitted_jobs.forget("sdr", "/savepoint")
+    assert submitted_jobs.wanted() == []
+    assert submitted_jobs.load("sdr") == replace(JOB, wanted=False, savepoint="/savepoint")
+    submitted_jobs.save(JOB)
+    submitted_jobs.forget_all()
+    assert submitted_jobs.wanted() == []
+    assert submitted_jobs.load("nowhere") is None
 
 
 def test_settings_are_kept_and_secrets_are_not() -> None:
@@ -140,19 +140,23 @@ def test_settings_are_kept_and_secrets_are_not() -> None:
     assert "OPENAI_BASE_URL" in replace(JOB, embedded_model=False).environment_in(stack)
 
 
-def test_one_process_at_a_time_has_a_namespace(book: SubmittedJobs) -> None:
-    with book.locked("sdr") as first, book.locked("sdr", wait=False) as second, book.locked("other", wait=False) as own:
+def test_one_process_at_a_time_has_a_namespace(submitted_jobs: SubmittedJobs) -> None:
+    with (
+        submitted_jobs.locked("sdr") as first,
+        submitted_jobs.locked("sdr", wait=False) as second,
+        submitted_jobs.locked("other", wait=False) as own,
+    ):
         assert (first, second, own) == (True, False, True)
-    with book.locked("sdr", wait=False) as again:
+    with submitted_jobs.locked("sdr", wait=False) as again:
         assert again
 
 
 def test_the_watchdog_brings_back_what_the_jobmanager_has_forgotten(
-    book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
+    submitted_jobs: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
-    watchdog = Recording(book, flink)
+    watchdog = Recording(submitted_jobs, flink)
     watchdog.look()
-    book.save(JOB)
+    submitted_jobs.save(JOB)
     answers["/jobs/overview"] = overview("RESTARTING")
     watchdog.look()
     assert brought == []
@@ -169,26 +173,26 @@ def test_the_watchdog_brings_back_what_the_jobmanager_has_forgotten(
 
 @pytest.mark.parametrize("state", ["CANCELED", "FAILED", "FINISHED"])
 def test_the_watchdog_lets_go_of_a_job_that_somebody_ended(
-    state: str, book: SubmittedJobs, flink: Flink, answers: dict[str, Any]
+    state: str, submitted_jobs: SubmittedJobs, flink: Flink, answers: dict[str, Any]
 ) -> None:
-    book.save(JOB)
+    submitted_jobs.save(JOB)
     answers["/jobs/overview"] = overview(state)
-    with book.locked("sdr"):
-        Recording(book, flink).look()
-        assert book.wanted() == [JOB], "a submit is at work"
-    Recording(book, flink).look()
-    assert book.wanted() == brought == []
+    with submitted_jobs.locked("sdr"):
+        Recording(submitted_jobs, flink).look()
+        assert submitted_jobs.wanted() == [JOB], "a submit is at work"
+    Recording(submitted_jobs, flink).look()
+    assert submitted_jobs.wanted() == brought == []
 
 
-def test_a_stop_of_a_lost_job_keeps_it_from_coming_back(book: SubmittedJobs, flink: Flink) -> None:
-    flink_target = FlinkTarget(flink, book)
+def test_a_stop_of_a_lost_job_keeps_it_from_coming_back(submitted_jobs: SubmittedJobs, flink: Flink) -> None:
+    flink_target = FlinkTarget(flink, submitted_jobs)
     with pytest.raises(FlinkError, match="no job of sdr runs"):
         stop("sdr", False, flink_target, lambda line: None)
-    book.save(JOB)
-    newest = checkpoint(book, JOB.job_id, 1)
+    submitted_jobs.save(JOB)
+    newest = checkpoint(submitted_jobs, JOB.job_id, 1)
     (stopped,) = stop("sdr", False, flink_target, lambda line: None)
     assert stopped.state == str(newest)
-    assert book.wanted() == []
+    assert submitted_jobs.wanted() == []
 
 
 def test_a_state_is_refused_before_anything_else_where_it_is_not_there(tmp_path: Path) -> None:

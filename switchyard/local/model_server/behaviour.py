@@ -22,7 +22,7 @@ class Call:
     def user(self) -> str:
         """The first user message: the question, whatever corrections follow it."""
         messages: list[dict[str, Any]] = self.body.get("messages", [])
-        return next((str(said.get("content", "")) for said in messages if said.get("role") == "user"), "")
+        return next((str(message.get("content", "")) for message in messages if message.get("role") == "user"), "")
 
     @property
     def schema_name(self) -> str:

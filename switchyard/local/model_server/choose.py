@@ -34,9 +34,9 @@ def choose(request: Mapping[str, Any]) -> dict[str, Any]:
     event = _mapping(request.get("event"))
     event_type = str(event.get("type", ""))
     options = _options(request)
-    found = clues(event_type, event.get("data"), request.get("contract"))
+    evidence = clues(event_type, event.get("data"), request.get("contract"))
     for option in options:
-        gains = [(clue.is_symbol, _gain(option, clue, options)) for clue in found]
+        gains = [(clue.is_symbol, _gain(option, clue, options)) for clue in evidence]
         soft = sum(gain for is_symbol, gain in gains if not is_symbol)
         option.score = sum(gain for is_symbol, gain in gains if is_symbol)
         option.score += min(soft, _MOST_WITHOUT_SYMBOLS)
@@ -68,11 +68,11 @@ def _options(request: Mapping[str, Any]) -> list[_Option]:
 
 
 def _stated_by(candidate: Mapping[str, Any]) -> dict[str, bool]:
-    found = stated(str(candidate.get("description", "")))
+    stances = stated(str(candidate.get("description", "")))
     for part in ("accepts", "emits"):
         for word in words(" ".join(_texts(candidate.get(part)))):
-            found.setdefault(word, True)
-    return found
+            stances.setdefault(word, True)
+    return stances
 
 
 def _gain(option: _Option, clue: Clue, options: list[_Option]) -> float:
@@ -89,8 +89,8 @@ def _gain(option: _Option, clue: Clue, options: list[_Option]) -> float:
             gain -= _OTHER_SYMBOL
     gain *= clue.weight
     if gain > 0 and (clue.is_symbol or not option.because):
-        told = f"{clue.field} is {clue.value}" if clue.is_symbol else f"words of {clue.field}"
-        option.because = f"The description fits: {told}."
+        reason = f"{clue.field} is {clue.value}" if clue.is_symbol else f"words of {clue.field}"
+        option.because = f"The description fits: {reason}."
     return gain
 
 
@@ -103,8 +103,8 @@ def _names_whole(option: _Option, symbol: tuple[str, ...], clue: Clue) -> bool:
 def _stance(option: _Option, word: str) -> float:
     """1 where the option says the word, -1 where it denies it, else 0."""
     if word not in option.stances:
-        said = [holds for known, holds in option.words.items() if same(known, word)]
-        option.stances[word] = 0.0 if not said else (1.0 if any(said) else -1.0)
+        stated_by = [holds for other, holds in option.words.items() if same(other, word)]
+        option.stances[word] = 0.0 if not stated_by else (1.0 if any(stated_by) else -1.0)
     return option.stances[word]
 
 

@@ -30,13 +30,13 @@ class Clue:
 
 def clues(event_type: str, data: Any, contract: Any) -> list[Clue]:
     """All clues of an event, by its Avro contract where there is one."""
-    found = [Clue("type", event_type, tuple(words(event_type)), TYPE)]
-    found.extend(clue for clue in _walk("", data, contract, {}) if clue.words)
-    return found
+    evidence = [Clue("type", event_type, tuple(words(event_type)), TYPE)]
+    evidence.extend(clue for clue in _walk("", data, contract, {}) if clue.words)
+    return evidence
 
 
-def _walk(field: str, value: Any, schema: Any, known: dict[str, Any]) -> Iterator[Clue]:
-    schema = _resolve(schema, value, known)
+def _walk(field: str, value: Any, schema: Any, definitions: dict[str, Any]) -> Iterator[Clue]:
+    schema = _resolve(schema, value, definitions)
     if isinstance(value, bool):
         yield Clue(field, str(value).lower(), tuple(words(field)), SYMBOL, True, (), value)
     elif isinstance(value, str):
@@ -44,39 +44,39 @@ def _walk(field: str, value: Any, schema: Any, known: dict[str, Any]) -> Iterato
     elif isinstance(value, Mapping):
         fields = {f.get("name"): f.get("type") for f in _dicts(schema.get("fields"))}
         for name, inner in value.items():
-            yield from _walk(str(name), inner, fields.get(name, schema.get("values")), known)
+            yield from _walk(str(name), inner, fields.get(name, schema.get("values")), definitions)
     elif isinstance(value, list):
         for inner in value:
-            for clue in _walk(field, inner, schema.get("items"), known):
+            for clue in _walk(field, inner, schema.get("items"), definitions):
                 yield clue if clue.is_symbol else replace(clue, weight=clue.weight / len(value))
 
 
 def _of_text(field: str, value: str, schema: Mapping[str, Any]) -> Clue:
-    found = tuple(words(value))
+    value_words = tuple(words(value))
     symbols = schema.get("symbols")
     if schema.get("type") == "enum" and isinstance(symbols, list) and value in symbols:
         others = tuple(tuple(words(str(symbol))) for symbol in symbols if symbol != value)
-        return Clue(field, value, found, SYMBOL, True, others)
-    if len(found) <= _SHORT_WORDS:
-        return Clue(field, value, found, SHORT)
-    return Clue(field, value, found[:_FREE_WORDS], FREE)
+        return Clue(field, value, value_words, SYMBOL, True, others)
+    if len(value_words) <= _SHORT_WORDS:
+        return Clue(field, value, value_words, SHORT)
+    return Clue(field, value, value_words[:_FREE_WORDS], FREE)
 
 
-def _resolve(schema: Any, value: Any, known: dict[str, Any]) -> Mapping[str, Any]:
+def _resolve(schema: Any, value: Any, definitions: dict[str, Any]) -> Mapping[str, Any]:
     """The branch of `schema` that describes `value`, as a mapping; empty where nothing is known."""
     if isinstance(schema, list):
-        branches = [_resolve(branch, value, known) for branch in schema if branch != "null"]
+        branches = [_resolve(branch, value, definitions) for branch in schema if branch != "null"]
         of_value = [branch for branch in branches if value in _list(branch.get("symbols"))]
         return next(iter(of_value or branches), {})
     if isinstance(schema, str):
-        found = known.get(schema.rsplit(".", 1)[-1], {})
-        return found if isinstance(found, Mapping) else {}
+        definition = definitions.get(schema.rsplit(".", 1)[-1], {})
+        return definition if isinstance(definition, Mapping) else {}
     if not isinstance(schema, Mapping):
         return {}
     if isinstance(schema.get("type"), Mapping | list):
-        return _resolve(schema["type"], value, known)
+        return _resolve(schema["type"], value, definitions)
     if isinstance(schema.get("name"), str):
-        known[schema["name"].rsplit(".", 1)[-1]] = schema
+        definitions[schema["name"].rsplit(".", 1)[-1]] = schema
     return schema
 
 

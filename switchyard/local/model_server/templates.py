@@ -63,9 +63,9 @@ class Templates:
 
     def _module(self, path: Path) -> ModuleType:
         changed = path.stat().st_mtime_ns
-        known = self._modules.get(path)
-        if known is not None and known[0] == changed:
-            return known[1]
+        cached = self._modules.get(path)
+        if cached is not None and cached[0] == changed:
+            return cached[1]
         spec = importlib.util.spec_from_file_location(f"offline_{abs(hash(path))}", path)
         if spec is None or spec.loader is None:
             raise NoTemplate(f"{path} cannot be loaded.")

@@ -27,15 +27,15 @@ def words(text: str) -> list[str]:
 
 def stated(text: str) -> dict[str, bool]:
     """Words of `text`; False for those it only denies ("not urgent", "without approval")."""
-    found: dict[str, bool] = {}
+    stances: dict[str, bool] = {}
     denied = 0
     for word in _split(text):
         if word in _NEGATORS:
             denied = _NEGATED_REACH
         elif word not in _STOP:
-            found[word] = found.get(word, False) or denied == 0
+            stances[word] = stances.get(word, False) or denied == 0
             denied = max(denied - 1, 0)
-    return found
+    return stances
 
 
 @lru_cache(maxsize=100_000)
