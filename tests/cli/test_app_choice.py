@@ -12,6 +12,7 @@ import pytest
 from switchyard.cli.app_choice import app_argument, app_or_example, apps_to_serve
 from switchyard.core.bundled import APPS
 from switchyard.core.errors import SwitchyardError
+from switchyard.environment import read_settings
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs
 from tests.cli.conftest import FakeCluster, Run
@@ -40,7 +41,7 @@ def submitted() -> Submitted:
     """Writes down that an app was submitted to the local stack."""
 
     def submit(app: str, namespace: str, wanted: bool = True) -> None:
-        layout = Layout.current()
+        layout = Layout.of(read_settings())
         layout.jobs.mkdir(parents=True, exist_ok=True)
         SubmittedJobs(layout).save(StackJob(app, namespace, False, False, "job-1", True, wanted=wanted))
 
@@ -115,7 +116,7 @@ def test_an_app_that_was_submitted_from_a_folder_is_known_by_its_name(
 
 
 def test_an_app_whose_worker_the_stack_had_is_known(helpdesk: Path) -> None:
-    layout = Layout.current()
+    layout = Layout.of(read_settings())
     layout.run.mkdir(parents=True)
     layout.apps_file.write_text(json.dumps({"helpdesk-0a1b2c": str(helpdesk), "gone": "/nowhere"}))
     assert app_argument("helpdesk") == app_argument(None) == str(helpdesk)
