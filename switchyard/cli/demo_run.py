@@ -145,7 +145,7 @@ def _run(planned: Demo, stack: Stack, runs: DemoRuns, settings: Settings, screen
         observer.close()
     observed = observer.observed
     figures = summary(planned.app, observed, info, planned.namespace, time.monotonic() - started)
-    screen.finish(figures, observed, info, f"{target.flink}/#/job/{job.job_id}/overview")
+    screen.finish(figures, observed, info, planned.namespace, f"{target.flink}/#/job/{job.job_id}/overview")
     return lost(planned.size, figures, observed, logs_of(info, planned.namespace))
 
 

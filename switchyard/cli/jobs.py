@@ -22,16 +22,16 @@ def show_jobs(flink: str, as_json: bool) -> None:
     from switchyard.flink.rest import Flink, FlinkError
 
     try:
-        found = job_statuses(Flink(flink))
+        jobs = job_statuses(Flink(flink))
     except FlinkError as error:
         typer.echo(f"The jobs are not known: {error}", err=True)
         return
     if as_json:
-        for item in found:
+        for item in jobs:
             typer.echo(json.dumps(_line(item)))
-    elif found:
+    elif jobs:
         typer.echo()
-        _table(found)
+        _table(jobs)
 
 
 def _line(item: JobStatus) -> dict[str, object]:
@@ -50,7 +50,7 @@ def _line(item: JobStatus) -> dict[str, object]:
     }
 
 
-def _table(found: Sequence[JobStatus]) -> None:
+def _table(jobs: Sequence[JobStatus]) -> None:
     rows = [
         (
             item.namespace,
@@ -61,6 +61,6 @@ def _table(found: Sequence[JobStatus]) -> None:
             item.asks_in_flight,
             item.circuit,
         )
-        for item in found
+        for item in jobs
     ]
     table(("job", "state", "running since", "waiting asks>", "oldest>", "in flight>", "model circuit"), rows)

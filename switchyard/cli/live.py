@@ -79,19 +79,26 @@ class Screen:
 
     def _line(self, observed: Observed) -> str:
         """How far it is, in words."""
-        if not observed.decisions and not observed.dead_letters:
-            seconds = time.monotonic() - self._begun
-            return f"The job runs; Flink is starting Python and reading the first records ({seconds:.0f} s) ..."
+        begun = formatting.counted(len(observed.workflows), "workflow")
+        if not observed.decisions:
+            what = (
+                f"{begun} begun; the first decisions are made"
+                if observed.workflows
+                else "Flink starts the job's Python"
+            )
+            return f"{what} ({time.monotonic() - self._begun:.0f} s) ..."
         ended = sum(has_ended(item) for item in observed.workflows.values())
         decisions = formatting.counted(len(observed.decisions), "decision")
         dead_letters = formatting.counted(len(observed.dead_letters), "dead letter")
-        return f"{ended} of {len(observed.workflows)} workflows ended, {decisions}, {dead_letters}{self._note}"
+        return f"{ended} of {begun} ended, {decisions}, {dead_letters}{self._note}"
 
     def waiting(self, left: str) -> None:
         """All workflows have ended; what is left to be done, in words."""
         self._note = f"; {left}"
 
-    def finish(self, figures: dict[str, Any], observed: Observed, info: StackInfo, job_url: str) -> None:
+    def finish(
+        self, figures: dict[str, Any], observed: Observed, info: StackInfo, namespace: str, job_url: str
+    ) -> None:
         """The summary, one whole trace, and where to look next."""
         self.figures = figures
         table = Table(show_header=False, box=None)
@@ -105,7 +112,7 @@ class Screen:
         if longest is not None:
             self._trace(observed, longest)
         self.say(f"Flink: {job_url}")
-        mails = f"Mails: {info.mail_folder}   " if "emails" in figures else ""
+        mails = f"Mails: {info.mail_folder / namespace}   " if "emails" in figures else ""
         self.say(f"{mails}Logs: {info.home / 'log'}")
 
     def _trace(self, observed: Observed, summary: dict[str, Any]) -> None:

@@ -68,13 +68,13 @@ def status(
 
     settings = read_settings()
     stack = Stack.of(settings)
-    found, info = stack.status(), stack.info()
+    processes, info = stack.status(), stack.info()
     if as_json:
-        for item in found:
+        for item in processes:
             typer.echo(json.dumps(asdict(item)))
-    elif found:
-        Console().print(_table(found))
-        for item in found:
+    elif processes:
+        Console().print(_table(processes))
+        for item in processes:
             if not item.healthy:
                 typer.echo(f"{item.process}: {item.health}; its log: {item.log}")
     else:
@@ -82,15 +82,15 @@ def status(
     flink = settings.flink or (info.flink if info else None)
     if flink is not None:
         show_jobs(flink, as_json)
-    if not found or not all(item.healthy for item in found):
+    if not processes or not all(item.healthy for item in processes):
         raise typer.Exit(1)
 
 
-def _table(found: Sequence[ProgramStatus]) -> Table:
+def _table(processes: Sequence[ProgramStatus]) -> Table:
     table = Table(box=None, header_style="bold")
     for heading in ("process", "pid", "port", "health", "restarts", "uptime"):
         table.add_column(heading, justify="left" if heading in ("process", "health") else "right")
-    for item in found:
+    for item in processes:
         cells = (item.pid, item.port, item.restarts, None if item.uptime is None else f"{item.uptime:.0f} s")
         pid, port, restarts, uptime = ("-" if cell is None else str(cell) for cell in cells)
         colour = "green" if item.healthy else "red"

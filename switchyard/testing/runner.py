@@ -162,15 +162,15 @@ class _Run:
 
 def _inputs(case: Case) -> list[tuple[str, bytes]]:
     content = case.content
-    found: list[tuple[str, bytes]] = []
+    inputs: list[tuple[str, bytes]] = []
     if content.input is not None:
-        found += [(content.input.topic, _line(line)) for line in content.input.lines]
+        inputs += [(content.input.topic, _line(line)) for line in content.input.lines]
     for number, event in enumerate(content.events, 1):
         if isinstance(event, dict):
             base: dict[str, object] = {"specversion": "1.0", "id": f"{content.workflow}-{number}", "source": "tests"}
             event = {**base, "workflowid": content.workflow, **event}
-        found.append(("agent-messages", _line(event)))
-    return found
+        inputs.append(("agent-messages", _line(event)))
+    return inputs
 
 
 def _line(value: str | dict[str, object]) -> bytes:

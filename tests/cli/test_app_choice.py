@@ -84,7 +84,7 @@ def test_else_the_only_one_that_was_submitted(helpdesk: Path, submitted: Submitt
     submitted(str(helpdesk), "helpdesk-2")
     assert app_argument(None) == str(helpdesk)
     submitted("finance", "finance-00c0de")
-    with pytest.raises(SwitchyardError, match=rf"on the stack are finance, {helpdesk}$"):
+    with pytest.raises(SwitchyardError, match=rf"the stack has finance, {helpdesk}$"):
         app_argument(None)
 
 
@@ -130,6 +130,7 @@ def test_send_never_guesses(run: Run, kafka: type[FakeCluster], submitted: Submi
     refused = run("send", "-", input="{}\n")
     assert refused.exit_code == 1
     assert "which app (this command never guesses)? Name it" in refused.stderr
+    assert refused.stderr.endswith("; the stack has sdr\n")
     assert "Sent 1 message to sdr.incoming-leads" in run("send", "-", "--app", "sdr", input="{}\n").stdout
 
 
