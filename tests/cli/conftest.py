@@ -39,7 +39,7 @@ class FakeCluster:
         return 1 if topic in self.content else 0
 
     def last_written(self, topics: list[str]) -> int:
-        return max((record.time for topic in topics for record in self.content[topic]), default=0)
+        return max((record.time for topic in topics for record in self.read(topic)), default=0)
 
     def follow(self, topics: list[str]) -> FakeFollower:
         return FakeFollower(self, topics)
