@@ -147,5 +147,6 @@ def _which(on_stack: list[str], guess: bool) -> str:
     there = ", ".join(on_stack or shipped())
     reason = "" if guess else " (this command never guesses)"
     return (
-        f"which app{reason}? Name it by its name or folder, stand in its folder, or set SWITCHYARD_APP; {where} {there}"
+        f"which app{reason}? Give its name or folder as APP or --app, stand in its folder, or set SWITCHYARD_APP; "
+        f"{where} {there}"
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from switchyard.cli.app_choice import app_argument, app_or_example, apps_to_serve
-from switchyard.core.bundled import APPS
+from switchyard.core.app import App
+from switchyard.core.bundled import APPS, SQL
 from switchyard.core.errors import SwitchyardError
 from switchyard.environment import read_settings
 from switchyard.local.layout import Layout
@@ -71,6 +72,12 @@ def test_else_the_folder_one_stands_in(helpdesk: Path, monkeypatch: pytest.Monke
     assert app_argument(None) == str(helpdesk)
 
 
+def test_the_folder_of_a_bundled_app_has_its_sql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(APPS / "sdr")
+    app = App.load(app_argument(None))
+    assert (app.name, app.folder, app.sql) == ("sdr", APPS / "sdr", SQL / "sdr")
+
+
 def test_else_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, submitted: Submitted) -> None:
     submitted("sdr", "sdr")
     monkeypatch.setenv("SWITCHYARD_APP", "finance")
@@ -129,7 +136,7 @@ def test_send_never_guesses(run: Run, kafka: type[FakeCluster], submitted: Submi
     write(kafka, "sdr")
     refused = run("send", "-", input="{}\n")
     assert refused.exit_code == 1
-    assert "which app (this command never guesses)? Name it" in refused.stderr
+    assert "which app (this command never guesses)? Give its name" in refused.stderr
     assert refused.stderr.endswith("; the stack has sdr\n")
     assert "Sent 1 message to sdr.incoming-leads" in run("send", "-", "--app", "sdr", input="{}\n").stdout
 
