@@ -49,8 +49,8 @@ def app_argument(named: str | None, guess: bool = True) -> str:
     meant = _stood_in_or_set()
     if meant is not None:
         return meant
-    on_stack = arguments_on_stack() if guess else []
-    if len(on_stack) == 1:
+    on_stack = arguments_on_stack()
+    if guess and len(on_stack) == 1:
         return on_stack[0]
     raise SwitchyardError(_which(on_stack, guess))
 
@@ -99,10 +99,10 @@ def _named(name: str) -> str:
     """A bundled app, a folder, or the name of an app that the stack's record has the folder of."""
     if name in shipped() or (Path(name).expanduser() / FILE).is_file():
         return name
-    known = known_apps()
-    argument = next((app.argument for app in known if name in (app.name, app.namespace)), None)
+    apps = known_apps()
+    argument = next((app.argument for app in apps if name in (app.name, app.namespace)), None)
     if argument is None:
-        names = dict.fromkeys([*shipped(), *(app.name for app in known)])
+        names = dict.fromkeys([*shipped(), *(app.name for app in apps)])
         message = f"there is no such app; name one of {', '.join(names)}, or a folder with an {FILE}"
         raise AppError(name, [message])
     return argument
@@ -143,9 +143,10 @@ def _name_of(folder: Path) -> str | None:
 
 
 def _which(on_stack: list[str], guess: bool) -> str:
-    there = ", ".join(dict.fromkeys([*on_stack, *shipped()])) if not on_stack else ", ".join(on_stack)
-    where = "on the stack are" if on_stack else "there are"
+    where = "the stack has" if on_stack else "there are"
+    there = ", ".join(on_stack or shipped())
     reason = "" if guess else " (this command never guesses)"
     return (
-        f"which app{reason}? Name it by its name or folder, stand in its folder, or set SWITCHYARD_APP; {where} {there}"
+        f"which app{reason}? Give its name or folder as APP or --app, stand in its folder, or set SWITCHYARD_APP; "
+        f"{where} {there}"
     )

@@ -47,16 +47,16 @@ class Approval:
 @approvals.command("list")
 def list_all(app: AppName = None, namespace: Namespace = None, kafka: Kafka = None, as_json: Json = False) -> None:
     """List what waits for approval, the oldest first."""
-    found = waiting(_find(app, namespace, kafka))
+    waiting_now = waiting(_find(app, namespace, kafka))
     if as_json:
-        formatting.json_lines(_line(item) for item in found)
-    elif not found:
+        formatting.json_lines(_line(item) for item in waiting_now)
+    elif not waiting_now:
         typer.echo("Nothing waits for approval.")
     else:
-        short = _shortest([item.id for item in found])
+        short = _shortest([item.id for item in waiting_now])
         rows = [
             [item.id[:short], item.agent, item.type, formatting.clock(item.since), _until(item), item.workflow_id]
-            for item in found
+            for item in waiting_now
         ]
         formatting.table(["id", "agent", "event", "since", "until", "workflow"], rows)
         typer.echo(
@@ -78,8 +78,8 @@ def show(
     if as_json:
         formatting.json_lines([{**_line(item), **(why or {}), "event": event}])
         return
-    told = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": formatting.clock(item.since)}
-    for name, value in {**told, "until": _until(item), **(why or {})}.items():
+    heading = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": formatting.clock(item.since)}
+    for name, value in {**heading, "until": _until(item), **(why or {})}.items():
         typer.echo(f"{name.replace('_', ' '):<11} {formatting.plain(value)}")
     if event is None:
         typer.echo("The ledger no longer has the decision, so the event cannot be shown.")
@@ -117,23 +117,23 @@ def waiting(target: AppOnKafka) -> list[Approval]:
     """What waits by the newest statuses, the oldest first."""
     from switchyard.cli import reading
 
-    found = [
+    approvals = [
         Approval(item["id"], workflow, item["agent"], item["type"], item["since"], item["until"], latest)
         for workflow, latest in reading.latest_statuses(target).items()
         if not reading.has_ended(latest.summary)
         for item in latest.summary.get("approvals") or ()
     ]
-    return sorted(found, key=lambda item: (item.since, item.id))
+    return sorted(approvals, key=lambda item: (item.since, item.id))
 
 
-def one(known: list[Approval], identity: str) -> Approval:
+def one(approvals: list[Approval], identity: str) -> Approval:
     """The one whose id begins so. Raises SwitchyardError where there is none, or more."""
-    found = [item for item in known if item.id.startswith(identity)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        length = _shortest([item.id for item in found])
-        raise SwitchyardError(f"{identity!r} begins several: {', '.join(item.id[:length] for item in found)}")
+    matching = [item for item in approvals if item.id.startswith(identity)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        length = _shortest([item.id for item in matching])
+        raise SwitchyardError(f"{identity!r} begins several: {', '.join(item.id[:length] for item in matching)}")
     raise SwitchyardError(
         f"nothing that waits for approval has an id that begins with {identity!r}; see `approvals list`"
     )

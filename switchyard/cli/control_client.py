@@ -95,8 +95,8 @@ def paused(target: AppOnKafka) -> Paused | None:
             continue
         if control.of_app:
             last[message.key] = (message.time, control)
-    found = [Paused(at, control.by) for at, control in last.values() if control.kind == "pause"]
-    return max(found, key=lambda item: item.since, default=None)
+    pauses = [Paused(at, control.by) for at, control in last.values() if control.kind == "pause"]
+    return max(pauses, key=lambda item: item.since, default=None)
 
 
 def wait_for(target: AppOnKafka, control: Control, since: LatestStatus, done: Callable[[Summary], bool]) -> Summary:
@@ -108,7 +108,7 @@ def wait_for(target: AppOnKafka, control: Control, since: LatestStatus, done: Ca
 
     topics = target.topics
     follower: Follower = target.cluster.follow([topics.workflow_status, topics.dead_letters])
-    started, told = time.monotonic(), False
+    started, said_so = time.monotonic(), False
     try:
         while True:
             for message in follower.poll(0.2):
@@ -124,8 +124,8 @@ def wait_for(target: AppOnKafka, control: Control, since: LatestStatus, done: Ca
                     f"the job has not acted on it for {PATIENCE_S:.0f} s; it will once it reads {topics.control}. "
                     f"Does it run? See `switchyard status`; start it with `switchyard submit {target.again}`"
                 )
-            if waited > SILENT_S and not told:
-                told = True
+            if waited > SILENT_S and not said_so:
+                said_so = True
                 typer.echo("Sent; waiting for the job to act on it. Ctrl-C ends the waiting alone.", err=True)
     finally:
         follower.close()

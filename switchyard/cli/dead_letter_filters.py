@@ -30,33 +30,33 @@ _AGO = re.compile(r"(\d+)([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def chosen(known: Sequence[NumberedDeadLetter], which: Sequence[str] | None) -> list[NumberedDeadLetter]:
+def chosen(letters: Sequence[NumberedDeadLetter], which: Sequence[str] | None) -> list[NumberedDeadLetter]:
     """Those that are named, each once, in the order they are named. Raises SwitchyardError for a name of none."""
-    names = {str(item.number): item for item in known} | {item.dead.identity: item for item in known}
-    found: dict[int, NumberedDeadLetter] = {}
+    names = {str(item.number): item for item in letters} | {item.dead.identity: item for item in letters}
+    named: dict[int, NumberedDeadLetter] = {}
     for name in which or ():
         item = names.get(name)
         if item is None:
-            there = f"there {'is 1' if len(known) == 1 else f'are {len(known)}'}" if known else "there is none"
+            there = f"there {'is 1' if len(letters) == 1 else f'are {len(letters)}'}" if letters else "there is none"
             raise SwitchyardError(f"there is no dead letter {name}; {there}: switchyard dead-letters list --all")
-        found[item.number] = item
-    return list(found.values())
+        named[item.number] = item
+    return list(named.values())
 
 
 def matching(
-    known: Sequence[NumberedDeadLetter], reason: str | None, since: str | None, until: str | None
+    letters: Sequence[NumberedDeadLetter], reason: str | None, since: str | None, until: str | None
 ) -> list[NumberedDeadLetter]:
     """Those that meet every filter that is given. Raises SwitchyardError where a filter can match nothing."""
     begin, end = (None if text is None else moment(text) for text in (since, until))
     if begin is not None and end is not None and begin >= end:
         raise SwitchyardError(f"--since {since} is not before --until {until}")
-    reasons = Counter(item.dead.reason for item in known)
-    if reason is not None and known and reason not in reasons:
+    reasons = Counter(item.dead.reason for item in letters)
+    if reason is not None and letters and reason not in reasons:
         there = ", ".join(f"{code} ({count})" for code, count in sorted(reasons.items()))
         raise SwitchyardError(f"no dead letter has the reason {reason!r}; there are {there}")
     return [
         item
-        for item in known
+        for item in letters
         if reason in (None, item.dead.reason)
         and (begin is None or item.dead.time >= begin)
         and (end is None or item.dead.time < end)

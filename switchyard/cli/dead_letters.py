@@ -44,19 +44,19 @@ def list_open(
     """List the dead letters that are open, each source record once, by time. A number stays the same for ever."""
     from switchyard.cli import reading
 
-    known = reading.dead_letters(_find(app, namespace, kafka))
-    found = matching([item for item in known if every or item.note is None], reason, since, until)
+    letters = reading.dead_letters(_find(app, namespace, kafka))
+    shown = matching([item for item in letters if every or item.note is None], reason, since, until)
     if as_json:
-        formatting.json_lines(screen_line(item) for item in found)
+        formatting.json_lines(screen_line(item) for item in shown)
         return
-    states = Counter(item.state for item in known)
-    if not known:
+    states = Counter(item.state for item in letters)
+    if not letters:
         typer.echo("There are no dead letters: everything that was read could be handled.")
-    elif not found:
+    elif not shown:
         typer.echo(f"No dead letter matches; {_told(states)}.")
     else:
-        _table(found, every)
-        typer.echo(f"{len(found)} shown; {_told(states)}. One in full: switchyard dead-letters show N")
+        _table(shown, every)
+        typer.echo(f"{len(shown)} shown; {_told(states)}. One in full: switchyard dead-letters show N")
 
 
 @dead_letters.command()
@@ -112,11 +112,11 @@ def retry(
     from switchyard.cli.retrying import Retries, RetryRefused
 
     target = _find(app, namespace, kafka)
-    found = _selected(target, which, reason, since, until, "Retry", yes or dry_run)
+    selected = _selected(target, which, reason, since, until, "Retry", yes or dry_run)
     retries = Retries(target)
     ready: list[tuple[NumberedDeadLetter, Sending]] = []
     refused: list[str] = []
-    for item in found:
+    for item in selected:
         try:
             ready.append((item, retries.prepare(item, edit)))
         except RetryRefused as error:
@@ -144,12 +144,11 @@ def discard(
 ) -> None:
     """Mark dead letters as done with. Nothing is removed: `list --all` and `show` still have them."""
     target = _find(app, namespace, kafka)
-    found = _selected(target, which, reason, since, until, "Discard", yes)
-    _note(target, found, "discarded")
-    if found:
-        typer.echo(
-            f"Discarded {formatting.counted(len(found), 'dead letter')}; see them: switchyard dead-letters list --all"
-        )
+    selected = _selected(target, which, reason, since, until, "Discard", yes)
+    _note(target, selected, "discarded")
+    if selected:
+        counted = formatting.counted(len(selected), "dead letter")
+        typer.echo(f"Discarded {counted}; see them: switchyard dead-letters list --all")
 
 
 def _selected(
@@ -167,18 +166,18 @@ def _selected(
     filtered = any(item is not None for item in (reason, since, until))
     if bool(which) == filtered:
         raise SwitchyardError("say which: numbers from the list, or else --reason, --since or --until")
-    known = reading.dead_letters(target)
+    letters = reading.dead_letters(target)
     if which:
-        return chosen(known, which)
-    found = matching([item for item in known if item.note is None], reason, since, until)
-    if not found:
+        return chosen(letters, which)
+    selected = matching([item for item in letters if item.note is None], reason, since, until)
+    if not selected:
         typer.echo("No open dead letter matches.")
     else:
-        counted = ", ".join(f"{count} {code}" for code, count in Counter(item.dead.reason for item in found).items())
-        typer.echo(f"{formatting.counted(len(found), 'dead letter')} of {target.topics.namespace}: {counted}")
+        counted = ", ".join(f"{count} {code}" for code, count in Counter(item.dead.reason for item in selected).items())
+        typer.echo(f"{formatting.counted(len(selected), 'dead letter')} of {target.topics.namespace}: {counted}")
         if not yes:
-            formatting.agreed(f"{verb} {'it' if len(found) == 1 else 'all of them'}?")
-    return found
+            formatting.agreed(f"{verb} {'it' if len(selected) == 1 else 'all of them'}?")
+    return selected
 
 
 def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
@@ -214,9 +213,9 @@ def _show_sendings(ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
     typer.echo("Nothing was sent.")
 
 
-def _table(found: Sequence[NumberedDeadLetter], with_state: bool) -> None:
+def _table(letters: Sequence[NumberedDeadLetter], with_state: bool) -> None:
     rows = []
-    for item in found:
+    for item in letters:
         dead = item.dead
         state = [done(item)] if with_state else []
         source = f"{dead.topic}[{dead.partition}]@{dead.offset}"

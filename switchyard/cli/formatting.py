@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.times import rfc3339
 
 PIPED_WIDTH = 200
 NARROWEST = 16
@@ -35,9 +36,7 @@ def program() -> str:
 
 def iso(milliseconds: int | None) -> str | None:
     """A time since 1970 as an RFC 3339 time in UTC."""
-    if milliseconds is None:
-        return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if milliseconds is None else rfc3339(milliseconds / 1000)
 
 
 def clock(milliseconds: int | None) -> str:

@@ -79,13 +79,18 @@ class Screen:
 
     def _line(self, observed: Observed) -> str:
         """How far it is, in words."""
-        if not observed.decisions and not observed.dead_letters:
-            seconds = time.monotonic() - self._begun
-            return f"The job runs; Flink is starting Python and reading the first records ({seconds:.0f} s) ..."
+        begun = formatting.counted(len(observed.workflows), "workflow")
+        if not observed.decisions:
+            what = (
+                f"{begun} begun; the first decisions are made"
+                if observed.workflows
+                else "Flink starts the job's Python"
+            )
+            return f"{what} ({time.monotonic() - self._begun:.0f} s) ..."
         ended = sum(has_ended(item) for item in observed.workflows.values())
         decisions = formatting.counted(len(observed.decisions), "decision")
         dead_letters = formatting.counted(len(observed.dead_letters), "dead letter")
-        return f"{ended} of {len(observed.workflows)} workflows ended, {decisions}, {dead_letters}{self._note}"
+        return f"{ended} of {begun} ended, {decisions}, {dead_letters}{self._note}"
 
     def waiting(self, left: str) -> None:
         """All workflows have ended; what is left to be done, in words."""

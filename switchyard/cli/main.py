@@ -15,7 +15,7 @@ INTERRUPTED = 130
 
 GROUPS = {
     "Run": {
-        "demo": "switchyard.cli.demo_command:demo",
+        "demo": "switchyard.cli.demo:demo",
         "up": "switchyard.cli.stack:up",
         "down": "switchyard.cli.stack:down",
         "submit": "switchyard.cli.submit:submit",

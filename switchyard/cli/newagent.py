@@ -36,13 +36,13 @@ class NewAgent:
         if name in app.registry.agents:
             raise SwitchyardError(f"the app {app.name!r} has an agent {name!r} already; nothing was changed")
         takes, gives = accepts or app.registry.file.starts[0], emits or f"{name}.done"
-        known = sorted(app.registry.contracts.keys() - {FAILED_TYPE})
-        if takes not in known:
-            raise SwitchyardError(f"--accepts {takes}: there is no such event type; there are {', '.join(known)}")
+        types = sorted(app.registry.contracts.keys() - {FAILED_TYPE})
+        if takes not in types:
+            raise SwitchyardError(f"--accepts {takes}: there is no such event type; there are {', '.join(types)}")
         if not EVENT_TYPE.fullmatch(gives) or gives == FAILED_TYPE:
             raise SwitchyardError(f"--emits {gives}: write lower-case words joined by dots or dashes")
         words = name.replace("-", " ")
-        return cls(name, takes, gives, description or f"Say here when {words} should act.", gives not in known)
+        return cls(name, takes, gives, description or f"Say here when {words} should act.", gives not in types)
 
     @property
     def function(self) -> str:

@@ -99,5 +99,5 @@ class TopicObserver:
         self._follower.close()
 
     def _take(self, messages: Iterable[KafkaRecord]) -> list[Decision]:
-        found = [self.observed.add(message, self.topics) for message in messages]
-        return [decision for decision in found if decision is not None]
+        decisions = [self.observed.add(message, self.topics) for message in messages]
+        return [decision for decision in decisions if decision is not None]

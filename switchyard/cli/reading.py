@@ -108,12 +108,12 @@ def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Num
             first.setdefault(entry.position, (message.offset * partitions + message.partition + 1, entry))
         elif entry.position not in notes or entry.time >= notes[entry.position].time:
             notes[entry.position] = entry
-    found = [
+    letters = [
         NumberedDeadLetter(number, letter, notes.get(position))
         for position, (number, letter) in first.items()
         if workflow_id in (None, letter.workflow_id)
     ]
-    return sorted(found, key=lambda item: (item.dead.time, item.number))
+    return sorted(letters, key=lambda item: (item.dead.time, item.number))
 
 
 def _in_order(messages: Iterable[KafkaRecord]) -> list[KafkaRecord]:

@@ -154,11 +154,11 @@ def as_text(raw: bytes) -> str:
 def _in_editor(text: str) -> str:
     """What the text is after $VISUAL or $EDITOR; an editor's newline at the end is not part of it."""
     try:
-        found = click.edit(text, extension=".json", require_save=False)
+        edited_text = click.edit(text, extension=".json", require_save=False)
     except (click.ClickException, ValueError) as error:
         raise SwitchyardError(f"the editor did not work ({error}); set EDITOR to one that does") from None
-    found = text if found is None else found
-    return found if text.endswith("\n") else found.rstrip("\n")
+    edited_text = text if edited_text is None else edited_text
+    return edited_text if text.endswith("\n") else edited_text.rstrip("\n")
 
 
 def _json(text: str) -> object:

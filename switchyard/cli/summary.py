@@ -61,9 +61,9 @@ def outcomes(app: App, observed: Observed) -> dict[str, int]:
     agents: dict[str, set[str]] = {name: set() for name, item in observed.workflows.items() if item["ended_at"]}
     for decision in observed.decisions:
         agents.get(decision.workflow_id, set()).update(decision.agents)
-    found = Counter(dict.fromkeys(hooks.OUTCOMES, 0))
-    found.update(hooks.outcome(names) for names in agents.values())
-    return dict(found)
+    counts = Counter(dict.fromkeys(hooks.OUTCOMES, 0))
+    counts.update(hooks.outcome(names) for names in agents.values())
+    return dict(counts)
 
 
 def mails(folder: Path, namespace: str) -> tuple[int, int]:
@@ -93,11 +93,11 @@ def gathers(app: App, observed: Observed) -> dict[str, int]:
     if not types:
         return {}
     events = {record.subject: record.parsed_event() for record in observed.decisions}
-    found = [event.data for event in events.values() if event.type in types and event.causation_id is not None]
+    results = [event.data for event in events.values() if event.type in types and event.causation_id is not None]
     return {
-        "gathers": len(found),
-        "partial_gathers": sum(not data["complete"] for data in found),
-        "dissents": sum(bool(data["dissent"]) for data in found),
+        "gathers": len(results),
+        "partial_gathers": sum(not data["complete"] for data in results),
+        "dissents": sum(bool(data["dissent"]) for data in results),
     }
 
 

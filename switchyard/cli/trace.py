@@ -25,7 +25,7 @@ def trace(
     from switchyard.cli import reading
     from switchyard.cli.options import AppOnKafka
     from switchyard.cli.rendering import render_trace
-    from switchyard.cli.workflows import known
+    from switchyard.cli.workflows import all_workflows
     from switchyard.core.ledger.effective import FirstRecords
 
     target = AppOnKafka.find(app, namespace, kafka)
@@ -34,7 +34,7 @@ def trace(
         formatting.json_lines(asdict(record) for record in FirstRecords(records).records)
         if records:
             return
-    status = next((item for item in known(target) if item["workflow_id"] == workflow), None)
+    status = next((item for item in all_workflows(target) if item["workflow_id"] == workflow), None)
     letters = [item.dead for item in reading.dead_letters(target, workflow)]
     if not records and status is None and not letters:
         raise SwitchyardError(

@@ -36,12 +36,12 @@ def workflows(
     if status is not None and status not in get_args(WorkflowStatus):
         raise SwitchyardError(f"--status {status}: there are {', '.join(get_args(WorkflowStatus))}")
     target = AppOnKafka.find(app, namespace, kafka)
-    every = known(target)
-    found = [item for item in every if status in (None, item["status"])]
+    every = all_workflows(target)
+    chosen = [item for item in every if status in (None, item["status"])]
     if as_json:
-        formatting.json_lines(line(item) for item in found)
-    elif found:
-        _show(found)
+        formatting.json_lines(line(item) for item in chosen)
+    elif chosen:
+        _show(chosen)
     elif every:
         typer.echo(f"None of the {len(every)} workflows of {target.topics.namespace} is {status}.")
     else:
@@ -52,15 +52,15 @@ def workflows(
         _say_paused(target)
 
 
-def known(target: AppOnKafka) -> list[dict[str, Any]]:
+def all_workflows(target: AppOnKafka) -> list[dict[str, Any]]:
     """All workflows of an app: from their status events, or from the ledger where a stateless job wrote none."""
     from switchyard.cli import reading
     from switchyard.core.orchestrator.ledger_view import derive
 
-    found = reading.summaries(target)
-    if not found:
-        found = list(derive(reading.decisions(target), target.app.name).values())
-    return sorted(found, key=lambda item: (item["started_at"], item["workflow_id"]))
+    summaries = reading.summaries(target)
+    if not summaries:
+        summaries = list(derive(reading.decisions(target), target.app.name).values())
+    return sorted(summaries, key=lambda item: (item["started_at"], item["workflow_id"]))
 
 
 def line(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,26 +80,27 @@ def status_of(summary: Mapping[str, Any]) -> str:
 def _say_paused(target: AppOnKafka) -> None:
     from switchyard.cli import control_client
 
-    found = control_client.paused(target)
-    if found is not None:
-        since = f"since {formatting.clock(found.since)} by {found.by}"
+    paused = control_client.paused(target)
+    if paused is not None:
+        since = f"since {formatting.clock(paused.since)} by {paused.by}"
         typer.echo(f"{target.topics.namespace} is paused {since}. Go on: switchyard resume {target.again}")
 
 
-def _show(found: Sequence[Mapping[str, Any]]) -> None:
-    with_cost = any(item.get("cost") is not None for item in found)
+def _show(summaries: Sequence[Mapping[str, Any]]) -> None:
+    with_cost = any(item.get("cost") is not None for item in summaries)
     headings = ["workflow", "status", "hops>", "model>", "tokens>", *(["cost>"] if with_cost else [])]
     headings += ["again>", "dead>", "started", "took>", "reason"]
     rows = []
-    for item in found:
+    for item in summaries:
         took = formatting.lasted(item["ended_at"] - item["started_at"]) if item.get("ended_at") else None
         cost = [None if item.get("cost") is None else f"{item['cost']:.4f}"] if with_cost else []
         counted = [item.get(name) for name in ("hops", "model_calls", "tokens")]
         after = [item.get("duplicates"), item.get("dead_letters"), formatting.clock(item["started_at"]), took]
         rows.append([item["workflow_id"], status_of(item), *counted, *cost, *after, item.get("reason") or ""])
     formatting.table(headings, rows)
-    counts = {name: sum(item["status"] == name for item in found) for name in ("running", "queued")}
+    counts = {name: sum(item["status"] == name for item in summaries) for name in ("running", "queued")}
     queued = f", {counts['queued']} queued" if counts["queued"] else ""
-    typer.echo(f"{len(found)} workflows, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")
-    if any(item.get("approvals") for item in found):
+    listed = formatting.counted(len(summaries), "workflow")
+    typer.echo(f"{listed}, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")
+    if any(item.get("approvals") for item in summaries):
         typer.echo("What waits for approval: switchyard approvals list")

@@ -52,7 +52,7 @@ def find(name_or_path: str) -> tuple[Path, Path]:
         return APPS / name_or_path, SQL / name_or_path
     folder = Path(name_or_path).expanduser().resolve()
     if (folder / "agents.yaml").is_file():
-        return folder, folder / "sql"
+        return folder, SQL / folder.name if folder.parent == APPS else folder / "sql"
     raise AppError(
         name_or_path,
         [f"there is no such app; name one of {', '.join(shipped())}, or a folder with an agents.yaml"],

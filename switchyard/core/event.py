@@ -14,6 +14,7 @@ from cloudevents.core.v1.event import CloudEvent
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
 from switchyard.core.ids import effect_key, event_key
+from switchyard.core.times import rfc3339_now
 
 MAX_ID_LENGTH = 256
 LARGEST_INTEGER = 2**31 - 1
@@ -147,11 +148,6 @@ class Event:
     def with_attributes(self, **attributes: Any) -> Event:
         """Return the same event with these context attributes put in or changed."""
         return Event({**self.attributes, **attributes}, self.data)
-
-
-def rfc3339_now() -> str:
-    """This moment in UTC, to the millisecond, as RFC 3339 writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def json_type(value: Any) -> str:

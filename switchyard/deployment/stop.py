@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import job_name
+from switchyard.core.report import Report
 from switchyard.core.settings import Settings
 from switchyard.flink.rest import Flink, FlinkError, FlinkJob
 from switchyard.flink.savepoints import local_path
 from switchyard.local.info import StackInfo
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import SubmittedJobs
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)

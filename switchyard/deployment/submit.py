@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from switchyard.core.app import App, shipped
 from switchyard.core.bundled import JOBS
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import PARAMETER, JobConfig, job_name
+from switchyard.core.report import Report
 from switchyard.core.restore import restore_conflicts, wrong_savepoint
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD, Topics
@@ -31,8 +31,6 @@ from switchyard.local.submitted_jobs import StackJob, SubmittedJobs, settings_of
 
 RESTARTS_S = 20.0
 CLIENT_LOG = "submit.log"
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)

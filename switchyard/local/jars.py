@@ -12,11 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from switchyard.core.bundled import DEPLOY, INSTALLED
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.report import Report
 from switchyard.local.errors import StackError
 
 POM = DEPLOY / "pom.xml"
@@ -37,7 +37,7 @@ def jars(name: str) -> list[Path]:
     return sorted((folder() / name).glob("*.jar"))
 
 
-def fetch(report: Callable[[str], None]) -> None:
+def fetch(report: Report) -> None:
     """Fetch what pom.xml pins, unless it is there. Raises StackError with Maven's reason."""
     target = folder()
     if _there(target):

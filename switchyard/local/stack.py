@@ -6,13 +6,14 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
+from switchyard.core.report import Report, silent
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import VARIABLES
 from switchyard.local import model_endpoint, plan, ports, process_cleanup
@@ -27,8 +28,6 @@ from switchyard.local.status import ProgramStatus, statuses
 from switchyard.local.submitted_jobs import SubmittedJobs
 from switchyard.local.supervisor import Supervisor
 from switchyard.local.wait import wait_healthy
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Stack:
         info = StackInfo.load(self.layout.stack_file)
         return info if info is not None and self.supervisor.pid() is not None else None
 
-    def up(self, apps: Sequence[str | Path], options: StackOptions, report: Report = lambda line: None) -> StackInfo:
+    def up(self, apps: Sequence[str | Path], options: StackOptions, report: Report = silent) -> StackInfo:
         """Start what is not there yet and wait until all of it is healthy."""
         wanted = [ServedApp.find(app) for app in apps]
         with self._locked():
@@ -63,7 +62,7 @@ class Stack:
             for app in missing:
                 info = self._add_app(info, app)
             names = [app.program for app in missing] or list(info.programs)
-            wait_healthy(self.supervisor, info, names, options.timeout_s, report if missing else _silent)
+            wait_healthy(self.supervisor, info, names, options.timeout_s, report if missing else silent)
             if not missing:
                 report("The stack is up already; nothing was changed.")
             return info
@@ -73,7 +72,7 @@ class Stack:
         served = ServedApp.find(app, namespace)
         with self._locked():
             info = self._add_app(self._running(), served, env or {})
-        wait_healthy(self.supervisor, info, [served.program], StackOptions().timeout_s, _silent)
+        wait_healthy(self.supervisor, info, [served.program], StackOptions().timeout_s, silent)
         return info
 
     def remove_app(self, namespace: str) -> None:
@@ -97,7 +96,7 @@ class Stack:
         program = Program(name, command, env or {}, port, health or Health("none"))
         with self._locked():
             info = self._add(self._running(), program)
-        wait_healthy(self.supervisor, info, [name], timeout_s, _silent)
+        wait_healthy(self.supervisor, info, [name], timeout_s, silent)
         return info
 
     def remove_program(self, name: str) -> None:
@@ -112,7 +111,7 @@ class Stack:
         info = self.info()
         return [] if info is None else statuses(info, self.supervisor)
 
-    def down(self, clean: bool = False, report: Report = lambda line: None) -> bool:
+    def down(self, clean: bool = False, report: Report = silent) -> bool:
         """Stop what `up` started, and nothing else; answers whether anything ran. `clean` removes all data."""
         if not self.layout.home.exists():
             return False
@@ -123,7 +122,7 @@ class Stack:
         return ran
 
     def _start(self, apps: Sequence[ServedApp], options: StackOptions, report: Report) -> StackInfo:
-        self._stop(_silent)
+        self._stop(silent)
         plan.check(options)
         chosen = ports.choose(options.ports, self._last_ports())
         self.layout.ports_file.write_text(json.dumps(chosen), encoding="utf-8")
@@ -139,7 +138,7 @@ class Stack:
                 info = self._add_app(info, app)
             wait_healthy(self.supervisor, info, [app.program for app in apps], options.timeout_s, report)
         except BaseException:
-            self._stop(_silent)
+            self._stop(silent)
             raise
         return info
 
@@ -251,7 +250,3 @@ def _stop_all_but_the_broker(supervisor: Supervisor) -> None:
 
 def _without(info: StackInfo, name: str) -> StackInfo:
     return replace(info, programs={key: record for key, record in info.programs.items() if key != name})
-
-
-def _silent(line: str) -> None:
-    return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from switchyard.core.report import Report
 from switchyard.local.errors import StackError
 from switchyard.local.info import ProgramRecord, StackInfo
 from switchyard.local.supervisor import Supervisor
@@ -18,7 +19,7 @@ def wait_healthy(
     info: StackInfo,
     names: Sequence[str],
     timeout_s: float,
-    report: Callable[[str], None],
+    report: Report,
 ) -> None:
     """Report each program once it is healthy; one that keeps dying or stays silent is an error."""
     started = time.monotonic()

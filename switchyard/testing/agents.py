@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.times import rfc3339_now
 from switchyard.testing.cases import Case, CaseError
 from switchyard.worker.effects import StoredEffect
 from switchyard.worker.processor import answer_events
@@ -49,7 +49,7 @@ class CaseAgents:
         answers = [self._scripted(case, agent, event, item) for item in script.get("answers", [script])]
         failed = any(item.type == FAILED_TYPE for item in answers)
         key = str(event.attributes["dispatchid" if failed else "effectkey"])
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = rfc3339_now()
         return answer_events(event, f"switchyard/{self._namespace}/{name}", key, StoredEffect(tuple(answers), now))
 
     def close(self) -> None:

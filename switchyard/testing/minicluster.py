@@ -69,7 +69,7 @@ class MiniCluster:
 
     with MiniCluster(app, folder, server.base_url) as job:
         job.publish("agent-messages", event.json().encode())
-        outputs = job.until(lambda found: any(output.topic == "agent-inboxes" for output in found))
+        outputs = job.until(lambda written: any(output.topic == "agent-inboxes" for output in written))
     """
 
     app: App
@@ -154,18 +154,18 @@ class MiniCluster:
 
         Raises JobFailed.
         """
-        found = []
+        outputs = []
         for table, sink in self._sinks.items():
             for row in sink.rows():
-                found.append(Output(table.replace("_", "-"), row["value"], row["key"], row.get("topic")))
+                outputs.append(Output(table.replace("_", "-"), row["value"], row["key"], row.get("topic")))
                 if table == "routing_decisions":
                     self.publish("routing-decisions", row["value"], row["key"])
                 elif table == "agent_messages" and strictjson.loads(row["value"])["type"] in self._results:
                     self.publish("agent-messages", row["value"], row["key"])
         self._root_logger.restore()
-        if not found:
+        if not outputs:
             self._check()
-        return found
+        return outputs
 
     def until(
         self, condition: Callable[[list[Output]], bool], answer: Answer | None = None, timeout_s: float = 60.0

@@ -24,13 +24,13 @@ class RootLogger:
 def hush_ended_channels() -> None:
     """A cancelled job hangs up on its Python functions, which Beam tells with two traces; they say nothing."""
     logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
-    told = threading.excepthook
-    if getattr(told, "hushed", False):
+    previous_hook = threading.excepthook
+    if getattr(previous_hook, "hushed", False):
         return
 
     def tell(failed: threading.ExceptHookArgs) -> None:
         if failed.thread is None or not failed.thread.name.startswith("read_grpc_client_inputs"):
-            told(failed)
+            previous_hook(failed)
 
     tell.hushed = True  # type: ignore[attr-defined]
     threading.excepthook = tell

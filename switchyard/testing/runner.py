@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.report import Report, silent
 from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.agents import CaseAgents
 from switchyard.testing.cases import Case
@@ -29,15 +30,13 @@ ASKING_S = 90.0
 START_S = 120.0
 PROGRESS_S = 2.0
 
-Tell = Callable[[str], None]
-
 
 class JobStalled(SwitchyardError):
     """The job did not begin to work."""
 
 
 @dataclass(frozen=True)
-class Report:
+class CaseResults:
     """What came of all cases; `unmatched` is what belongs to none of them."""
 
     outcomes: list[Outcome]
@@ -48,7 +47,7 @@ class Report:
         return not self.unmatched and not any(outcome.differences() for outcome in self.outcomes)
 
 
-def run_cases(app: App, cases: Sequence[Case], tell: Tell = lambda text: None) -> Report:
+def run_cases(app: App, cases: Sequence[Case], report: Report = silent) -> CaseResults:
     """Start a job, run the cases on it, stop it. Raises SwitchyardError where that cannot be done."""
     with tempfile.TemporaryDirectory(prefix="switchyard-test-") as name:
         folder = Path(name)
@@ -56,11 +55,11 @@ def run_cases(app: App, cases: Sequence[Case], tell: Tell = lambda text: None) -
         apps.write_text(strictjson.dumps({app.name: str(app.folder)}))
         script = ModelScript()
         with ScriptedServer(script, apps_file=apps) as server:
-            tell("starting Flink in this process (about ten seconds) ...")
+            report("starting Flink in this process (about ten seconds) ...")
             agents = CaseAgents(app, app.name, folder / "agents", server.base_url)
             try:
                 with MiniCluster(app, folder / "topics", server.base_url) as job:
-                    return _Run(cases, job, script, agents, server, tell).run()
+                    return _Run(cases, job, script, agents, server, report).run()
             finally:
                 agents.close()
 
@@ -78,9 +77,9 @@ class _Run:
         script: ModelScript,
         agents: CaseAgents,
         server: ScriptedServer,
-        tell: Tell,
+        report: Report,
     ) -> None:
-        self._job, self._script, self._server, self._tell = job, script, server, tell
+        self._job, self._script, self._server, self._report = job, script, server, report
         results = {item.result for item in job.app.registry.file.gathers}
         self._collected = Collected(cases, script, agents, results)
         self._outcomes = self._collected.outcomes
@@ -90,8 +89,8 @@ class _Run:
         self._working: float | None = None
         self._latest = 0.0
 
-    def run(self) -> Report:
-        begun = told = time.monotonic()
+    def run(self) -> CaseResults:
+        begun = reported = time.monotonic()
         while not self._over(time.monotonic()):
             now = time.monotonic()
             self._send(now)
@@ -103,12 +102,12 @@ class _Run:
                     self._moved[outcome.case.content.workflow] = now
             if self._working is None and now - begun > START_S:
                 raise JobStalled(f"the job wrote nothing within {START_S:.0f} s")
-            if now - told > PROGRESS_S:
-                told = now
+            if now - reported > PROGRESS_S:
+                reported = now
                 good = sum(not item.differences() for item in self._outcomes.values())
-                self._tell(f"  {now - begun:3.0f} s: {good} of {len(self._outcomes)} as expected so far")
+                self._report(f"  {now - begun:3.0f} s: {good} of {len(self._outcomes)} as expected so far")
             time.sleep(0.01)
-        return Report(list(self._outcomes.values()), self._collected.unmatched)
+        return CaseResults(list(self._outcomes.values()), self._collected.unmatched)
 
     def _over(self, now: float) -> bool:
         if self._working is None or self._outbox or any(self._inputs.values()):
@@ -163,15 +162,15 @@ class _Run:
 
 def _inputs(case: Case) -> list[tuple[str, bytes]]:
     content = case.content
-    found: list[tuple[str, bytes]] = []
+    inputs: list[tuple[str, bytes]] = []
     if content.input is not None:
-        found += [(content.input.topic, _line(line)) for line in content.input.lines]
+        inputs += [(content.input.topic, _line(line)) for line in content.input.lines]
     for number, event in enumerate(content.events, 1):
         if isinstance(event, dict):
             base: dict[str, object] = {"specversion": "1.0", "id": f"{content.workflow}-{number}", "source": "tests"}
             event = {**base, "workflowid": content.workflow, **event}
-        found.append(("agent-messages", _line(event)))
-    return found
+        inputs.append(("agent-messages", _line(event)))
+    return inputs
 
 
 def _line(value: str | dict[str, object]) -> bytes:

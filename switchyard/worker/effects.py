@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Column, Engine, MetaData, String, Table, Text, select
@@ -12,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
 from switchyard.core.model import Usage
+from switchyard.core.times import rfc3339_now
 from switchyard.worker.database import create
 from switchyard.worker.memory.backend import StoredMemory
 from switchyard.worker.task import Answer
@@ -61,7 +61,7 @@ class EffectStore:
         """Keep the answers and what is remembered with them; return what is in the store.
 
         Another worker may have put that there first."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = rfc3339_now()
         kept = {
             "answers": [asdict(answer) for answer in answers],
             "usage": asdict(usage),

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from switchyard.cli.app_choice import app_argument, app_or_example, apps_to_serve
-from switchyard.core.bundled import APPS
+from switchyard.core.app import App
+from switchyard.core.bundled import APPS, SQL
 from switchyard.core.errors import SwitchyardError
+from switchyard.environment import read_settings
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs
 from tests.cli.conftest import FakeCluster, Run
@@ -40,7 +42,7 @@ def submitted() -> Submitted:
     """Writes down that an app was submitted to the local stack."""
 
     def submit(app: str, namespace: str, wanted: bool = True) -> None:
-        layout = Layout.current()
+        layout = Layout.of(read_settings())
         layout.jobs.mkdir(parents=True, exist_ok=True)
         SubmittedJobs(layout).save(StackJob(app, namespace, False, False, "job-1", True, wanted=wanted))
 
@@ -70,6 +72,12 @@ def test_else_the_folder_one_stands_in(helpdesk: Path, monkeypatch: pytest.Monke
     assert app_argument(None) == str(helpdesk)
 
 
+def test_the_folder_of_a_bundled_app_has_its_sql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(APPS / "sdr")
+    app = App.load(app_argument(None))
+    assert (app.name, app.folder, app.sql) == ("sdr", APPS / "sdr", SQL / "sdr")
+
+
 def test_else_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, submitted: Submitted) -> None:
     submitted("sdr", "sdr")
     monkeypatch.setenv("SWITCHYARD_APP", "finance")
@@ -83,7 +91,7 @@ def test_else_the_only_one_that_was_submitted(helpdesk: Path, submitted: Submitt
     submitted(str(helpdesk), "helpdesk-2")
     assert app_argument(None) == str(helpdesk)
     submitted("finance", "finance-00c0de")
-    with pytest.raises(SwitchyardError, match=rf"on the stack are finance, {helpdesk}$"):
+    with pytest.raises(SwitchyardError, match=rf"the stack has finance, {helpdesk}$"):
         app_argument(None)
 
 
@@ -115,7 +123,7 @@ def test_an_app_that_was_submitted_from_a_folder_is_known_by_its_name(
 
 
 def test_an_app_whose_worker_the_stack_had_is_known(helpdesk: Path) -> None:
-    layout = Layout.current()
+    layout = Layout.of(read_settings())
     layout.run.mkdir(parents=True)
     layout.apps_file.write_text(json.dumps({"helpdesk-0a1b2c": str(helpdesk), "gone": "/nowhere"}))
     assert app_argument("helpdesk") == app_argument(None) == str(helpdesk)
@@ -128,7 +136,8 @@ def test_send_never_guesses(run: Run, kafka: type[FakeCluster], submitted: Submi
     write(kafka, "sdr")
     refused = run("send", "-", input="{}\n")
     assert refused.exit_code == 1
-    assert "which app (this command never guesses)? Name it" in refused.stderr
+    assert "which app (this command never guesses)? Give its name" in refused.stderr
+    assert refused.stderr.endswith("; the stack has sdr\n")
     assert "Sent 1 message to sdr.incoming-leads" in run("send", "-", "--app", "sdr", input="{}\n").stdout
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.cli import demo as demo_command
+from switchyard.cli import demo_run
 from switchyard.core.errors import SwitchyardError
 from switchyard.local.demo_runs import DemoRuns
 from switchyard.local.info import StackInfo
@@ -52,12 +52,12 @@ class FakeStack:
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Namespaces whose jobs were ended. A demo gets no further than to where it looks for room on Flink."""
     namespaces: list[str] = []
-    monkeypatch.setattr(demo_command, "end", lambda namespace, target: namespaces.append(namespace))
+    monkeypatch.setattr(demo_run, "end", lambda namespace, target: namespaces.append(namespace))
 
     def no_room(*_: object) -> None:
         raise SwitchyardError("there is no room")
 
-    monkeypatch.setattr(demo_command, "check_slots", no_room)
+    monkeypatch.setattr(demo_run, "check_slots", no_room)
     return namespaces
 
 
@@ -74,7 +74,7 @@ def test_a_demo_that_fails_stops_the_stack_only_where_it_started_it_for_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stack = FakeStack(layout, os.getpid() if started_here else 1)
-    monkeypatch.setattr(demo_command.Stack, "of", lambda settings: stack)
+    monkeypatch.setattr(demo_run.Stack, "of", lambda settings: stack)
     runs = DemoRuns(layout)
     with runs.running("sdr-000001"):
         pass

@@ -60,10 +60,12 @@ def test_while_flink_starts_it_says_so(monkeypatch: pytest.MonkeyPatch, decision
         pass
     with shown.live():
         shown.show(Observed(), [])
+        shown.show(Observed(workflows={"w1": {"status": "running"}}), [])
         shown.show(Observed(_first=FirstRecords([decision])), [decision])
     assert written.getvalue().splitlines() == [
         "Flink is planning the SQL and starting the job ...",
-        "The job runs; Flink is starting Python and reading the first records (0 s) ...",
+        "Flink starts the job's Python (0 s) ...",
+        "1 workflow begun; the first decisions are made (0 s) ...",
         "0 of 0 workflows ended, 1 decision, 0 dead letters",
     ]
 

@@ -90,6 +90,16 @@ def test_a_topic_that_is_not_there_holds_nothing(cluster: AnyCluster) -> None:
     follower.close()
 
 
+def test_when_something_was_written_last(cluster: AnyCluster, topic: Callable[[], str]) -> None:
+    one, other, empty = topic(), topic(), topic()
+    assert cluster.last_written([empty, "contract-nowhere.things"]) == 0
+    cluster.send(one, [(b"k1", b"1"), (b"k2", b"2"), (b"k1", b"3")])
+    cluster.send(other, [(b"k", b"4")])
+    newest = {name: max(record.time for record in cluster.read(name)) for name in (one, other)}
+    assert cluster.last_written([one, empty]) == newest[one]
+    assert cluster.last_written([one, other, empty]) == max(newest.values())
+
+
 def test_a_follower_goes_on_where_it_stopped(cluster: AnyCluster, topic: Callable[[], str]) -> None:
     one, other = topic(), topic()
     cluster.send(one, [(b"k", b"1"), (b"k", b"2")])

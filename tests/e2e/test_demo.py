@@ -69,6 +69,7 @@ def test_every_lead_is_handled_and_every_command_tells_of_it(command: CommandLin
 
     workflows = command.objects("workflows", "--app", "sdr", "--namespace", namespace)
     assert len(workflows) == 25
+    assert command.objects("workflows", "--app", "sdr") == workflows, "the newest namespace is meant"
     assert {item["status"] for item in workflows} == {"completed"}
     assert sum(item["model_calls"] for item in workflows) == figures["model_calls"]
     longest = max(workflows, key=lambda item: item["hops"])["workflow_id"]

@@ -43,9 +43,9 @@ def unreadable_predecessors(app: App) -> Iterator[Problem]:
             field = _field(contract.schema, place)
             kinds = dict.fromkeys(item.value for item in result.incompatibilities)
             messages = "; ".join(sorted(result.messages)).strip("{}")
-            said = [_SENTENCES.get(kind, "{messages}").format(messages=messages) for kind in kinds]
+            sentences = [_SENTENCES.get(kind, "{messages}").format(messages=messages) for kind in kinds]
             yield Problem(
-                file, _line(file, field), f"{cannot}: {f'field {field!r}: ' if field else ''}{'; '.join(said)}"
+                file, _line(file, field), f"{cannot}: {f'field {field!r}: ' if field else ''}{'; '.join(sentences)}"
             )
         for field in _gone(old, contract.schema):
             yield Problem(file, 1, f"{cannot}: field {field!r} is gone, and a field that a contract lacks is refused")
