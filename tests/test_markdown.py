@@ -59,6 +59,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(target), link
 
 
+def test_every_page_is_found_from_the_index() -> None:
+    docs = ROOT / "docs"
+    linked = {(docs / link.partition("#")[0]).resolve() for link in LINK.findall(prose(docs / "README.md"))}
+    pages = {page for page in PAGES if page.is_relative_to(docs) and "generate" not in page.parts}
+    assert pages - linked == {docs / "README.md"}
+
+
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if not {"adr", "skeleton", "CHANGELOG.md"} & set(page.parts)],

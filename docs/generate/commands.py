@@ -7,24 +7,25 @@ from typing import Any
 import typer.main
 
 from docs.generate.markdown import GENERATED, item, wrapped
-from switchyard.cli.main import GROUPS, app
+from switchyard.cli.main import app
 
-HEAD = """The command `switchyard`, as its `--help` says it. An app is its name, or the folder of its `agents.yaml`;
-[operations.md](../operations.md#where-to-look) says which one is meant where none is named.
-Exit code 0 is success, 1 a problem that is told in a sentence, 2 a wrong argument, 130 an interruption."""
+HEAD = """The command `switchyard`, as its `--help` says it. An app is its name, or the folder of its `agents.yaml`.
+Where none is named, the folder that you stand in is meant, else `SWITCHYARD_APP`, else the only one that is submitted;
+`send` never guesses. Exit code 0 is success, 1 a problem that is told in a sentence, 2 a wrong argument, 130 an
+interruption."""
 
 
 def page() -> str:
     root: Any = typer.main.get_command(app)
     context = root.make_context("switchyard", [], resilient_parsing=True)
-    parts = ["# Commands", GENERATED, HEAD]
-    general = _parameters(root, context)
-    if general:
-        parts += ["## switchyard", general]
-    for group, names in GROUPS.items():
-        parts.append(f"## {group}")
-        for name in names:
-            parts += _command(root.get_command(context, name), context, f"switchyard {name}", "###")
+    parts = ["# Commands", GENERATED, wrapped(" ".join(HEAD.split())), _parameters(root, context)]
+    group = None
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        if command.rich_help_panel != group:
+            group = command.rich_help_panel
+            parts.append(f"## {group}")
+        parts += _command(command, context, f"switchyard {name}", "###")
     return "\n\n".join(parts) + "\n"
 
 
@@ -52,11 +53,12 @@ def _parameters(command: Any, context: Any) -> str:
 def _described(parameter: Any, context: Any) -> str:
     """`--name VALUE`: what it does, and what it is where it is not given."""
     if parameter.param_type_name == "argument":
-        names = parameter.metavar or parameter.name.upper() + ("..." if parameter.nargs != 1 else "")
+        names = (parameter.metavar or parameter.name.upper()).removesuffix("...")
+        names += "..." if parameter.nargs != 1 else ""
     else:
         names = "`, `".join((*parameter.opts, *parameter.secondary_opts))
-        names += "" if parameter.is_flag else f" {parameter.make_metavar(context)}"
-    text = " ".join((parameter.help or "").split())
+        names += "" if parameter.is_flag else f" {parameter.make_metavar(ctx=context)}"
+    told = " ".join((parameter.help or "").split())
     default = parameter.get_default(context)
     shown = parameter.show_default and default not in (None, False, "", (), []) and not callable(default)
-    return f"`{names}`: {text}" + (f" Default: `{default}`." if shown else "")
+    return f"`{names}`: {told}" + (f" Default: `{default}`." if shown else "")

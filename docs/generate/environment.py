@@ -8,25 +8,20 @@ from pydantic.fields import FieldInfo
 
 from docs.generate.markdown import GENERATED, table, wrapped
 from switchyard.core.settings import Settings
+from switchyard.environment import variable
 
 HEAD = """Every setting is a variable of the environment, read once when a process starts. What belongs to one
 app has that app's own prefix, and stands in its README."""
 
 
 def page() -> str:
-    rows = [(f"`{variable(name, field)}`", _default(field), _told(field)) for name, field in fields().items()]
+    rows = [(f"`{variable(name)}`", _default(field), _told(field)) for name, field in fields().items()]
     parts = ["# Settings", GENERATED, wrapped(" ".join(HEAD.split())), table(("variable", "default", "what"), rows)]
     return "\n\n".join(parts) + "\n"
 
 
 def fields() -> dict[str, FieldInfo]:
     return Settings.model_fields
-
-
-def variable(name: str, field: FieldInfo) -> str:
-    """The name of a setting in the environment."""
-    alias = field.validation_alias
-    return alias if isinstance(alias, str) else f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
 
 
 def _default(field: FieldInfo) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 
 WIDTH = 118
 GENERATED = "<!-- Written by `make docs`; change the code, not this page. -->"
+_OF_ONE = re.compile(r"^(\w+): ")
 _WORD = re.compile(r"[^\s`]*(?:`[^`]*`[^\s`]*)+|\S+")
 
 
@@ -35,25 +35,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def docstring(thing: object) -> str:
-    """A docstring as Markdown; a part that is set in columns stays as it is written."""
-    text = inspect.cleandoc(inspect.getdoc(thing) or "")
-    parts = [
-        f"```text\n{part}\n```" if re.search(r"\S  +\S|\n +\S", part) else wrapped(" ".join(part.split()))
-        for part in text.split("\n\n")
-    ]
-    return "\n\n".join(parts)
+    """A docstring as Markdown. What is said of each parameter becomes a list; what is set in columns stays as it is."""
+    parts = inspect.cleandoc(inspect.getdoc(thing) or "").split("\n\n")
+    return "\n\n".join(_part(part) for part in parts)
 
 
-def signature(name: str, thing: object) -> str:
-    """How something is called, on lines of at most 100 characters."""
-    try:
-        called = inspect.signature(thing)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return name
-    parameters = [item for key, item in called.parameters.items() if key not in ("self", "cls")]
-    text = name + str(called.replace(parameters=parameters)).replace("'", "")
-    if len(text) <= 100:
-        return text
-    inside = ",\n".join(textwrap.indent(str(item).replace("'", ""), "    ") for item in parameters)
-    returned = "" if called.return_annotation is inspect.Signature.empty else f" -> {called.return_annotation}"
-    return f"{name}(\n{inside},\n){returned.replace(chr(39), '')}"
+def _part(text: str) -> str:
+    items = re.split(r"\n(?=\w[\w, ]*: )", text)
+    if len(items) > 1 and all(_OF_ONE.match(part) for part in items):
+        return "\n".join(item(_OF_ONE.sub(r"`\1`: ", " ".join(part.split()))) for part in items)
+    if re.search(r"\S  +\S|\n +\S", text):
+        return f"```text\n{text}\n```"
+    return wrapped(" ".join(text.split()))

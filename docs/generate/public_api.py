@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 from typing import Any
 
-from docs.generate.markdown import GENERATED, docstring, signature, wrapped
+from docs.generate.markdown import GENERATED, docstring, wrapped
+from docs.generate.signature import code, signature
 
 MODULES = ("switchyard", "switchyard.testing")
 HEAD = """What an app may import. These names, their parameters and what they return change only with a new minor
@@ -31,22 +31,24 @@ def exported(module: str) -> list[str]:
 
 def _described(name: str, thing: Any) -> list[str]:
     parts = [f"### {name}"]
-    if inspect.isclass(thing) or callable(thing):
-        parts.append(f"```python\n{signature(name, thing)}\n```")
-    parts.append(docstring(thing))
     if inspect.isclass(thing):
+        own_call = vars(thing).get("__call__") if getattr(thing, "_is_protocol", False) else None
+        parts += [] if getattr(thing, "_is_protocol", False) else [code(signature(name, thing))]
+        parts.append(docstring(thing))
+        parts += [] if own_call is None else [code(signature("function", own_call)), docstring(own_call)]
         for member, value in vars(thing).items():
             parts += _member(member, value)
-    return parts
+        return parts
+    return [*parts, docstring(thing)]  # a fixture, which pytest calls
 
 
 def _member(name: str, value: Any) -> list[str]:
     """A public method or property that has a docstring of its own."""
     if name.startswith("_"):
         return []
-    if isinstance(value, property) or dataclasses.is_dataclass(value):
+    if isinstance(value, property):
         return [f"**`{name}`**: {docstring(value)}"] if value.__doc__ else []
     inner = value.__func__ if isinstance(value, classmethod | staticmethod) else value
     if not inspect.isfunction(inner) or not inner.__doc__:
         return []
-    return [f"```python\n{signature(name, inner)}\n```", docstring(inner)]
+    return [code(signature(name, inner)), docstring(inner)]

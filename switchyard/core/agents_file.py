@@ -68,7 +68,7 @@ class Gather(_Strict):
     policy: str = Field(
         default="all",
         pattern=rf"^(?:all|quorum|first|weighted|{REFERENCE})$",
-        description="all, quorum, first, weighted: when it is complete; or `module:function`, one's own",
+        description="all, quorum, first or weighted: when it is complete; or `module:function`, one's own policy",
     )
     quorum: int | None = Field(default=None, ge=1, description="answers that must agree")
     weights: dict[str, float] = Field(default_factory=dict, description="weight of an agent's vote; 1 if not given")

@@ -35,7 +35,7 @@ class Settings(BaseModel):
     memory: str = Field(
         "sqlite",
         pattern=r"^[\w.-]+(:\w+)?$",
-        description="where agents' memories are kept: sqlite, mem0, an installed backend's name, or module:object",
+        description="where agents' memories are kept: sqlite, mem0, a backend's name, module:object",
     )
     mem0_config: Path | None = Field(None, description="mem0's own settings, a YAML or JSON file; with mem0")
 
