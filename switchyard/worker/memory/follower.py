@@ -77,7 +77,7 @@ class MemoryFollower(threading.Thread):
             self._apply(consumer.poll(timeout_ms=POLL_MS), consumer)
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
-        """Return the topic's partitions, none when the worker stops. Without the topic nothing has been remembered yet."""
+        """Return the topic's partitions, none when the worker stops. Without the topic, nothing has been remembered."""
         numbers: set[int] = set(consumer.partitions_for_topic(self._topic))
         while not numbers and not self._stop_event.is_set():
             self.restored.set()
