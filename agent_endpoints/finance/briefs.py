@@ -84,5 +84,5 @@ class Brief:
         """What a good (> 0) or bad (< 0) outlook for the price says about the trade; None where there is none."""
         if self.trade is None:
             return None
-        said = outlook * self.direction
-        return "for" if said > 0 else "against" if said < 0 else "neutral"
+        favour = outlook * self.direction
+        return "for" if favour > 0 else "against" if favour < 0 else "neutral"

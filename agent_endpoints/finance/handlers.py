@@ -24,8 +24,8 @@ def market_analyst(task: Task) -> dict[str, Any]:
     earlier = [text for ticker in brief.tickers for text in recollection.earlier(task, brief, ticker)]
     analysed = analysis.analyse(brief)
     for asset in analysed["assets"]:
-        said = f"{asset['ticker']} at {asset['price']:.2f}, trend {asset['trend']}"
-        recollection.keep(task, brief, asset["ticker"], said)
+        opinion = f"{asset['ticker']} at {asset['price']:.2f}, trend {asset['trend']}"
+        recollection.keep(task, brief, asset["ticker"], opinion)
     return {**analysed, "earlier": earlier}
 
 
@@ -53,12 +53,12 @@ def portfolio_optimizer(task: Task) -> list[Answer]:
 
 def research_agent(task: Task) -> Answer:
     brief = Brief.of(task.data)
-    found = studies.study(brief)
+    studied = studies.study(brief)
     type = "research.completed" if brief.trade else "research.answered"
-    facts = {"question": task.data.get("question", ""), "trade": brief.trade, "findings": found["findings"]}
+    facts = {"question": task.data.get("question", ""), "trade": brief.trade, "findings": studied["findings"]}
     summary = task.think(RESEARCH, facts, type, fields=["summary"])
     about = {"trade": brief.trade, "consensus": brief.consensus} if brief.trade else {}
-    return Answer(type, {**about, "user": brief.user, "as_of": brief.as_of.isoformat(), **found, **summary})
+    return Answer(type, {**about, "user": brief.user, "as_of": brief.as_of.isoformat(), **studied, **summary})
 
 
 def options_strategist(task: Task) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def scores(task: Task, headlines: Sequence[str]) -> tuple[list[float], str]:
 def scored(brief: Brief, headlines: Sequence[str], scores: Sequence[float], method: str) -> dict[str, Any]:
     """The data of sentiment.scored."""
     mean = sum(scores) / len(scores) if scores else 0.0
-    told = "good" if mean > CLEAR else "bad" if mean < -CLEAR else "mixed or neutral"
+    tone = "good" if mean > CLEAR else "bad" if mean < -CLEAR else "mixed or neutral"
     return {
         "trade": brief.trade,
         "as_of": brief.as_of.isoformat(),
@@ -58,7 +58,7 @@ def scored(brief: Brief, headlines: Sequence[str], scores: Sequence[float], meth
         "score": mean,
         "stance": brief.stance(mean if abs(mean) > CLEAR else 0.0),
         "confidence": round(min(1.0, abs(mean)), 4),
-        "summary": f"The mood of the headlines ({len(scores)}) is {told}: {mean:+.2f}, by {method}."
+        "summary": f"The mood of the headlines ({len(scores)}) is {tone}: {mean:+.2f}, by {method}."
         if scores
         else "No headlines were given.",
     }

@@ -12,8 +12,8 @@ from .briefs import Brief
 
 def study(brief: Brief) -> dict[str, Any]:
     """`studies` and `findings` of the research contracts. Raises AgentError where there are no prices."""
-    found = [_ticker(brief, ticker) for ticker in brief.tickers]
-    return {"studies": [one for one, _ in found], "findings": [text for _, texts in found for text in texts]}
+    studied = [_ticker(brief, ticker) for ticker in brief.tickers]
+    return {"studies": [one for one, _ in studied], "findings": [text for _, texts in studied for text in texts]}
 
 
 def _ticker(brief: Brief, ticker: str) -> tuple[dict[str, Any], list[str]]:

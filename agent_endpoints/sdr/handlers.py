@@ -39,8 +39,8 @@ the lead came from (source), stay with what interested it, and do not push for a
 
 def lead_ingestion(task: Task) -> dict[str, Any]:
     lead = {name: task.data[name][: LONGEST.get(name)] for name in LEAD}
-    found = research.lookup(lead["company"])
-    return {**lead, "research": found, **task.think(PROFILE, {**lead, "research": found}, fields=["summary"])}
+    company = research.lookup(lead["company"])
+    return {**lead, "research": company, **task.think(PROFILE, {**lead, "research": company}, fields=["summary"])}
 
 
 def lead_scoring(task: Task) -> dict[str, Any]:

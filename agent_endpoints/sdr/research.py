@@ -30,13 +30,13 @@ def lookup(company: str) -> dict[str, Any]:
     return _facts(BUNDLED.name, _companies().get(_normal(company)))
 
 
-def _facts(source: str, found: Any) -> dict[str, Any]:
-    known = found if isinstance(found, dict) else {}
-    employees = known.get("employees")
-    facts = known.get("facts")
+def _facts(source: str, answer: Any) -> dict[str, Any]:
+    company = answer if isinstance(answer, dict) else {}
+    employees = company.get("employees")
+    facts = company.get("facts")
     return {
         "source": source,
-        "industry": str(known.get("industry") or ""),
+        "industry": str(company.get("industry") or ""),
         "employees": employees if type(employees) is int and 0 <= employees < 2**31 else None,
         "facts": [str(fact) for fact in facts] if isinstance(facts, list) else [],
     }

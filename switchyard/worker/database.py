@@ -17,16 +17,16 @@ from switchyard.core.settings import Settings
 log = logging.getLogger("switchyard.worker")
 
 BUSY_TIMEOUT_S = 30
-TOLD_S = 10.0
+LOG_PAUSE_S = 10.0
 
 
 def database_url(settings: Settings, namespace: str) -> str:
-    """The address that is set, else one SQLite file for the namespace on this machine."""
+    """Return the database URL that is set, else one SQLite file for the namespace on this machine."""
     return settings.database or f"sqlite:///{settings.home.absolute() / 'state' / f'{namespace}.sqlite'}"
 
 
 def open_database(url: str) -> Engine:
-    """An engine for any database URL; SQLite in WAL mode, waiting for other writers."""
+    """Return an engine for any database URL; SQLite in WAL mode, waiting for other writers."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
@@ -59,12 +59,12 @@ def _sqlite_code(error: BaseException) -> int | None:
 class DatabaseHealth:
     """How an engine fares: `problem` is a sentence while it does not do its work, None once it has committed again.
 
-    The log has the sentence too, at most every `TOLD_S` seconds.
+    The log has the sentence too, at most every `LOG_PAUSE_S` seconds.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.problem: str | None = None
-        self._told_at = -TOLD_S
+        self._logged_at = -LOG_PAUSE_S
         self._sqlite = engine.url.get_backend_name() == "sqlite"
         self._name = engine.url.database if self._sqlite else engine.url.host or engine.url.get_backend_name()
         event.listen(engine, "commit", self._commits)
@@ -78,13 +78,13 @@ class DatabaseHealth:
         error = context.sqlalchemy_exception
         if error is None or not unavailable(error):
             return
-        said = error.orig if self._sqlite else type(error.orig).__name__
+        cause = error.orig if self._sqlite else type(error.orig).__name__
         self.problem = (
-            f"the agents' state in {self._name} cannot be used ({said}): is its disk full, or its server away? "
+            f"the agents' state in {self._name} cannot be used ({cause}): is its disk full, or its server away? "
             "Nothing is lost; work goes on by itself when this is mended"
         )
-        if time.monotonic() - self._told_at > TOLD_S:
-            self._told_at = time.monotonic()
+        if time.monotonic() - self._logged_at > LOG_PAUSE_S:
+            self._logged_at = time.monotonic()
             log.error("%s", self.problem)
 
 

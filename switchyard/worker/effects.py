@@ -46,6 +46,7 @@ class EffectStore:
         create(engine, EFFECTS)
 
     def get(self, key: str) -> StoredEffect | None:
+        """Return what is kept under a key, or None."""
         query = select(EFFECTS.c.answers, EFFECTS.c.created_at).where(
             EFFECTS.c.namespace == self._namespace, EFFECTS.c.effect_key == key
         )
@@ -87,10 +88,10 @@ class EffectStore:
 
 def _effect(kept: Any, created_at: str) -> StoredEffect:
     """What `put` wrote: an object; an older release wrote the list of answers alone, or no memory."""
-    found: dict[str, Any] = {"answers": kept, "usage": {}} if isinstance(kept, list) else kept
+    effect: dict[str, Any] = {"answers": kept, "usage": {}} if isinstance(kept, list) else kept
     return StoredEffect(
-        tuple(Answer(**item) for item in found["answers"]),
+        tuple(Answer(**item) for item in effect["answers"]),
         created_at,
-        Usage(**found["usage"]),
-        tuple(StoredMemory(**item) for item in found.get("remembered", ())),
+        Usage(**effect["usage"]),
+        tuple(StoredMemory(**item) for item in effect.get("remembered", ())),
     )

@@ -18,9 +18,9 @@ class HealthServer:
     def __init__(self, port: int, report: Callable[[], dict[str, Any]]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                said = report() if self.path == "/health" else None
-                body = strictjson.dumps(said if said is not None else {"error": "there is only /health"}).encode()
-                self.send_response(404 if said is None else 200 if said["healthy"] else 503)
+                status = report() if self.path == "/health" else None
+                body = strictjson.dumps(status if status is not None else {"error": "there is only /health"}).encode()
+                self.send_response(404 if status is None else 200 if status["healthy"] else 503)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

@@ -29,7 +29,10 @@ from switchyard.worker.thinking import HandlerModel
 
 @dataclass(frozen=True)
 class WorkerOptions:
-    """What a worker is to do. No agents named means all of them, and the app's background functions."""
+    """What a worker is to do. No agents named means all of them, and the app's background functions.
+
+    `concurrency` is the most messages at once, for each agent.
+    """
 
     app: App
     namespace: str
@@ -39,12 +42,12 @@ class WorkerOptions:
     concurrency: int = 8
 
     def chosen(self) -> list[str]:
-        """The agents to serve. Raises AppError where one is unknown."""
-        known = self.app.registry.agents
-        unknown = [name for name in self.agents if name not in known]
+        """Return the names of the agents to serve. Raises AppError where one is unknown."""
+        agents = self.app.registry.agents
+        unknown = [name for name in self.agents if name not in agents]
         if unknown:
-            raise AppError(self.app.name, [f"there is no agent {unknown[0]!r}; there are {', '.join(known)}"])
-        return list(dict.fromkeys(self.agents)) or list(known)
+            raise AppError(self.app.name, [f"there is no agent {unknown[0]!r}; there are {', '.join(agents)}"])
+        return list(dict.fromkeys(self.agents)) or list(agents)
 
 
 def processors(
@@ -77,7 +80,7 @@ def processors(
 
 
 class Worker:
-    """Raises SettingsError or AppError where it cannot start."""
+    """Serves agents until it is stopped. Raises SettingsError or AppError where it cannot start."""
 
     def __init__(self, job: WorkerOptions, model: HandlerModel | None) -> None:
         if job.settings.kafka is None:
@@ -101,8 +104,8 @@ class Worker:
             for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
         ]
         context = BackgroundContext(job.app.name, job.namespace, self._database)
-        wanted = job.app.registry.file.background if job.background or not job.agents else ()
-        self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in wanted]
+        functions = job.app.registry.file.background if job.background or not job.agents else ()
+        self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in functions]
 
     def start(self) -> None:
         self._memory.start()

@@ -44,10 +44,12 @@ class Consumer:
         self.is_paused = False
         self.most_wanted = 0
         self.closed = False
+        self.looks_before_it_is_there = 0
         self.listener: Any = None
 
     def partitions_for_topic(self, topic: str) -> set[int]:
-        return {0}
+        self.looks_before_it_is_there -= 1
+        return {0} if topic == TOPIC.topic and self.looks_before_it_is_there < 0 else set()
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
@@ -112,10 +114,6 @@ class Started:
         publisher: Any = self.written
         self.inbox = Inbox(processor, kafka, publisher, self.stop, concurrency, self.ready)
 
-    def start(self) -> None:
-        self.ready.set()
-        self.inbox.start()
-
     def end(self) -> None:
         self.stop.set()
         self.inbox.join()
@@ -130,11 +128,15 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setattr(module, "PAUSE_S", 0.001)
     started: list[Started] = []
 
-    def make(consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int = 8) -> Started:
+    def make(
+        consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int = 8, ready: bool = True
+    ) -> Started:
         monkeypatch.setattr(module, "KafkaConsumer", lambda **how: consumer)
         item = Started(consumer, handle, concurrency)
         started.append(item)
-        item.start()
+        if ready:
+            item.ready.set()
+        item.inbox.start()
         return item
 
     yield make
@@ -260,20 +262,12 @@ def test_a_worker_that_stops_lets_its_handlers_finish(start: Start) -> None:
 
 
 def test_what_was_not_published_is_read_again(start: Start) -> None:
-    running = start(Consumer(b"a", b"b"), lambda raw: running_echo(raw))
+    running = start(Consumer(b"a", b"b"), echo, ready=False)
     running.written.refused = {"b"}
-    gate.set()
+    running.ready.set()
     until(lambda: running.inbox.handled == 1 and running.inbox.running == 0)
     running.end()
     assert running.consumer.commits[-1:] == [1]
-
-
-gate = threading.Event()
-
-
-def running_echo(raw: bytes) -> list[str]:
-    assert gate.wait(30)
-    return echo(raw)
 
 
 def test_a_refusal_by_kafka_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,18 +276,21 @@ def test_a_refusal_by_kafka_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> 
 
     refused = Started(Consumer(), echo, 1)
     monkeypatch.setattr(refused.inbox._kafka, "check", refuse)
-    refused.start()
+    refused.inbox.start()
     assert refused.stop.wait(30)
     refused.inbox.join()
     assert str(refused.inbox.refusal) == "Kafka at k:1 refused user me"
 
 
-def test_nothing_is_read_before_the_memory_is_complete(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    consumer = Consumer(b"a")
-    monkeypatch.setattr(module, "KafkaConsumer", lambda **how: consumer)
-    waiting = Started(consumer, echo, 1)
-    waiting.inbox.start()
-    assert consumer.listener is None
+def test_nothing_is_read_before_the_memory_is_complete(start: Start) -> None:
+    waiting = start(Consumer(b"a"), echo, ready=False)
+    assert waiting.consumer.listener is None
     waiting.ready.set()
+    until(lambda: waiting.consumer.commits[-1:] == [1])
+
+
+def test_an_inbox_may_be_made_after_its_worker(start: Start) -> None:
+    consumer = Consumer(b"a")
+    consumer.looks_before_it_is_there = 3
+    start(consumer, echo)
     until(lambda: consumer.commits[-1:] == [1])
-    waiting.end()

@@ -65,19 +65,19 @@ class MemoryFollower(threading.Thread):
         partitions = [TopicPartition(self._topic, number) for number in numbers]
         consumer.assign(partitions)
         ends = consumer.end_offsets(partitions)
-        known = self._memories.positions()
+        positions = self._memories.positions()
         for partition in partitions:
-            position = known.get(partition.partition, 0)
+            position = positions.get(partition.partition, 0)
             # A position beyond the end is that of another topic, which had this name before.
             consumer.seek(partition, position if position <= ends[partition] else 0)
         while not self._stop_event.is_set() and consumer.partitions_for_topic(self._topic) == numbers:
             if not self.restored.is_set() and all(consumer.position(item) >= ends[item] for item in partitions):
                 log.info("the memory beside this worker is complete")
                 self.restored.set()
-            self._take(consumer.poll(timeout_ms=POLL_MS), consumer)
+            self._apply(consumer.poll(timeout_ms=POLL_MS), consumer)
 
     def _partitions(self, consumer: KafkaConsumer) -> set[int]:
-        """The topic's partitions; none when the worker stops. While it is not there nothing has been remembered."""
+        """Return the topic's partitions, none when the worker stops. Without the topic, nothing has been remembered."""
         numbers: set[int] = set(consumer.partitions_for_topic(self._topic))
         while not numbers and not self._stop_event.is_set():
             self.restored.set()
@@ -85,7 +85,7 @@ class MemoryFollower(threading.Thread):
             numbers = set(consumer.partitions_for_topic(self._topic))
         return numbers
 
-    def _take(self, batches: dict[TopicPartition, list[Any]], consumer: KafkaConsumer) -> None:
+    def _apply(self, batches: dict[TopicPartition, list[Any]], consumer: KafkaConsumer) -> None:
         if not batches:
             return
         records = [(record.key or b"", record.value) for batch in batches.values() for record in batch]

@@ -28,10 +28,10 @@ def factory(name: str, code: AppCode) -> Factory:
 
     A module is a file of the app's folder, or one that is installed. Raises SettingsError where it cannot be used.
     """
-    found = _object(name, code) if ":" in name else _entry_point(name)
-    if not callable(found):
-        raise _wrong(name, f"{type(found).__name__} cannot be called; it takes a MemoryContext and returns a backend")
-    return found  # type: ignore[no-any-return]
+    make = _object(name, code) if ":" in name else _entry_point(name)
+    if not callable(make):
+        raise _wrong(name, f"{type(make).__name__} cannot be called; it takes a MemoryContext and returns a backend")
+    return make  # type: ignore[no-any-return]
 
 
 def open_backend(name: str, context: MemoryContext, code: AppCode) -> MemoryBackend:

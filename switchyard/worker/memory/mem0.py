@@ -33,15 +33,15 @@ Result = TypeVar("Result")
 
 
 def open_mem0(config: Path, folder: Path) -> Any:
-    """A `mem0.Memory` as its file says, which is YAML or JSON; what mem0 notes about itself goes to `folder`.
+    """A `mem0.Memory` as its file says, which is YAML or JSON; what mem0 keeps about itself goes to `folder`.
 
     Raises SettingsError where the package is missing or the file is no use.
     """
     try:
-        said = yaml.safe_load(config.read_text(encoding="utf-8"))
+        configuration = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:  # their texts may show what is in the file
         raise SettingsError(f"SWITCHYARD_MEM0_CONFIG: {config} cannot be read as YAML: {_kind(error)}") from None
-    if not isinstance(said, dict):
+    if not isinstance(configuration, dict):
         raise SettingsError(f"SWITCHYARD_MEM0_CONFIG: {config} is no mapping; it holds mem0's own settings")
     os.environ.setdefault("MEM0_DIR", str(folder))
     os.environ.setdefault("MEM0_TELEMETRY", "False")
@@ -51,7 +51,7 @@ def open_mem0(config: Path, folder: Path) -> Any:
         raise SettingsError("SWITCHYARD_MEMORY is mem0; pip install 'switchyard[mem0]' first") from None
     try:
         # The model that mem0 insists on is never asked.
-        return Memory.from_config({"llm": UNUSED_LLM, **said})
+        return Memory.from_config({"llm": UNUSED_LLM, **configuration})
     except Exception as error:  # noqa: BLE001  # whatever a vector store or an embedder raises
         raise SettingsError(
             f"mem0 does not start as {config} says ({_kind(error)}): see mem0's documentation of its configuration"
@@ -84,20 +84,20 @@ class Mem0Memory:
     def recall(self, agent: str, subject: str, limit: int) -> list[StoredMemory]:
         """The newest first, without what has expired. Raises what mem0 raises."""
         at = now()
-        found = [entry for entry in self.all(agent, subject) if entry.expires is None or entry.expires > at]
-        return found[:limit]
+        entries = [entry for entry in self.all(agent, subject) if entry.expires is None or entry.expires > at]
+        return entries[:limit]
 
     def keep(self, entries: Sequence[StoredMemory]) -> None:
         """Remember what mem0 has not got, however long it is away. Raises WorkerStopping."""
         for entry in entries:
-            self._lasting(partial(self._add, entry))
+            self._until_done(partial(self._add, entry))
             self._touched.add((entry.agent, entry.subject))
 
     def all(self, agent: str, subject: str) -> list[StoredMemory]:
         """Everything about a subject, the newest first. Raises what mem0 raises."""
-        items = self._call(lambda: self._found(agent, subject))
-        found = [_entry(agent, subject, item) for item in items if "entry" in (item.get("metadata") or {})]
-        return sorted(found, key=lambda entry: (-entry.at, entry.id))
+        items = self._call(lambda: self._items(agent, subject))
+        entries = [_entry(agent, subject, item) for item in items if "entry" in (item.get("metadata") or {})]
+        return sorted(entries, key=lambda entry: (-entry.at, entry.id))
 
     def forget(self, entries: Sequence[StoredMemory]) -> None:
         """Trim these. Raises what mem0 raises."""
@@ -112,7 +112,7 @@ class Mem0Memory:
         return over
 
     def purge_tombstones(self) -> None:
-        """mem0 keeps no marks."""
+        """mem0 keeps no tombstones."""
 
     def close(self) -> None:
         self._call(self._close)
@@ -121,7 +121,7 @@ class Mem0Memory:
     def _call(self, work: Callable[[], Result]) -> Result:
         return self._thread.submit(work).result()
 
-    def _lasting(self, work: Callable[[], None]) -> None:
+    def _until_done(self, work: Callable[[], None]) -> None:
         while True:
             try:
                 return self._call(work)
@@ -130,22 +130,22 @@ class Mem0Memory:
                 if self._stop.wait(PAUSE_S):
                     raise WorkerStopping from None
 
-    def _found(self, agent: str, subject: str, **more: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._mem0.get_all(
+    def _items(self, agent: str, subject: str, **more: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self._mem0.get_all(
             filters=self._scope(agent, subject) | more, top_k=MOST, show_expired=True
         )["results"]
-        return found
+        return items
 
     def _scope(self, agent: str, subject: str) -> dict[str, str]:
         return {"agent_id": f"{self._namespace}/{agent}", "user_id": quote(subject, safe="")}
 
     def _add(self, entry: StoredMemory) -> None:
-        if not self._found(entry.agent, entry.subject, entry=entry.id):
-            noted = {"entry": entry.id, "at": entry.at, "expires": entry.expires}
-            self._mem0.add(entry.text, **self._scope(entry.agent, entry.subject), metadata=noted, infer=False)
+        if not self._items(entry.agent, entry.subject, entry=entry.id):
+            metadata = {"entry": entry.id, "at": entry.at, "expires": entry.expires}
+            self._mem0.add(entry.text, **self._scope(entry.agent, entry.subject), metadata=metadata, infer=False)
 
     def _delete(self, entry: StoredMemory) -> None:
-        for item in self._found(entry.agent, entry.subject, entry=entry.id):
+        for item in self._items(entry.agent, entry.subject, entry=entry.id):
             self._mem0.delete(item["id"])
 
     def _close(self) -> None:
@@ -156,5 +156,5 @@ class Mem0Memory:
 
 
 def _entry(agent: str, subject: str, item: dict[str, Any]) -> StoredMemory:
-    noted = item["metadata"]
-    return StoredMemory(agent, subject, noted["entry"], item["memory"], noted["at"], noted.get("expires"))
+    metadata = item["metadata"]
+    return StoredMemory(agent, subject, metadata["entry"], item["memory"], metadata["at"], metadata.get("expires"))

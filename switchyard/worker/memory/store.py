@@ -83,7 +83,7 @@ class SqliteMemory:
             create(engine, table)
 
     def recall(self, agent: str, subject: str, limit: int) -> list[StoredMemory]:
-        """The newest first, without what has expired."""
+        """Return the newest first, without what has expired."""
         query = _entries().where(_about(agent, subject), _unexpired(now())).limit(limit)
         return self._read(query)
 
@@ -92,7 +92,7 @@ class SqliteMemory:
         if not entries:
             return
         with self._engine.connect() as connection:
-            new = [entry for entry in entries if not _known(connection, entry)]
+            new = [entry for entry in entries if not _is_kept_or_trimmed(connection, entry)]
         if not new:
             return
         self._write([(_key(entry.agent, entry.subject, entry.id), _value(entry)) for entry in new])
@@ -101,7 +101,7 @@ class SqliteMemory:
                 _put(connection, entry)
 
     def all(self, agent: str, subject: str) -> list[StoredMemory]:
-        """Everything about a subject, the newest first, with what has expired."""
+        """Return everything about a subject, the newest first, with what has expired."""
         return self._read(_entries().where(_about(agent, subject)))
 
     def forget(self, entries: Sequence[StoredMemory]) -> None:
@@ -112,7 +112,7 @@ class SqliteMemory:
                 _trim(connection, entry.agent, entry.subject, entry.id)
 
     def over(self, limits: MemoryLimits) -> list[tuple[str, str]]:
-        """Agents and subjects that have more than they may, or something that is too old."""
+        """Return the agents and subjects that have more than they may, or something that is too old."""
         at, count, tokens = now(), func.count(), func.sum(ENTRIES.c.tokens)
         over = or_(
             count > limits.entries,
@@ -130,12 +130,12 @@ class SqliteMemory:
             connection.execute(TRIMMED.delete().where(TRIMMED.c.at < now() - WEEK))
 
     def positions(self) -> dict[int, int]:
-        """Partition of the topic → offset that is to be read next."""
+        """Return, for each partition of the topic, the offset that is to be read next."""
         with self._engine.connect() as connection:
             return {row.partition: row.offset for row in connection.execute(select(POSITIONS))}
 
     def replay(self, records: Iterable[Record], positions: Mapping[int, int]) -> int:
-        """Apply what was read from the topic, and note the positions after it; answers how many records are none."""
+        """Apply what was read from the topic, and keep the positions after it. Return how many records were none."""
         broken = 0
         with self._engine.begin() as connection:
             for key, value in records:
@@ -175,16 +175,16 @@ def _there(connection: Connection, table: Table, agent: str, subject: str, id: s
     return connection.execute(query).one_or_none() is not None
 
 
-def _known(connection: Connection, entry: StoredMemory) -> bool:
+def _is_kept_or_trimmed(connection: Connection, entry: StoredMemory) -> bool:
     return any(_there(connection, table, entry.agent, entry.subject, entry.id) for table in (ENTRIES, TRIMMED))
 
 
 def _put(connection: Connection, entry: StoredMemory) -> None:
     if _there(connection, TRIMMED, entry.agent, entry.subject, entry.id):
         return
-    said = {"text": entry.text, "at": entry.at, "expires": entry.expires, "tokens": entry.tokens}
-    row = {"agent": entry.agent, "subject": entry.subject, "id": entry.id} | said
-    connection.execute(insert(ENTRIES).values(row).on_conflict_do_update(set_=said))
+    values = {"text": entry.text, "at": entry.at, "expires": entry.expires, "tokens": entry.tokens}
+    row = {"agent": entry.agent, "subject": entry.subject, "id": entry.id} | values
+    connection.execute(insert(ENTRIES).values(row).on_conflict_do_update(set_=values))
 
 
 def _trim(connection: Connection, agent: str, subject: str, id: str) -> None:
@@ -210,8 +210,8 @@ def _apply(connection: Connection, key: bytes, value: bytes | None) -> None:
     if value is None:
         _trim(connection, agent, subject, id)
         return
-    said = strictjson.loads(value)
-    text, at, expires = said["text"], said["at"], said["expires"]
+    memory = strictjson.loads(value)
+    text, at, expires = memory["text"], memory["at"], memory["expires"]
     if not isinstance(text, str) or type(at) is not int or type(expires) not in (int, type(None)):
         raise TypeError("text, at or expires is of another type")
     _put(connection, StoredMemory(agent, subject, id, text, at, expires))
