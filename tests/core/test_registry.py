@@ -77,7 +77,7 @@ def test_each_problem_is_a_sentence(changes: dict[str, Any], words: str) -> None
         (
             {"gathers": [{"on": "ticket.opened", "policy": "al"}]},
             ("gathers", 0, "policy"),
-            "gather on ticket.opened: policy: 'al' cannot be; it is all, quorum, first, weighted",
+            "gather on ticket.opened: policy: 'al' cannot be; it is all, quorum, first or weighted",
         ),
     ],
 )

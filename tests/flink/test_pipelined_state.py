@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from apache_beam.coders import BytesCoder, StrUtf8Coder
+from apache_beam.coders import StrUtf8Coder
 from apache_beam.runners.worker.statecache import StateCache
 from pyflink.fn_execution.state_impl import RemoteKeyedStateBackend
 
@@ -47,24 +47,24 @@ def backend(runner: Runner) -> RemoteKeyedStateBackend:
 
 
 def test_all_writes_are_sent_before_the_first_is_waited_for(backend: RemoteKeyedStateBackend, runner: Runner) -> None:
-    maps = [KeyedMap(backend.get_map_state(name, StrUtf8Coder(), BytesCoder())) for name in ("one", "two")]
+    maps = [KeyedMap(backend.get_map_state(name, StrUtf8Coder(), StrUtf8Coder())) for name in ("one", "two")]
     for key in ("a", "b", "c"):
         backend.set_current_key(key)
         for stored in maps:
-            stored["entry"] = key.encode()
+            stored["entry"] = key
     assert runner.answers == []
     backend.commit()
     assert runner.answers == [6] * 6
     backend.commit()
     assert runner.writes == 6
     backend.set_current_key("a")
-    assert maps[0]["entry"] == b"a"
+    assert maps[0]["entry"] == "a"
 
 
 def test_a_write_that_is_refused_ends_the_bundle(backend: RemoteKeyedStateBackend, runner: Runner) -> None:
-    stored = KeyedMap(backend.get_map_state("one", StrUtf8Coder(), BytesCoder()))
+    stored = KeyedMap(backend.get_map_state("one", StrUtf8Coder(), StrUtf8Coder()))
     backend.set_current_key("a")
-    stored["entry"] = b"value"
+    stored["entry"] = "value"
     runner.error = "no such operator"
     with pytest.raises(RuntimeError, match="no such operator"):
         backend.commit()
