@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +18,25 @@ from switchyard.worker.processor import answer_events
 from switchyard.worker.task import Answer
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from switchyard.core.app_code import AppCode
+    from switchyard.worker.memory.backend import MemoryBackend
     from switchyard.worker.processor import Processor
 
 
 class CaseAgents:
-    """Answers dispatches as the cases say. Handlers keep their effects under `folder`."""
+    """Answers dispatches as the cases say. Handlers keep their effects under `folder`, and remember there, too.
 
-    def __init__(self, app: App, namespace: str, folder: Path, model_base_url: str) -> None:
+    Where `memory`, as in the settings, names a backend of one's own, they remember with that.
+    """
+
+    def __init__(self, app: App, namespace: str, folder: Path, model_base_url: str, memory: str) -> None:
         self._app = app
         self._namespace = namespace
         self._folder = folder
         self._model_base_url = model_base_url
+        self._memory = memory
         self._turns: dict[tuple[str, str], int] = {}
         self._processors: dict[str, Processor] = {}
         self._closing: list[Any] = []
@@ -82,23 +91,34 @@ class CaseAgents:
             from switchyard.core.model import BlockingModel, OpenAIModel
             from switchyard.worker.database import open_database
             from switchyard.worker.effects import EffectStore
-            from switchyard.worker.memory.store import SqliteMemory
+            from switchyard.worker.handler_loop import HandlerLoop
             from switchyard.worker.processor import Processor
 
             self._folder.mkdir(parents=True, exist_ok=True)
             engine = open_database(f"sqlite:///{self._folder / 'handlers.sqlite'}")
             client = OpenAIModel(self._model_base_url, "offline", "scripted", namespace=self._namespace)
             model = BlockingModel(client)
-            self._closing += [model.close, engine.dispose]
-            code = AppCode(self._app.folder)
+            code, loop = AppCode(self._app.folder), HandlerLoop()
+            self._closing += [loop.close, model.close, engine.dispose]
             self._processors[agent.name] = Processor(
                 agent=agent,
                 registry=self._app.registry,
                 handler=code.function(agent.function),
                 effects=EffectStore(engine, self._namespace),
-                memories=SqliteMemory(engine, lambda records: None),
+                memories=self._backend(engine, code),
                 namespace=self._namespace,
                 database=engine,
                 model=model,
+                loop=loop,
             )
         return self._processors[agent.name]
+
+    def _backend(self, engine: Engine, code: AppCode) -> MemoryBackend:
+        from switchyard.worker.memory.backend import MemoryContext
+        from switchyard.worker.memory.loading import BUILT_IN, open_backend
+        from switchyard.worker.memory.store import SqliteMemory
+
+        if self._memory in BUILT_IN:
+            return SqliteMemory(engine, lambda records: None)
+        limits = self._app.registry.file.memory
+        return open_backend(self._memory, MemoryContext(self._namespace, limits, threading.Event()), code)

@@ -56,9 +56,10 @@ def run_cases(app: App, cases: Sequence[Case], report: Report = silent) -> CaseR
         script = ModelScript()
         with ScriptedServer(script, apps_file=apps) as server:
             report("starting Flink in this process (about ten seconds) ...")
-            agents = CaseAgents(app, app.name, folder / "agents", server.base_url)
+            cluster = MiniCluster(app, folder / "topics", server.base_url)
+            agents = CaseAgents(app, app.name, folder / "agents", server.base_url, cluster.settings.memory)
             try:
-                with MiniCluster(app, folder / "topics", server.base_url) as job:
+                with cluster as job:
                     return _Run(cases, job, script, agents, server, report).run()
             finally:
                 agents.close()
