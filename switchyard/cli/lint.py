@@ -13,14 +13,17 @@ from switchyard.cli.options import AppArgument
 def lint(app: AppArgument = None) -> None:
     """Check an app: agents, contracts, functions, prompt, and all its SQL, planned without a cluster."""
     from switchyard.cli.app_choice import app_argument
-    from switchyard.cli.linting import code, contracts, names, registry, udfs
+    from switchyard.cli.linting import code, contracts, memory, names, registry, udfs
+    from switchyard.environment import read_settings
 
+    settings = read_settings()
     loaded, problems = registry.load(app_argument(app))
     if loaded is not None:
         problems += [
             *contracts.unreadable_predecessors(loaded),
             *code.unusable_functions(loaded),
             *udfs.unusable_udfs(loaded),
+            *memory.unusable_memory(loaded, settings),
             *names.unknown_files(loaded),
             *names.unknown_agents(loaded),
         ]
@@ -36,7 +39,7 @@ def lint(app: AppArgument = None) -> None:
     from switchyard.cli.linting.planning import unplannable_sql
 
     started = time.monotonic()
-    problems = list(unplannable_sql(loaded))
+    problems = list(unplannable_sql(loaded, settings))
     for problem in problems:
         typer.echo(problem)
     if problems:

@@ -49,6 +49,22 @@ def test_static_faults_are_told_before_anything_is_planned(
     assert result.stderr == "The SQL was not planned; mend this first.\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "sentence"),
+    [
+        ("shared:make", "agents.yaml", "there is no module 'shared'"),
+        ("handlers:memory", "handlers.py", "handlers has no 'memory'"),
+        ("handlers:ONLY_DATA", "handlers.py", "str cannot be called"),
+    ],
+)
+def test_a_memory_backend_that_is_not_there(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, place: str, sentence: str
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_MEMORY", name)
+    [line] = problems(run, folder)
+    assert f"{place}:1: SWITCHYARD_MEMORY is {name}: {sentence}" in line
+
+
 @pytest.mark.parametrize("command", [["lint"], ["test"], ["route", '{"id": "1"}']])
 def test_without_java_it_says_what_to_install(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]

@@ -10,8 +10,8 @@ from switchyard.cli.linting.problem import Problem
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import JobConfig
+from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD
-from switchyard.environment import read_settings
 from switchyard.flink import job, tables
 from switchyard.flink.sql_file import SqlError
 from switchyard.flink.udf_modules import UdfError
@@ -23,12 +23,12 @@ _WITHIN_STATEMENT = re.compile(r"From line \d+, column \d+ to line \d+, column \
 _COLUMN = re.compile(r"Column '(\w+)' not found")
 
 
-def unplannable_sql(app: App) -> Iterator[Problem]:
+def unplannable_sql(app: App, settings: Settings) -> Iterator[Problem]:
     """The first statement that does not plan, with Flink's own words."""
     config = JobConfig.of(
         app.registry,
         app.name,
-        read_settings(),
+        settings,
         sql_version="",
         model_base_url="",
         model="",
