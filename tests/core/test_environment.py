@@ -14,6 +14,7 @@ from switchyard.environment import read_model_access, read_settings
     ("variable", "sentence"),
     [
         ("SWITCHYARD_KAFAK", "SWITCHYARD_KAFAK: there is no such setting; did you mean SWITCHYARD_KAFKA?"),
+        ("SWITCHYARD_PORTS", "SWITCHYARD_PORTS: there is no such setting; unset it"),
         ("SWITCHYARD_DAYSECONDS_OLD", "SWITCHYARD_DAYSECONDS_OLD: there is no such setting; unset it"),
     ],
 )
