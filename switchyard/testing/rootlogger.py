@@ -1,9 +1,13 @@
-"""Logging in a process that runs Flink's Python functions itself."""
+"""A process that runs Flink's Python functions itself: what their workers take over."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
+
+_NO_JVM = "PYFLINK_GATEWAY_DISABLED"
+"""What Flink sets for a Python worker, which is this process here: no process that it starts may start a JVM then."""
 
 
 class RootLogger:
@@ -19,6 +23,7 @@ class RootLogger:
             mine = [item for item in root.handlers if item not in theirs]
             root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
         root.setLevel(self._level)
+        os.environ.pop(_NO_JVM, None)
 
 
 def hush_ended_channels() -> None:
