@@ -32,7 +32,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def chosen(letters: Sequence[NumberedDeadLetter], which: Sequence[str] | None) -> list[NumberedDeadLetter]:
     """Those that are named, each once, in the order they are named. Raises SwitchyardError for a name of none."""
-    names = {str(item.number): item for item in letters} | {item.dead.identity: item for item in letters}
+    names = {str(item.number): item for item in letters} | {item.letter.identity: item for item in letters}
     named: dict[int, NumberedDeadLetter] = {}
     for name in which or ():
         item = names.get(name)
@@ -50,16 +50,16 @@ def matching(
     begin, end = (None if text is None else moment(text) for text in (since, until))
     if begin is not None and end is not None and begin >= end:
         raise SwitchyardError(f"--since {since} is not before --until {until}")
-    reasons = Counter(item.dead.reason for item in letters)
+    reasons = Counter(item.letter.reason for item in letters)
     if reason is not None and letters and reason not in reasons:
         there = ", ".join(f"{code} ({count})" for code, count in sorted(reasons.items()))
         raise SwitchyardError(f"no dead letter has the reason {reason!r}; there are {there}")
     return [
         item
         for item in letters
-        if reason in (None, item.dead.reason)
-        and (begin is None or item.dead.time >= begin)
-        and (end is None or item.dead.time < end)
+        if reason in (None, item.letter.reason)
+        and (begin is None or item.letter.time >= begin)
+        and (end is None or item.letter.time < end)
     ]
 
 

@@ -47,16 +47,16 @@ def list_open(
     letters = reading.dead_letters(_find(app, namespace, kafka))
     shown = matching([item for item in letters if every or item.note is None], reason, since, until)
     if as_json:
-        formatting.json_lines(screen_line(item) for item in shown)
+        formatting.json_lines(json_object(item) for item in shown)
         return
     states = Counter(item.state for item in letters)
     if not letters:
         typer.echo("There are no dead letters: everything that was read could be handled.")
     elif not shown:
-        typer.echo(f"No dead letter matches; {_told(states)}.")
+        typer.echo(f"No dead letter matches; {_counts(states)}.")
     else:
         _table(shown, every)
-        typer.echo(f"{len(shown)} shown; {_told(states)}. One in full: switchyard dead-letters show N")
+        typer.echo(f"{len(shown)} shown; {_counts(states)}. One in full: switchyard dead-letters show N")
 
 
 @dead_letters.command()
@@ -73,13 +73,13 @@ def show(
 
     for place, item in enumerate(chosen(reading.dead_letters(_find(app, namespace, kafka)), which)):
         if as_json:
-            formatting.json_lines([{**screen_line(item), "original": item.dead.original}])
+            formatting.json_lines([{**json_object(item), "original": item.letter.original}])
             continue
         if place:
             typer.echo()
-        for name, value in screen_line(item).items():
+        for name, value in json_object(item).items():
             typer.echo(f"{name:<12} {'-' if value in (None, '') else formatting.plain(value)}")
-        raw = item.dead.raw
+        raw = item.letter.raw
         shown = raw if full else raw[:SHOWN_BYTES]
         typer.echo(f"original     {len(raw)} bytes:\n{formatting.readable(shown)}")
         if len(shown) < len(raw):
@@ -173,7 +173,9 @@ def _selected(
     if not selected:
         typer.echo("No open dead letter matches.")
     else:
-        counted = ", ".join(f"{count} {code}" for code, count in Counter(item.dead.reason for item in selected).items())
+        counted = ", ".join(
+            f"{count} {code}" for code, count in Counter(item.letter.reason for item in selected).items()
+        )
         typer.echo(f"{formatting.counted(len(selected), 'dead letter')} of {target.topics.namespace}: {counted}")
         if not yes:
             formatting.agreed(f"{verb} {'it' if len(selected) == 1 else 'all of them'}?")
@@ -198,9 +200,9 @@ def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Lit
     now, by = int(time.time() * 1000), formatting.login()
     records: list[tuple[bytes | None, bytes]] = []
     for item in letters:
-        place = item.dead.position
+        place = item.letter.position
         note = Note(action, place.topic, place.partition, place.offset, now, by)
-        records.append(((item.dead.workflow_id or "").encode(), note.json().encode()))
+        records.append(((item.letter.workflow_id or "").encode(), note.json().encode()))
     if records:
         target.cluster.send(target.topics.dead_letters, records)
 
@@ -216,11 +218,11 @@ def _show_sendings(ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
 def _table(letters: Sequence[NumberedDeadLetter], with_state: bool) -> None:
     rows = []
     for item in letters:
-        dead = item.dead
+        letter = item.letter
         state = [done(item)] if with_state else []
-        source = f"{dead.topic}[{dead.partition}]@{dead.offset}"
-        place = [dead.field or None, dead.workflow_id, source]
-        rows.append([item.number, formatting.clock(dead.time), *state, dead.reason, *place, dead.message])
+        source = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        place = [letter.field or None, letter.workflow_id, source]
+        rows.append([item.number, formatting.clock(letter.time), *state, letter.reason, *place, letter.message])
     state_heading = ["state"] if with_state else []
     formatting.table(["no.>", "time", *state_heading, "reason", "field", "workflow", "source", "message"], rows)
 
@@ -230,24 +232,24 @@ def done(item: NumberedDeadLetter) -> str:
     return "open" if item.note is None else f"{item.state} {formatting.clock(item.note.time)} by {item.note.by}"
 
 
-def _told(states: Counter[str]) -> str:
+def _counts(states: Counter[str]) -> str:
     closed = [f"{states[name]} {name}" for name in ("retried", "discarded") if states[name]]
     return f"{states['open']} open" + (f", {' and '.join(closed)} (--all)" if closed else "")
 
 
-def screen_line(item: NumberedDeadLetter) -> dict[str, object]:
+def json_object(item: NumberedDeadLetter) -> dict[str, object]:
     """One dead letter as an object of `--json`, without its bytes."""
     from dataclasses import asdict
 
-    fields = {name: value for name, value in asdict(item.dead).items() if name != "original"}
+    fields = {name: value for name, value in asdict(item.letter).items() if name != "original"}
     note = item.note
     acted = {"state": item.state, "by": note.by if note else None, "noted": formatting.iso(note.time) if note else None}
     return {
         "number": item.number,
         **fields,
-        "time": formatting.iso(item.dead.time),
+        "time": formatting.iso(item.letter.time),
         **acted,
-        "identity": item.dead.identity,
+        "identity": item.letter.identity,
     }
 
 

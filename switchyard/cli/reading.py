@@ -84,7 +84,7 @@ class NumberedDeadLetter:
     """
 
     number: int
-    dead: DeadLetter
+    letter: DeadLetter
     note: Note | None
 
     @property
@@ -113,7 +113,7 @@ def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Num
         for position, (number, letter) in first.items()
         if workflow_id in (None, letter.workflow_id)
     ]
-    return sorted(letters, key=lambda item: (item.dead.time, item.number))
+    return sorted(letters, key=lambda item: (item.letter.time, item.number))
 
 
 def _in_order(messages: Iterable[KafkaRecord]) -> list[KafkaRecord]:

@@ -64,13 +64,13 @@ class _Branches:
         self.start = min((record.at - record.elapsed_ms for record in records), default=0)
         last = {record.subject: record.attempt for record in records}
         self.refused = {(r.subject, r.attempt) for r in records if r.attempt < last[r.subject]}
-        self.given = {
+        self.dispatches = {
             record.dispatch_id(agent): (record, agent)
             for record in records
             if record.action == "dispatch" and not _approves(record)
             for agent in record.agents
         }
-        self.given |= {
+        self.dispatches |= {
             record.gather_id: (record, GATHER)
             for record in records
             if record.action == "dispatch" and not _approves(record)
@@ -81,9 +81,9 @@ class _Branches:
         for record in records:
             cause = _cause(record)
             if record.decided_by == "retry":
-                before = self.given[cause][0] if cause in self.given else record
+                before = self.dispatches[cause][0] if cause in self.dispatches else record
                 self.tries[record.subject, record.attempt] = self.tries.get((before.subject, before.attempt), 1) + 1
-            if cause in self.given:
+            if cause in self.dispatches:
                 self.after.setdefault(cause, []).append(record)
             else:
                 self.roots.append(record)
@@ -100,13 +100,13 @@ class _Branches:
             branch = place.add(self._label(item, why))
             if item.action != "dispatch" or _approves(item) or (item.subject, item.attempt) in self.refused:
                 continue
-            given = [(agent, item.dispatch_id(agent)) for agent in item.agents]
+            sent = [(agent, item.dispatch_id(agent)) for agent in item.agents]
             for answer in reversed(self.after.get(item.gather_id, [])):
                 pending.append((branch, answer, (item, GATHER)))
-            for agent, identity in reversed(given):
+            for agent, identity in reversed(sent):
                 for answer in reversed(self.after.get(identity, [])):
                     pending.append((branch, answer, (item, agent)))
-            for agent, identity in given:
+            for agent, identity in sent:
                 if identity in self.waiting:
                     ask = f"{agent} waits for approval: switchyard approvals approve {identity[:8]}"
                     branch.add(Text(ask, style="yellow"))

@@ -60,7 +60,7 @@ class Retries:
 
         Raises RetryRefused with what to do instead.
         """
-        dead = letter.dead
+        dead = letter.letter
         try:
             retry = self._retry(dead)
             if not edit:

@@ -35,7 +35,7 @@ def trace(
         if records:
             return
     status = next((item for item in all_workflows(target) if item["workflow_id"] == workflow), None)
-    letters = [item.dead for item in reading.dead_letters(target, workflow)]
+    letters = [item.letter for item in reading.dead_letters(target, workflow)]
     if not records and status is None and not letters:
         raise SwitchyardError(
             f"nothing is known of workflow {workflow!r} in {target.topics.namespace}; "

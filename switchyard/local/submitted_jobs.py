@@ -87,13 +87,14 @@ class SubmittedJobs:
             return
         shutil.rmtree(copy, ignore_errors=True)
         for folder, patterns, to in (
-            (app.folder, ("agents.yaml", "router.md"), copy),
+            (app.folder, ("agents.yaml", "router.md", "*.py", "*/*.py"), copy),
             (app.folder / "contracts", ("*.avsc",), copy / "contracts"),
             (app.sql, ("*.sql",), copy / "sql"),
         ):
-            to.mkdir(parents=True, exist_ok=True)
             for file in (path for pattern in patterns for path in folder.glob(pattern)):
-                shutil.copyfile(file, to / file.name)
+                target = to / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
         self.save(job)
 
     def copy(self, namespace: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from switchyard.cli.newapp import create
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.deployment.stop import FlinkTarget, continuing, stop
@@ -118,6 +120,25 @@ def test_a_job_is_remembered_with_its_app_as_it_was_and_forgotten_when_it_stops(
     submitted_jobs.forget_all()
     assert submitted_jobs.wanted() == []
     assert submitted_jobs.load("nowhere") is None
+
+
+def test_what_an_app_runs_inside_flink_is_remembered_too(submitted_jobs: SubmittedJobs, tmp_path: Path) -> None:
+    """Its job is submitted again from the copy, though the folder is gone."""
+    folder, _ = create(str(tmp_path / "desk"))
+    (folder / "deciding.py").write_text(
+        "from .lib import words\n\ndef decide(event, context):\n    return words.ANSWER\n"
+    )
+    (folder / "lib").mkdir()
+    (folder / "lib" / "words.py").write_text("ANSWER = None\n")
+    agents = folder / "agents.yaml"
+    agents.write_text(agents.read_text() + "router: deciding:decide\n")
+    (folder / "udfs.py").write_text("# none yet\n")
+    submitted_jobs.record(JOB, App.load(str(folder)))
+    shutil.rmtree(folder)
+    copy = App.load(str(submitted_jobs.copy("sdr")))
+    assert copy.registry.router is not None
+    assert copy.registry.router(None, None) is None
+    assert (copy.folder / "udfs.py").is_file()
 
 
 def test_settings_are_kept_and_secrets_are_not() -> None:
