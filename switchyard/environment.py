@@ -18,7 +18,7 @@ INTERNAL = frozenset(("SWITCHYARD_STACK_ID", "SWITCHYARD_MODEL_FAULTS"))
 """Variables that our processes set for each other."""
 
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
-"""How a variable ends that a pod is given for each service; one may be called switchyard-kafka."""
+"""How a variable ends that a pod is values for each service; one may be called switchyard-kafka."""
 
 
 class _Environment(Settings, BaseSettings):
@@ -35,14 +35,14 @@ class ModelAccess(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Return the environment's settings, with `overrides` (None means not given) before them.
+    """Return the environment's settings, with `overrides` (None means not values) before them.
 
     Raises SettingsError with one sentence for each thing that is wrong, a misspelt variable among them.
     """
     problems = _misspelt(os.environ)
-    given = {name: value for name, value in overrides.items() if value is not None}
+    values = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**dict(_Environment(**given)))  # type: ignore[arg-type]
+        settings = Settings(**dict(_Environment(**values)))  # type: ignore[arg-type]
     except ValidationError as error:
         problems += _sentences(error)
     if problems:
@@ -71,13 +71,13 @@ def variables() -> dict[str, str]:
 
 def _misspelt(names: Iterable[str]) -> list[str]:
     """A sentence for each variable that looks like a setting and is none."""
-    known = set(variables()) | INTERNAL
-    unknown = [name for name in sorted(names) if name.startswith(PREFIX) and name not in known]
-    return [_no_such(name, known) for name in unknown if not _OF_KUBERNETES.search(name)]
+    variable_names = set(variables()) | INTERNAL
+    unknown = [name for name in sorted(names) if name.startswith(PREFIX) and name not in variable_names]
+    return [_no_such(name, variable_names) for name in unknown if not _OF_KUBERNETES.search(name)]
 
 
-def _no_such(name: str, known: Iterable[str]) -> str:
-    by_suffix = {other.removeprefix(PREFIX): other for other in sorted(known)}
+def _no_such(name: str, variable_names: Iterable[str]) -> str:
+    by_suffix = {other.removeprefix(PREFIX): other for other in sorted(variable_names)}
     near = get_close_matches(name.removeprefix(PREFIX), by_suffix, n=1)
     return f"{name}: there is no such setting; " + (f"did you mean {by_suffix[near[0]]}?" if near else "unset it")
 

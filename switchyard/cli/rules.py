@@ -43,8 +43,8 @@ def rule_agents(app: App, config: JobConfig, event: Event) -> tuple[str, ...] | 
     columns = (event.workflow_id, event.id, event.source, event.type, event.causation_id)
     row = (*columns, strictjson.dumps(event.data), event.hops, shard, bytearray(text), "agent-messages", 0, 0)
     environment = _prepared(app, config, [row], {})
-    for found in _rows(environment, "SELECT rule_agents FROM routing_requests"):
-        return None if found[0] is None else tuple(found[0])
+    for row in _rows(environment, "SELECT rule_agents FROM routing_requests"):
+        return None if row[0] is None else tuple(row[0])
     raise SwitchyardError("requests.sql leaves this event out of routing_requests: it would not be routed at all")
 
 
@@ -52,15 +52,15 @@ def events_of(app: App, config: JobConfig, topic: str, raw: bytes) -> list[bytes
     """The events that `requests.sql` makes of one line of an input topic. Raises Rejected, SqlError."""
     event_type = next((item.type for item in app.registry.file.inputs if item.topic == topic), None)
     if event_type is None:
-        known = ", ".join(item.topic for item in app.registry.file.inputs) or "none"
-        raise SwitchyardError(f"{topic!r} is no input topic of the app; there are {known}")
+        topics = ", ".join(item.topic for item in app.registry.file.inputs) or "none"
+        raise SwitchyardError(f"{topic!r} is no input topic of the app; there are {topics}")
     data = strictjson.dumps(InputValidator(app.registry).data(event_type, raw))
     environment = _prepared(app, config, [], {topic: data})
     made = []
     for statement in sql_file.read_own(app.sql / "requests.sql", config.namespace):
-        found = _INTO_EVENTS.search(statement.code)
-        if statement.kind == "INSERT" and found:
-            made += [bytes(row[1]) for row in _rows(environment, statement.text[found.end() :])]
+        insert = _INTO_EVENTS.search(statement.code)
+        if statement.kind == "INSERT" and insert:
+            made += [bytes(row[1]) for row in _rows(environment, statement.text[insert.end() :])]
     return made
 
 

@@ -78,8 +78,8 @@ class Control:
         """What an event asks for. Raises Rejected: `not-a-control-event`."""
         kind = event.type.removeprefix(_PREFIX)
         if not event.type.startswith(_PREFIX) or kind not in get_args(Kind):
-            known = ", ".join(_PREFIX + name for name in get_args(Kind))
-            raise Rejected("not-a-control-event", f"type {event.type[:80]!r} is not one of {known}", "type")
+            types = ", ".join(_PREFIX + name for name in get_args(Kind))
+            raise Rejected("not-a-control-event", f"type {event.type[:80]!r} is not one of {types}", "type")
         control = cls(kind, event)  # type: ignore[arg-type]
         _check(control)
         return control

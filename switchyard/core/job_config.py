@@ -16,7 +16,7 @@ PARAMETER = "switchyard.config"
 
 
 def job_name(namespace: str, stateless: bool = False) -> str:
-    """The name by which a namespace's job is found again."""
+    """The name by which a namespace's job is values again."""
     return f"switchyard {namespace}{' (stateless)' if stateless else ''}"
 
 
@@ -88,5 +88,5 @@ class JobConfig:
         """Its fields by name, those of another release's job, too. Raises ValueError as `decode` does."""
         if not text:
             raise ValueError(f"the job parameter {PARAMETER} is not set; start the job with `switchyard submit`")
-        found: dict[str, Any] = strictjson.loads(base64.urlsafe_b64decode(text))
-        return found
+        values: dict[str, Any] = strictjson.loads(base64.urlsafe_b64decode(text))
+        return values

@@ -98,8 +98,8 @@ class Registry:
 
     def open_dispatches(self, agent: str) -> int:
         """The most events an agent has at once."""
-        known = self.agents.get(agent)
-        return (known.open_dispatches if known else None) or self.file.limits.open_dispatches
+        definition = self.agents.get(agent)
+        return (definition.open_dispatches if definition else None) or self.file.limits.open_dispatches
 
     def ends(self, event_type: str) -> bool:
         """Whether an event of this type ends its branch without a decision."""
@@ -113,8 +113,8 @@ class Registry:
         """Raise Rejected where the event's type is unknown or its data breaks the contract."""
         contract = self.contracts.get(event.type)
         if contract is None:
-            known = ", ".join(sorted(self.contracts))
-            raise Rejected("unknown-type", f"no contract for {event.type!r}; there are {known}", "type")
+            types = ", ".join(sorted(self.contracts))
+            raise Rejected("unknown-type", f"no contract for {event.type!r}; there are {types}", "type")
         try:
             contract.check(event.data)
         except Rejected as error:

@@ -25,20 +25,20 @@ def restore_conflicts(before: Mapping[str, Any], registry: Registry, shards: int
 
     `before`: the fields of the JobConfig of the job that wrote the state; `registry` and `shards`: the new job's.
     """
-    found = []
+    conflicts = []
     if before["shards"] != shards:
-        found.append(
+        conflicts.append(
             f"SWITCHYARD_SHARDS is {shards}, and the state has {before['shards']} shards, which is fixed for life; "
             f"set SWITCHYARD_SHARDS={before['shards']}, or choose another --namespace"
         )
-    found += _gone((item.topic for item in Registry.from_json(before["registry"]).file.inputs), registry)
+    conflicts += _gone((item.topic for item in Registry.from_json(before["registry"]).file.inputs), registry)
     version = before.get("state_version", 1)
     if not migrations.readable(version):
-        found.append(
+        conflicts.append(
             f"the state has version {version}, and this release of Switchyard reads {state.STATE_VERSION}; "
             f"submit with the release that wrote it, {_ANEW}"
         )
-    return found
+    return conflicts
 
 
 def wrong_savepoint(names: Iterable[str], registry: Registry, namespace: str, stateless: bool) -> list[str]:

@@ -35,7 +35,7 @@ def effective(records: Iterable[Decision]) -> list[Decision]:
     """The records that were acted on, in order: for each subject the first of its last attempt."""
     first: dict[Subject, tuple[int, Decision]] = {}
     for number, record in enumerate(records):
-        known = first.get(record.subject)
-        if known is None or record.attempt > known[1].attempt:
+        earlier = first.get(record.subject)
+        if earlier is None or record.attempt > earlier[1].attempt:
             first[record.subject] = (number, record)
     return [record for _, record in sorted(first.values(), key=lambda item: item[0])]

@@ -188,10 +188,10 @@ def decision_from(value: dict[str, Any]) -> Decision:
     for name in ("agents", "failed"):
         if not all(isinstance(item, str) for item in value.get(name, ())):
             raise ValueError(f"{name} must be a list of names")
-    known = {item.name for item in fields(Decision)}
+    names = {item.name for item in fields(Decision)}
     arguments: dict[str, Any] = {
         name: tuple(item) if name in _TUPLES and isinstance(item, list) else item
         for name, item in value.items()
-        if name in known
+        if name in names
     }
     return Decision(**{**arguments, "subject": Subject.parse(value["subject"])})

@@ -63,10 +63,10 @@ class ModelRequest:
             if answered.problem is None:
                 try:
                     value = parse(answered.text)
-                    found = violation(value, self.schema) or (check(value) if check else None)
-                    if found is None:
+                    wrong = violation(value, self.schema) or (check(value) if check else None)
+                    if wrong is None:
                         return value, answered.model
-                    problem = found.rstrip(".")
+                    problem = wrong.rstrip(".")
                 except UnusableText as error:
                     problem = str(error)
             else:

@@ -160,8 +160,8 @@ class Dispatches:
         return self._workflow.in_flight[agent] - self._before[agent]
 
     def _needs_approval(self, agent: str, event: Event) -> bool:
-        known = self._context.registry.agents.get(agent)
-        needed = known is not None and known.approval == "required"
+        definition = self._context.registry.agents.get(agent)
+        needed = definition is not None and definition.approval == "required"
         return needed and event.effect_key(agent) not in self._workflow.approved
 
     def _wait_for_approval(self, dispatch_id: str, opened: OpenDispatch, since: int) -> None:

@@ -28,13 +28,13 @@ def derive(records: Iterable[Decision], app: str = "") -> dict[str, dict[str, An
     places: dict[Subject, set[Position]] = {}
     for record in records:
         places.setdefault(record.subject, set()).add(record.position)
-    known: dict[str, _Derived] = {}
+    workflows: dict[str, _Derived] = {}
     for record in effective(records):
         if record.workflow_id:
-            derived = known.setdefault(record.workflow_id, _Derived(_begun(record)))
+            derived = workflows.setdefault(record.workflow_id, _Derived(_begun(record)))
             derived.workflow.duplicates += len(places[record.subject]) - 1
             derived.apply(record)
-    return {name: derived.summary(app) for name, derived in known.items()}
+    return {name: derived.summary(app) for name, derived in workflows.items()}
 
 
 @dataclass

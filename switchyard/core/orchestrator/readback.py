@@ -25,12 +25,12 @@ def read_back_error(registry: Registry, workflow: Workflow, record: Decision, ev
     if record.decided_by == "retry":
         return None
     manual_retry = decide.is_manual_retry(event, record.subject)
-    known = RoutingContext(
+    context = RoutingContext(
         failed=record.failed,
         ancestors=workflow.pending[record.subject].ancestors,
         dispatch_count=0 if manual_retry else workflow.dispatch_count,
     )
-    verdict = decide.guarded(registry, event, known, Verdict("dispatch", "guard", "", record.agents))
+    verdict = decide.guarded(registry, event, context, Verdict("dispatch", "guard", "", record.agents))
     if verdict.action != "dispatch":
         return verdict.reason
     return decide.out_of_order(registry, record.agents, workflow.next_step, manual_retry=manual_retry)

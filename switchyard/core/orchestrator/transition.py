@@ -175,8 +175,8 @@ class WorkflowTransition:
         if record.action == "late" or counts_no_more(workflow, record):
             self.pending.settled(subject)
             return
-        known = subject in workflow.pending
-        if not known:
+        was_pending = subject in workflow.pending
+        if not was_pending:
             self.pending.admit_record(record, event)
         pending = workflow.pending[subject]
         if read_back_error(self.registry, workflow, record, event) is None:
@@ -185,7 +185,7 @@ class WorkflowTransition:
         pending.attempt = workflow.refused[subject] = record.attempt + 1
         pending.record = None
         self.timers.clear(Timer.of("log", workflow.id, subject))
-        if known:
+        if was_pending:
             self.decide(subject)
         else:
             pending.stage = "unread"

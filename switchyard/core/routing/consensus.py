@@ -65,7 +65,7 @@ class ConsensusPolicy(Protocol):
 
 def votes_of(policy: Gather, answers: Mapping[str, AgentAnswer]) -> tuple[Vote, ...]:
     """The votes in the answers, by agent; an answer without the field is none."""
-    found = []
+    votes = []
     for agent in sorted(answers):
         data = answers[agent].data
         if policy.vote is None or not isinstance(data, dict) or data.get(policy.vote) is None:
@@ -73,8 +73,8 @@ def votes_of(policy: Gather, answers: Mapping[str, AgentAnswer]) -> tuple[Vote, 
         vote = data[policy.vote]
         weight = policy.weights.get(agent, 1.0) if policy.policy == "weighted" else 1.0
         text = vote if isinstance(vote, str) else strictjson.canonical(vote).decode()
-        found.append(Vote(agent, text, weight, _confidence(policy, data)))
-    return tuple(found)
+        votes.append(Vote(agent, text, weight, _confidence(policy, data)))
+    return tuple(votes)
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,17 @@ from switchyard.core.routing.router import routed
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
 
 
-def before_model(registry: Registry, event: Event, known: RoutingContext) -> Verdict | None:
+def before_model(registry: Registry, event: Event, context: RoutingContext) -> Verdict | None:
     """The verdict that needs no model; None where one must be asked. The event meets its contract."""
-    verdict = _before_model(registry, event, known)
-    return None if verdict is None else guarded(registry, event, known, verdict)
+    verdict = _before_model(registry, event, context)
+    return None if verdict is None else guarded(registry, event, context, verdict)
 
 
 def after_model(
-    registry: Registry, event: Event, known: RoutingContext, outcome: ModelDecision | ModelUnavailable
+    registry: Registry, event: Event, context: RoutingContext, outcome: ModelDecision | ModelUnavailable
 ) -> Verdict:
     """The verdict once a model was asked, whatever came of it. Its names were checked against the candidates."""
-    return guarded(registry, event, known, _by_outcome(registry, event, known.failed, outcome))
+    return guarded(registry, event, context, _by_outcome(registry, event, context.failed, outcome))
 
 
 def candidates(registry: Registry, event: Event, failed: Sequence[str]) -> list[Agent]:
@@ -38,17 +38,17 @@ def candidates(registry: Registry, event: Event, failed: Sequence[str]) -> list[
     return [agent for agent in registry.accepting(event.type) if agent.name not in failed]
 
 
-def guarded(registry: Registry, event: Event, known: RoutingContext, verdict: Verdict) -> Verdict:
+def guarded(registry: Registry, event: Event, context: RoutingContext, verdict: Verdict) -> Verdict:
     """The verdict, or the end of the workflow where its dispatches would pass a limit or repeat what was done."""
     if verdict.action != "dispatch":
         return verdict
     most = registry.file.limits.dispatches
-    if known.dispatch_count + len(verdict.agents) > most:
+    if context.dispatch_count + len(verdict.agents) > most:
         return stop("dispatch-limit", f"limit of {most} dispatches reached")
-    again = [name for name in verdict.agents if payload_hash(name, event) in known.ancestors]
-    if again and not known.failed:  # an agent that has an event may take over for one that failed
+    again = [name for name in verdict.agents if payload_hash(name, event) in context.ancestors]
+    if again and not context.failed:  # an agent that has an event may take over for one that failed
         return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
-    return _over_limit(registry, known) or verdict
+    return _over_limit(registry, context) or verdict
 
 
 def stop(code: str, reason: str) -> Verdict:
@@ -115,29 +115,29 @@ def out_of_order(
     return f"out of order: it is for {', '.join(wrong)}, but {due}"
 
 
-def _before_model(registry: Registry, event: Event, known: RoutingContext) -> Verdict | None:
-    if known.rule is not None and not known.failed:
-        return _by_rule(registry, event, known)
+def _before_model(registry: Registry, event: Event, context: RoutingContext) -> Verdict | None:
+    if context.rule is not None and not context.failed:
+        return _by_rule(registry, event, context)
     if registry.ends(event.type):
         return Verdict("complete", "rule", f"{event.type} ends its branch")
     if any(event.type in registry.agents[name].accepts for name in registry.file.sequence):
-        return _all_failed(registry, event, known) if known.failed else _by_sequence(registry, event, known)
-    able = candidates(registry, event, known.failed)
+        return _all_failed(registry, event, context) if context.failed else _by_sequence(registry, event, context)
+    able = candidates(registry, event, context.failed)
     if not able:
-        if known.failed:
-            return _all_failed(registry, event, known)
+        if context.failed:
+            return _all_failed(registry, event, context)
         return Verdict("dead-letter", "guard", f"no agent accepts {event.type}", code="no-agent-accepts")
-    over = _over_limit(registry, known)
+    over = _over_limit(registry, context)
     if over is not None or registry.router is None:
         return over
-    verdict, trouble = routed(registry.router, event, known, tuple(agent.name for agent in able))
+    verdict, trouble = routed(registry.router, event, context, tuple(agent.name for agent in able))
     if trouble is not None:
-        return fallback(registry, event, known.failed, "router-failed", trouble)
+        return fallback(registry, event, context.failed, "router-failed", trouble)
     return verdict
 
 
-def _all_failed(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
-    return fallback(registry, event, known.failed, "agent-failed", f"{', '.join(known.failed)} failed")
+def _all_failed(registry: Registry, event: Event, context: RoutingContext) -> Verdict:
+    return fallback(registry, event, context.failed, "agent-failed", f"{', '.join(context.failed)} failed")
 
 
 def _by_outcome(
@@ -153,40 +153,40 @@ def _by_outcome(
     return Verdict("dispatch", "model", reason, outcome.agents, confidence=outcome.confidence)
 
 
-def _by_sequence(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
+def _by_sequence(registry: Registry, event: Event, context: RoutingContext) -> Verdict:
     order = registry.file.sequence
     takers = [name for name in order if event.type in registry.agents[name].accepts]
     allowed = [
         name
         for name in takers
-        if out_of_order(registry, [name], known.next_step, manual_retry=known.manual_retry) is None
+        if out_of_order(registry, [name], context.next_step, manual_retry=context.manual_retry) is None
     ]
     if allowed:
         step = order.index(allowed[-1]) + 1
         return Verdict("dispatch", "sequence", f"step {step} of {len(order)} of the sequence", (allowed[-1],))
-    return Verdict("dead-letter", "guard", out_of_order(registry, takers, known.next_step) or "", code=OUT_OF_ORDER)
+    return Verdict("dead-letter", "guard", out_of_order(registry, takers, context.next_step) or "", code=OUT_OF_ORDER)
 
 
-def _by_rule(registry: Registry, event: Event, known: RoutingContext) -> Verdict:
-    rule = known.rule
+def _by_rule(registry: Registry, event: Event, context: RoutingContext) -> Verdict:
+    rule = context.rule
     if not rule:
         return Verdict("complete", "rule", "the rule names no agent: the branch ends")
     problem = agents_error(registry, event, rule)
     if problem:
         code = "no-agent-accepts" if registry.agents.keys() >= set(rule) else "unknown-agent"
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {problem}", code=code)
-    disorder = out_of_order(registry, rule, known.next_step, manual_retry=known.manual_retry)
+    disorder = out_of_order(registry, rule, context.next_step, manual_retry=context.manual_retry)
     if disorder:
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {disorder}", code=OUT_OF_ORDER)
     return Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
 
 
-def _over_limit(registry: Registry, known: RoutingContext) -> Verdict | None:
+def _over_limit(registry: Registry, context: RoutingContext) -> Verdict | None:
     limits = registry.file.limits
-    if known.hop >= registry.hop_limit:
+    if context.hop >= registry.hop_limit:
         return stop("hop-limit", f"hop limit of {registry.hop_limit} reached")
-    if known.tokens >= limits.tokens:
-        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {known.tokens} used")
-    if limits.cost is not None and known.cost is not None and known.cost >= limits.cost:
-        return stop("cost-limit", f"limit of {limits.cost:g} reached: {known.cost:.4f} spent")
+    if context.tokens >= limits.tokens:
+        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {context.tokens} used")
+    if limits.cost is not None and context.cost is not None and context.cost >= limits.cost:
+        return stop("cost-limit", f"limit of {limits.cost:g} reached: {context.cost:.4f} spent")
     return None

@@ -32,11 +32,11 @@ class Router(Protocol):
 
 
 def routed(
-    router: Router, event: Event, known: RoutingContext, candidates: tuple[str, ...]
+    router: Router, event: Event, context: RoutingContext, candidates: tuple[str, ...]
 ) -> tuple[Verdict | None, str | None]:
     """The router's verdict, or, in the second place, a sentence on what is wrong with it."""
     try:
-        verdict = router(event, replace(known, candidates=candidates))
+        verdict = router(event, replace(context, candidates=candidates))
     except Exception as error:
         log.exception("the router failed on event %s of workflow %s", event.id, event.workflow_id)
         return None, f"the router raised {type(error).__name__}; the log of the TaskManager has the trace"
