@@ -18,7 +18,7 @@ INTERNAL = frozenset(("SWITCHYARD_STACK_ID", "SWITCHYARD_MODEL_FAULTS"))
 """Variables that our processes set for each other."""
 
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
-"""How a variable ends that a pod is values for each service; one may be called switchyard-kafka."""
+"""How a variable ends that a pod is given for each service; one may be called switchyard-kafka."""
 
 
 class _Environment(Settings, BaseSettings):
@@ -35,7 +35,7 @@ class ModelAccess(BaseSettings):
 
 
 def read_settings(**overrides: object) -> Settings:
-    """Return the environment's settings, with `overrides` (None means not values) before them.
+    """Return the environment's settings, with `overrides` (None means not given) before them.
 
     Raises SettingsError with one sentence for each thing that is wrong, a misspelt variable among them.
     """

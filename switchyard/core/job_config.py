@@ -16,7 +16,7 @@ PARAMETER = "switchyard.config"
 
 
 def job_name(namespace: str, stateless: bool = False) -> str:
-    """The name by which a namespace's job is values again."""
+    """The name by which a namespace's job is found again."""
     return f"switchyard {namespace}{' (stateless)' if stateless else ''}"
 
 
