@@ -19,6 +19,7 @@ from switchyard.core.registry import FAILED_TYPE, Registry
 from switchyard.core.routing import decide
 from switchyard.core.routing.inbox_event import hops_before
 from switchyard.core.routing.question import Question, question
+from switchyard.core.routing.records import decision, versions
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict, model_usage
 
 Outcome = ModelDecision | ModelUnavailable
@@ -70,45 +71,20 @@ def record_of(
     sql_version: str,
 ) -> Decision:
     """The ledger's record of a verdict. `step` is the number of hops: no state counts the steps of a workflow."""
-    event, position = item.event, item.position
-    return Decision(
-        subject=Subject.of_event(event),
-        workflow_id=event.workflow_id,
-        event=item.text,
-        topic=position.topic,
-        partition=position.partition,
-        offset=position.offset,
-        action=verdict.action,
-        decided_by=verdict.decided_by,
-        reason=verdict.reason,
-        at=now,
+    event = item.event
+    return decision(
+        *(Subject.of_event(event), event.workflow_id, item.text, item.position, verdict, now),
         step=hops_before(event),
-        agents=verdict.agents,
         candidates=tuple(agent.name for agent in decide.candidates(registry, event, ())),
-        code=verdict.code,
-        confidence=verdict.confidence,
         failed=item.failed,
         answer_count=event.answer_count,
         inputs=(event.id,),
-        registry_version=registry.version,
-        prompt_version=registry.prompt_version,
-        sql_version=sql_version,
+        **versions(registry, sql_version),
         **model_usage(outcome),
     )
 
 
 def refused(error: Rejected, raw: bytes, position: Position, now: int) -> Decision:
     """The record for what is no event of the app at all: a dead letter that belongs to no workflow."""
-    return Decision(
-        subject=Subject.of_position(position),
-        workflow_id="",
-        event=raw.decode(errors="replace"),
-        topic=position.topic,
-        partition=position.partition,
-        offset=position.offset,
-        action="dead-letter",
-        decided_by="guard",
-        reason=str(error),
-        at=now,
-        code=error.reason,
-    )
+    verdict = Verdict("dead-letter", "guard", str(error), code=error.reason)
+    return decision(Subject.of_position(position), "", raw.decode(errors="replace"), position, verdict, now)
