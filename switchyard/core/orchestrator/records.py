@@ -25,7 +25,12 @@ def record_of(
     logged = sum(item.stage == "logged" for item in workflow.pending.values())
     able = decide.candidates(context.registry, pending.event, pending.failed_agents)
     return decision(
-        *(subject, workflow.id, pending.text, pending.position, verdict, now),
+        subject,
+        workflow.id,
+        pending.text,
+        pending.position,
+        verdict,
+        now,
         attempt=pending.attempt,
         step=workflow.step + logged,
         candidates=tuple(agent.name for agent in able),
@@ -42,7 +47,12 @@ def late_record(context: ShardContext, item: EventRead, subject: Subject, status
     """The record of an answer to a workflow that has ended."""
     verdict = Verdict("late", "guard", f"the workflow was {status} before this answer came")
     return decision(
-        *(subject, item.event.workflow_id, item.text, item.position, verdict, now),
+        subject,
+        item.event.workflow_id,
+        item.text,
+        item.position,
+        verdict,
+        now,
         answer_count=item.event.answer_count,
         inputs=(item.event.id,),
         **versions(context.registry, context.sql_version),

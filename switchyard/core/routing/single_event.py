@@ -73,7 +73,12 @@ def record_of(
     """The ledger's record of a verdict. `step` is the number of hops: no state counts the steps of a workflow."""
     event = item.event
     return decision(
-        *(Subject.of_event(event), event.workflow_id, item.text, item.position, verdict, now),
+        Subject.of_event(event),
+        event.workflow_id,
+        item.text,
+        item.position,
+        verdict,
+        now,
         step=hops_before(event),
         candidates=tuple(agent.name for agent in decide.candidates(registry, event, ())),
         failed=item.failed,
