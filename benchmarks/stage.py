@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from switchyard.core.settings import Settings
 from switchyard.deployment.target import Target
@@ -50,9 +50,8 @@ class Stage:
 
     def calls(self) -> list[dict[str, Any]]:
         """The model server's log, with the beginning of each question."""
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{self._model}/log?messages=true", timeout=30) as answer:
-            rows: list[dict[str, Any]] = json.load(answer)
+        answer = httpx2.get(f"{self._model}/log", params={"messages": "true"}, timeout=30, trust_env=False)
+        rows: list[dict[str, Any]] = answer.raise_for_status().json()
         return rows
 
     @property
