@@ -1,6 +1,7 @@
 """The whole suite uses what users get."""
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -15,6 +16,16 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("switchyard")
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """Tests that run Flink's Python functions in this process, and no mini-cluster of ours, leave nothing to others."""
+    from switchyard.testing.process_state import ProcessState
+
+    state = ProcessState()
+    yield
+    state.restore()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

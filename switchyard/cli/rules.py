@@ -17,7 +17,7 @@ from switchyard.core.shards import shard_of
 from switchyard.core.topics import table_name
 from switchyard.flink import app_sql, job, sql_file
 from switchyard.flink.tables import Loader
-from switchyard.testing.rootlogger import RootLogger
+from switchyard.testing.process_state import ProcessState
 
 _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
 _PLACE = [
@@ -85,9 +85,9 @@ def _view(environment: Any, name: str, rows: list[Any], schema: Any) -> None:
 
 
 def _rows(environment: Any, query: str) -> list[Any]:
-    root_logger = RootLogger()
+    process_state = ProcessState()
     try:
         with environment.execute_sql(query).collect() as results:
             return list(results)
     finally:
-        root_logger.restore()
+        process_state.restore()

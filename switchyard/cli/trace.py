@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import json
 from typing import Annotated
 
 import typer
@@ -31,7 +31,7 @@ def trace(
     target = AppOnKafka.find(app, namespace, kafka)
     records = reading.decisions(target, workflow)
     if as_json:
-        formatting.json_lines(asdict(record) for record in FirstRecords(records).records)
+        formatting.json_lines(json.loads(record.json()) for record in FirstRecords(records).records)
         if records:
             return
     status = next((item for item in all_workflows(target) if item["workflow_id"] == workflow), None)

@@ -15,7 +15,7 @@ from switchyard.core.app_problem import AppProblem
 from switchyard.core.bundled import APPS, SQL
 from switchyard.core.contract import Contract
 from switchyard.core.errors import AppError
-from switchyard.core.extensions import Extensions
+from switchyard.core.extensions import AppExtensions
 from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
 from switchyard.core.schema_errors import schema_problems
@@ -29,6 +29,12 @@ class App:
     folder: Path
     sql: Path
     registry: Registry
+
+    @property
+    def extensions(self) -> AppExtensions:
+        """The app's own Python that runs inside Flink."""
+        own = self.registry.extensions
+        return own if isinstance(own, AppExtensions) else AppExtensions(self.registry.file, self.folder)
 
     @classmethod
     def load(cls, name_or_path: str) -> App:
@@ -77,7 +83,7 @@ def _registry(folder: Path) -> Registry:
     problems += problems_of(file, names)
     if problems:
         raise AppError(folder.name, problems)
-    return Registry(file, contracts, prompt, Extensions.load(file, folder))
+    return Registry(file, contracts, prompt, AppExtensions(file, folder))
 
 
 def _agents_file(folder: Path) -> AgentsFile:

@@ -90,10 +90,11 @@ class AppError(SwitchyardError):
 class StateVersionError(SwitchyardError):
     """State whose form this release does not read."""
 
-    def __init__(self, kind: str, version: object, current: int) -> None:
+    def __init__(self, kind: str, version: object, oldest: int, current: int) -> None:
+        reads = str(current) if oldest == current else f"{oldest} to {current}"
         super().__init__(
-            f"the state of a {kind} has version {version}, and this release of Switchyard reads {current - 1} and "
-            f"{current}; go on with the release that wrote it, or begin anew: `switchyard stop`, then submit"
+            f"the state of a {kind} has version {version}, and this release of Switchyard reads {reads}; "
+            "go on with the release that wrote it, or begin anew: `switchyard stop`, then submit"
         )
 
 

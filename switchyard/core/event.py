@@ -23,6 +23,7 @@ LARGEST_INTEGER = 2**31 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OF_ANSWER = ("causationid", "hops", "answerindex", "answercount", "prompttokens", "completiontokens")
 _OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt"))
+_NAMED = ("id", "source", "type", "workflowid")
 _INTEGERS = {"hops": 0, "answerindex": 0, "answercount": 1, "retry": 0, "prompttokens": 0, "completiontokens": 0}
 """Attributes that are integers, and the least of each."""
 
@@ -130,12 +131,13 @@ class Event:
         """
         try:
             attributes = strictjson.loads(text)
-            data = attributes.pop("data", None)
-            if all(type(attributes[name]) is str for name in ("id", "source", "type", "workflowid")):
-                return cls(attributes, data)
-        except (ValueError, AttributeError, KeyError):
-            pass
-        raise Rejected("not-a-cloudevent", "what is handed on as an event is none")
+        except ValueError:
+            attributes = None
+        if not isinstance(attributes, dict) or not all(_is_text(attributes.get(name)) for name in _NAMED):
+            raise Rejected("not-a-cloudevent", "what is handed on as an event is none")
+        data = attributes.pop("data", None)
+        _check_answer(attributes)
+        return cls(attributes, data)
 
     def object(self) -> dict[str, Any]:
         """Return it as a JSON object, as structured CloudEvents are written."""
@@ -148,6 +150,10 @@ class Event:
     def with_attributes(self, **attributes: Any) -> Event:
         """Return the same event with these context attributes put in or changed."""
         return Event({**self.attributes, **attributes}, self.data)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def json_type(value: Any) -> str:

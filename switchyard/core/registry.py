@@ -15,7 +15,7 @@ from switchyard.core.agents_file import Agent, AgentsFile
 from switchyard.core.contract import Contract
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.extensions import Extensions
+from switchyard.core.extensions import AppExtensions, Extensions
 from switchyard.core.ids import stable_hash
 
 NO_EXTENSIONS = Extensions()
@@ -71,7 +71,7 @@ class Registry:
         agents_file: AgentsFile,
         contracts: Mapping[str, Mapping[str, Any]],
         router_prompt: str,
-        extensions: Extensions = NO_EXTENSIONS,
+        extensions: Extensions | AppExtensions = NO_EXTENSIONS,
     ) -> None:
         self.file = agents_file
         self.extensions = extensions
@@ -130,7 +130,7 @@ class Registry:
         return strictjson.dumps(self._object())
 
     @classmethod
-    def from_json(cls, text: str, extensions: Extensions = NO_EXTENSIONS) -> Registry:
+    def from_json(cls, text: str, extensions: Extensions | AppExtensions = NO_EXTENSIONS) -> Registry:
         value = strictjson.loads(text)
         return cls(AgentsFile.model_validate(value["agents"]), value["contracts"], value["router_prompt"], extensions)
 

@@ -35,8 +35,8 @@ def restore_conflicts(before: Mapping[str, Any], registry: Registry, shards: int
     version = before.get("state_version", 1)
     if not migrations.readable(version):
         conflicts.append(
-            f"the state has version {version}, and this release of Switchyard reads {state.STATE_VERSION}; "
-            f"submit with the release that wrote it, {_ANEW}"
+            f"the state has version {version}, and this release of Switchyard reads {migrations.oldest()} to "
+            f"{state.STATE_VERSION}; submit with the release that wrote it, {_ANEW}"
         )
     return conflicts
 

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from switchyard.deployment import shipped_package
-
 LIBRARIES = "switchyard-libraries"
 PACKAGE = Path(__file__).resolve().parents[1]
 OURS = ("__init__.py", "environment.py", "core", "flink")
@@ -27,7 +25,7 @@ def build(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     code, libraries = folder / "code.zip", folder / f"{LIBRARIES}.zip"
     with zipfile.ZipFile(code, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.write(shipped_package.__file__, "switchyard/__init__.py")
+        archive.write(Path(__file__).with_name("shipped_package.py"), "switchyard/__init__.py")
     there = closure(("apache-flink",))
     with zipfile.ZipFile(libraries, "w", zipfile.ZIP_DEFLATED) as archive:
         _add_ours(archive)

@@ -330,7 +330,10 @@ def _last_words(output: str) -> str:
     refused = re.search(r"Failed to rollback to checkpoint/savepoint \S+\. (.+?)\.(?: If you want|$)", output, re.M)
     if refused:
         return f"the state cannot be restored: {refused[1]}"
-    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.lstrip().startswith("at ")]
+    lines = [line.strip() for line in output.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("at ", "... "))]
     ours = [line for line in lines if line.startswith("switchyard.")]
     causes = [line for line in lines if line.startswith("Caused by:") and "Python process exits" not in line]
-    return (ours or causes or lines or ["it printed nothing"])[-1].partition(": ")[2] or lines[-1]
+    raised = [line for line in lines if re.match(r"[A-Z]\w*(Error|Exception): ", line)]
+    found = (ours or causes or raised or lines or ["it printed nothing"])[-1]
+    return found.partition(": ")[2] or found

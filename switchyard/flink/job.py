@@ -50,8 +50,8 @@ def environment(job_name: str, config: JobConfig, parallelism: int, **options: s
 
 
 def sql_version(app: App) -> str:
-    """Hash of the statements, and of the functions for them, that an app's users edit."""
-    files = [*sorted(app.sql.glob("*.sql")), app.folder / udf_modules.FILE]
+    """Hash of the statements that an app's users edit, and of the functions for them, its router and its policies."""
+    files = [*sorted(app.sql.glob("*.sql")), app.folder / udf_modules.FILE, *app.extensions.files]
     return stable_hash(*(path.read_text(encoding="utf-8", errors="replace") for path in files if path.is_file()))[:12]
 
 
@@ -64,7 +64,7 @@ def build_job(
     """
     loader = Loader(environment)
     rejected = read_inputs(app, namespace, loader, create_tables)
-    _orchestrate(loader, rejected, app.registry.extensions)
+    _orchestrate(loader, rejected, app.extensions.shipped())
     loader.load(TABLES / "acting.sql")
     app_sql.load_dispatch(app, namespace, loader)
     if own_sinks:

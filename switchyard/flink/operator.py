@@ -20,7 +20,7 @@ from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this operator is used
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.errors import Rejected, SettingsError, StateVersionError
+from switchyard.core.errors import Rejected, SettingsError
 from switchyard.core.event import Event
 from switchyard.core.extensions import Extensions
 from switchyard.core.ledger.record import Decision, Fence, parse_record
@@ -190,8 +190,9 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self, number: int, item: ShardInput, now: int, raw: bytes = b"", position: Position | None = None
     ) -> Iterator[Row]:
         """Effects as rows; an exception in the core becomes a dead letter, never a restart loop."""
+        shard = self._shard(number)
         try:
-            effects = self._shard(number).advance(item, now)
+            effects = shard.advance(item, now)
         except Exception as error:
             log.exception("the orchestrator failed on one input; it is kept as a dead letter")
             place = position or Position(self._topics.agent_messages, -1, -1)
@@ -256,9 +257,11 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         Raises StateVersionError, and SettingsError for another number of shards: workflows would be looked for in the
         wrong one.
         """
-        version = int(self._settings.setdefault("version", str(STATE_VERSION)))
-        if not migrations.readable(version):
-            raise StateVersionError("job", version, STATE_VERSION)
+        # Releases before version 3 noted their shards, and no version.
+        version = int(self._settings.get("version") or (2 if "shards" in self._settings else STATE_VERSION))
+        migrations.check("job", version)
+        if version != STATE_VERSION:
+            migrations.upgrade(self._state, version)
         self._settings["version"] = str(STATE_VERSION)
         wanted = str(self._config.shards)
         if self._settings.setdefault("shards", wanted) != wanted:

@@ -59,6 +59,8 @@ def options(config: JobConfig) -> dict[str, str]:
 def needs_state(registry: Registry) -> str | None:
     """Why this app's job cannot do without state, as a sentence; None where it can."""
     file = registry.file
+    if file.router is not None:
+        return "agents.yaml names a router, which decides in the orchestrator alone; submit it without --stateless"
     keys = [*_set(file), *(f"limits: {key}" for key in _set(file.limits))]
     keys += [f"{agent.name}: {key}" for agent in file.agents for key in _set(agent)]
     if not keys:

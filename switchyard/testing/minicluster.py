@@ -21,7 +21,7 @@ from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics, table_name
 from switchyard.environment import read_settings
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
-from switchyard.testing.rootlogger import RootLogger, hush_ended_channels
+from switchyard.testing.process_state import ProcessState, hush_ended_channels
 
 if TYPE_CHECKING:
     from pyflink.table import StatementSet, StreamTableEnvironment
@@ -89,6 +89,7 @@ class MiniCluster:
         self._results = {item.result for item in self.app.registry.file.gathers}
         self._sinks = {name: Sink(self.folder / name) for name in SINKS}
         self._client: Any = None
+        self._process_state = ProcessState()
 
     def __enter__(self) -> Self:
         self.start()
@@ -99,7 +100,7 @@ class MiniCluster:
 
     def start(self, savepoint: Path | None = None) -> None:
         """Plan and run the job. Raises SqlError for a statement that does not plan."""
-        self._root_logger = RootLogger()
+        self._process_state = ProcessState()
         hush_ended_channels()
         _, statements = self.plan(savepoint)
         self._client = statements.execute().get_job_client()
@@ -162,7 +163,7 @@ class MiniCluster:
                     self.publish("routing-decisions", row["value"], row["key"])
                 elif table == "agent_messages" and strictjson.loads(row["value"])["type"] in self._results:
                     self.publish("agent-messages", row["value"], row["key"])
-        self._root_logger.restore()
+        self._process_state.restore_logger()
         if not outputs:
             self._check()
         return outputs
@@ -198,7 +199,7 @@ class MiniCluster:
         stopping = self._client._j_job_client.stopWithSavepoint(False, str(self.folder / "savepoints"), canonical)
         path = Path(urlsplit(str(stopping.get())).path)
         self._client = None
-        self._root_logger.restore()
+        self._process_state.restore()
         return path
 
     def stop(self) -> None:
@@ -206,7 +207,7 @@ class MiniCluster:
         if self._client is not None:
             self._client.cancel().result()
             self._client = None
-            self._root_logger.restore()
+        self._process_state.restore()
 
     def _check(self) -> None:
         from py4j.protocol import Py4JJavaError

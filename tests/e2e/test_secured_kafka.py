@@ -101,7 +101,7 @@ def test_who_is_not_let_in_is_told_why(secured: Secured, tmp_path: Path) -> None
 def test_a_wrong_password_ends_commands_and_workers(secured: Secured, tmp_path: Path) -> None:
     outsider = CommandLine(tmp_path / "home", **secured.environment, **{PASSWORD: "wrong"})
     sentence = f"Kafka at {secured.address} refused user {USER}: {CHECK}\n"
-    assert outsider.run("workflows", code=1) == sentence
+    assert outsider.run("workflows", "--app", "sdr", code=1) == sentence
     assert outsider.run("up", "--kafka", secured.address, code=1) == sentence
     worker = subprocess.run(
         [sys.executable, "-m", "switchyard.worker", "sdr", "--agent", "send-email"],

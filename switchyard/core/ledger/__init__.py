@@ -1,1 +1,1 @@
-"""The ledger: its records, what each of them subject, and which of them are effective."""
+"""The ledger: its records, what each of them settles, and which of them are effective."""

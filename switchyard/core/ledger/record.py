@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -13,6 +14,9 @@ from switchyard.core.event import Event
 from switchyard.core.ledger.subject import Subject
 
 VERSION = 2
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By the version before this one: its records stay in the ledger for as long as its topic keeps them."""
 
 OUT_OF_ORDER = "out-of-order"
 
@@ -152,10 +156,15 @@ _DECIDERS = frozenset(get_args(DecidedBy))
 
 
 def parse_record(raw: bytes | str) -> Record:
-    """Read one record. Raises ValueError with what is wrong; a later version's unknown fields are ignored."""
+    """Read one record, of this version or of one that `MIGRATIONS` brings to it. Unknown fields are ignored.
+
+    Raises ValueError with what is wrong.
+    """
     value = strictjson.loads(raw)
     if not isinstance(value, dict):
         raise ValueError("a ledger record is a JSON object")
+    if (migration := MIGRATIONS.get(value.get("version", 0))) is not None:
+        value = migration(value)
     if value.get("version") != VERSION:
         raise ValueError(f"the record has version {value.get('version')!r}; this release reads {VERSION}")
     if value.get("kind") == "fence":

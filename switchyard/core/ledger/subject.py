@@ -68,8 +68,11 @@ class Subject:
             raise ValueError(f"{text[:80]!r} is no subject of a decision")
         if kind == "record":
             return cls("record", rest)
-        identity, _, part = rest.partition("/")
-        if kind == "dispatch" and not part.isdecimal():
+        if kind == "dispatch":
+            identity, _, part = rest.rpartition("/")
+        else:
+            identity, _, part = rest.partition("/")
+        if kind == "dispatch" and not (identity and part.isdecimal()):
             raise ValueError(f"{text[:80]!r} has no position of an answer")
         return cls(kind, identity, part)  # type: ignore[arg-type]
 

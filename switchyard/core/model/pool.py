@@ -68,7 +68,8 @@ class ModelPool(Generic[Answer]):
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
-        self._loop.close()
+        if not self._loop.is_running():
+            self._loop.close()
 
     async def _run(self, key: int, ask: Coroutine[Any, Any, Answer], probe: bool) -> None:
         answer = await ask

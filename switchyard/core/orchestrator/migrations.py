@@ -7,25 +7,40 @@ must run in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
 
+from switchyard.core import strictjson
 from switchyard.core.errors import StateVersionError
 from switchyard.core.orchestrator import state
 
-Kind = Literal["workflow", "tombstone", "queue entry", "usage"]
+Kind = Literal["workflow", "tombstone", "timer", "queue entry", "usage"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 MIGRATIONS: dict[tuple[Kind, int], Migration] = {}
-"""By kind and the version that is read, to the next one. A kind without one keeps its form."""
+"""By kind and the version that is read, to the next one. A kind without one keeps its form.
 
-OLDEST = 3
-"""The oldest version that this release reads; 2 and before held bytes, which Flink cannot hand over as text."""
+A timer is given as `{"timer": [kind, workflow id, target], "due": milliseconds}`.
+"""
+
+FIRST = 3
+"""The first version that is text; what Flink kept before were bytes."""
+
+
+def oldest() -> int:
+    """The oldest version that this release reads."""
+    return max(FIRST, state.STATE_VERSION - 1)
 
 
 def readable(version: int) -> bool:
     """Whether this release goes on from state of a version."""
-    return max(OLDEST, state.STATE_VERSION - 1) <= version <= state.STATE_VERSION
+    return oldest() <= version <= state.STATE_VERSION
+
+
+def check(kind: str, version: int) -> None:
+    """Raises StateVersionError where this release does not read a version."""
+    if not readable(version):
+        raise StateVersionError(kind, version, oldest(), state.STATE_VERSION)
 
 
 def stamped(value: dict[str, Any]) -> dict[str, Any]:
@@ -36,8 +51,28 @@ def stamped(value: dict[str, Any]) -> dict[str, Any]:
 def upgraded(kind: Kind, value: dict[str, Any]) -> dict[str, Any]:
     """The fields of a stored value in today's form, without their version. Raises StateVersionError."""
     version = value.pop("version", 0)
-    if not readable(version):
-        raise StateVersionError(kind, version, state.STATE_VERSION)
+    check(kind, version)
+    return _migrated(kind, value, version)
+
+
+def upgrade(stored: state.ShardState, version: int) -> None:
+    """Bring all that a shard keeps to today's form, so that none of it is left for the release after this one."""
+    maps: dict[Kind, MutableMapping[str, str]] = {
+        "workflow": stored.workflows,
+        "tombstone": stored.tombstones,
+        "queue entry": stored.queues,
+        "usage": stored.usage,
+    }
+    for kind, texts in maps.items():
+        for key, text in list(texts.items()):
+            texts[key] = strictjson.dumps(stamped(upgraded(kind, strictjson.loads(text))))
+    for key, due in list(stored.timers.items()):
+        timer = _migrated("timer", {"timer": strictjson.loads(key), "due": int(due)}, version)
+        del stored.timers[key]
+        stored.timers[strictjson.dumps(timer["timer"])] = str(timer["due"])
+
+
+def _migrated(kind: Kind, value: dict[str, Any], version: int) -> dict[str, Any]:
     for step in range(version, state.STATE_VERSION):
         migration = MIGRATIONS.get((kind, step))
         value = value if migration is None else migration(value)

@@ -45,7 +45,8 @@ class Queues:
         keys = self._keys.get(name)
         if not keys:
             return None
-        key = keys.popleft()
+        value = upgraded("queue entry", strictjson.loads(self._stored[keys[0]]))
+        del self._stored[keys.popleft()]
         if not keys:
             del self._keys[name]
-        return upgraded("queue entry", strictjson.loads(self._stored.pop(key)))
+        return value

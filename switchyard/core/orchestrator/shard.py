@@ -177,13 +177,24 @@ class Shard:
 
     def _tick(self, now: int) -> list[Effect]:
         effects: list[Effect] = []
-        for timer in list(self.context.timers.pop_due(now)):
-            workflow = self.context.workflows.running(timer.workflow_id)
-            if workflow is not None:
-                transition = WorkflowTransition(self.context, workflow, now)
-                _due(transition, timer)
-                effects += transition.finish()
+        due = list(self.context.timers.pop_due(now))
+        while due:
+            timer = due.pop(0)
+            try:
+                effects += self._due(timer, now)
+            except BaseException:
+                for waiting in due:
+                    self.context.timers.set(waiting, now)
+                raise
         return effects
+
+    def _due(self, timer: Timer, now: int) -> list[Effect]:
+        workflow = self.context.workflows.running(timer.workflow_id)
+        if workflow is None:
+            return []
+        transition = WorkflowTransition(self.context, workflow, now)
+        _do(transition, timer)
+        return transition.finish()
 
     def _control(self, item: ControlRead, now: int) -> list[Effect]:
         """Do, or log, what an operator asks for."""
@@ -283,10 +294,10 @@ class Shard:
         return transition.finish()
 
 
-def _due(transition: WorkflowTransition, timer: Timer) -> None:
+def _do(transition: WorkflowTransition, timer: Timer) -> None:
     """Do what a timer stands for."""
     if timer.kind in OF_SUBJECT:
-        _due_for_subject(transition, timer)
+        _do_for_subject(transition, timer)
         return
     match timer.kind:
         case "send":
@@ -303,9 +314,11 @@ def _due(transition: WorkflowTransition, timer: Timer) -> None:
             transition.out_of_time()
         case "end":
             pass  # `finish` sees to it
+        case _:
+            raise ValueError(f"there is no timer {timer.kind!r}")
 
 
-def _due_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
+def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
     subject = timer.subject
     pending = transition.workflow.pending.get(subject)
     if pending is None:

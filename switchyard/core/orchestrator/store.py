@@ -7,8 +7,8 @@ from collections import OrderedDict
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 
-KEPT = 256
-"""How many running workflows are kept as objects, those worked on last: the next input to one need not load it."""
+KEPT_CHARACTERS = 2_000_000
+"""How much of running workflows, measured as text, is kept as objects: the next input to one need not load it."""
 
 
 class WorkflowStore:
@@ -19,20 +19,22 @@ class WorkflowStore:
 
     def __init__(self, state: ShardState) -> None:
         self._state = state
-        self._kept: OrderedDict[str, Workflow] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Workflow, int]] = OrderedDict()
+        self._characters = 0
 
     def __contains__(self, workflow_id: str) -> bool:
         return workflow_id in self._kept or workflow_id in self._state.workflows
 
     def running(self, workflow_id: str) -> Workflow | None:
         """The workflow, or None where no such one runs."""
-        workflow = self._kept.get(workflow_id)
-        if workflow is None:
-            text = self._state.workflows.get(workflow_id)
-            if text is None:
-                return None
-            workflow = Workflow.parse(text)
-        self._keep(workflow)
+        if workflow_id in self._kept:
+            self._kept.move_to_end(workflow_id)
+            return self._kept[workflow_id][0]
+        text = self._state.workflows.get(workflow_id)
+        if text is None:
+            return None
+        workflow = Workflow.parse(text)
+        self._keep(workflow, len(text))
         return workflow
 
     def tombstone(self, workflow_id: str) -> Tombstone | None:
@@ -41,13 +43,14 @@ class WorkflowStore:
         return None if text is None else Tombstone.parse(text)
 
     def save(self, workflow: Workflow) -> None:
-        self._state.workflows[workflow.id] = workflow.dump()
-        self._keep(workflow)
+        text = workflow.dump()
+        self._state.workflows[workflow.id] = text
+        self._keep(workflow, len(text))
 
     def bury(self, workflow_id: str, tombstone: Tombstone) -> None:
         """The workflow has ended."""
         self._state.tombstones[workflow_id] = tombstone.dump()
-        self._kept.pop(workflow_id, None)
+        self._drop(workflow_id)
         if workflow_id in self._state.workflows:
             del self._state.workflows[workflow_id]
 
@@ -58,9 +61,16 @@ class WorkflowStore:
     def forget(self) -> None:
         """Drop what is kept in memory."""
         self._kept.clear()
+        self._characters = 0
 
-    def _keep(self, workflow: Workflow) -> None:
-        self._kept[workflow.id] = workflow
-        self._kept.move_to_end(workflow.id)
-        if len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+    def _keep(self, workflow: Workflow, characters: int) -> None:
+        """Keep it as the newest; the ones that were not worked on for longest give way."""
+        self._drop(workflow.id)
+        self._kept[workflow.id] = (workflow, characters)
+        self._characters += characters
+        while self._characters > KEPT_CHARACTERS and len(self._kept) > 1:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, workflow_id: str) -> None:
+        _, characters = self._kept.pop(workflow_id, (None, 0))
+        self._characters -= characters

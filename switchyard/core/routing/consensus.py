@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -128,7 +130,8 @@ class GatherPolicy:
         if self.own is None:
             return None
         try:
-            reached = self.own(answers, tuple(expected))
+            # A copy: what a policy does with the answers must not change the gather.
+            reached = self.own(copy.deepcopy(dict(answers)), tuple(expected))
             return reached if reached is None else _checked(reached)
         except Exception:
             log.exception("the policy %s of the gather on %s failed", self.gather.policy, self.gather.on)
@@ -157,15 +160,33 @@ def consensus(policy: Gather, answers: Mapping[str, AgentAnswer], first: str | N
     return Consensus(vote, round(won / total, 6) if vote is not None and total else 0.0, dissent, votes)
 
 
-def _checked(reached: Consensus) -> Consensus:
-    """A consensus that fits the contract of the result. Raises TypeError or ValueError."""
+def _checked(reached: object) -> Consensus:
+    """A consensus with nothing in it but what the contract of the result allows. Raises TypeError or ValueError."""
     if not isinstance(reached, Consensus):
         raise TypeError(f"a policy returns a Consensus or None, and not {type(reached).__name__}")
-    if reached.vote is not None and not isinstance(reached.vote, str):
-        raise TypeError("the vote of a consensus is text")
-    if not 0.0 <= reached.confidence <= 1.0:
+    votes = tuple(
+        Vote(_text(item.agent), _text(item.vote), _number(item.weight), _number(item.confidence))
+        for item in reached.votes
+    )
+    confidence = _number(reached.confidence)
+    if not 0.0 <= confidence <= 1.0:
         raise ValueError("the confidence of a consensus is from 0 to 1")
-    return reached
+    vote = None if reached.vote is None else _text(reached.vote)
+    return Consensus(vote, confidence, tuple(_text(agent) for agent in reached.dissent), votes)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, and not {type(value).__name__}")
+    value.encode()
+    return str(value)
+
+
+def _number(value: object) -> float:
+    number = float(value)  # type: ignore[arg-type]
+    if isinstance(value, bool | str) or not math.isfinite(number):
+        raise TypeError(f"expected a number, and not {value!r:.80}")
+    return number
 
 
 def _winner(policy: Gather, votes: tuple[Vote, ...], first: str | None) -> str | None:

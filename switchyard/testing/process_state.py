@@ -6,24 +6,30 @@ import logging
 import os
 import threading
 
-_NO_JVM = "PYFLINK_GATEWAY_DISABLED"
-"""What Flink sets for a Python worker, which is this process here: no process that it starts may start a JVM then."""
 
-
-class RootLogger:
-    """A local run of Python functions takes over the root logger, when its workers start; this gives it back."""
+class ProcessState:
+    """A local run of Python functions takes over this process when its workers start: its root logger, and its
+    environment, with which no process that it starts could start a JVM. This gives both back.
+    """
 
     def __init__(self) -> None:
         self._handlers, self._level = logging.getLogger().handlers[:], logging.getLogger().level
+        self._environment = dict(os.environ)
 
-    def restore(self) -> None:
+    def restore_logger(self) -> None:
         root = logging.getLogger()
         theirs = [item for item in root.handlers if type(item).__name__ == "FnApiLogRecordHandler"]
         if theirs:
             mine = [item for item in root.handlers if item not in theirs]
             root.handlers[:] = mine + [item for item in self._handlers if item not in mine]
         root.setLevel(self._level)
-        os.environ.pop(_NO_JVM, None)
+
+    def restore(self) -> None:
+        """Once the run is over, which reads the environment it has set."""
+        self.restore_logger()
+        for name in os.environ.keys() - self._environment.keys():
+            del os.environ[name]
+        os.environ.update(self._environment)
 
 
 def hush_ended_channels() -> None:
