@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from switchyard.core.app_code import AppCode
+from switchyard.core.app_problem import AppProblem, YamlPath
 from switchyard.core.errors import AppError
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ class Extensions:
 class AppExtensions:
     """The extensions that `agents.yaml` names, loaded when they are first needed: most commands decide nothing.
 
-    Every use raises AppError where one is not there, and lets through what its module raises.
+    Every use raises AppError where one is not there, or its module cannot be imported.
     """
 
     def __init__(self, file: AgentsFile, folder: Path) -> None:
-        self._references = {item.on: item.policy for item in file.gathers if item.own_policy}
-        self._router = file.router
+        self._policies = {item.on: number for number, item in enumerate(file.gathers) if item.own_policy}
+        self._file = file
         self._folder = folder
 
     @property
@@ -47,33 +48,44 @@ class AppExtensions:
         return self.loaded.policies
 
     @property
+    def references(self) -> dict[str, YamlPath]:
+        """Every `module:function` that is named, each once, and its place in `agents.yaml`."""
+        router = {} if self._file.router is None else {self._file.router: ("router",)}
+        named: dict[str, YamlPath] = {**router}
+        for number in self._policies.values():
+            named.setdefault(self._file.gathers[number].policy, ("gathers", number, "policy"))
+        return named
+
+    @property
     def files(self) -> list[Path]:
-        """The modules that are named, each once."""
-        named = [*([self._router] if self._router else []), *self._references.values()]
-        return [self._folder / f"{module}.py" for module in dict.fromkeys(item.partition(":")[0] for item in named)]
+        """Their modules, each once."""
+        modules = dict.fromkeys(item.partition(":")[0] for item in self.references)
+        return [self._folder / f"{module.replace('.', '/')}.py" for module in modules]
 
     @cached_property
     def loaded(self) -> Extensions:
-        if not self.files:
+        if not self.references:
             return Extensions()
         code = AppCode(self._folder)
-        router = None if self._router is None else code.function(self._router)
-        return Extensions(router, {on: code.function(reference) for on, reference in self._references.items()})
+        functions = {reference: code.checked(reference, path) for reference, path in self.references.items()}
+        policies = {on: functions[self._file.gathers[number].policy] for on, number in self._policies.items()}
+        return Extensions(functions.get(self._file.router or ""), policies)
 
     def shipped(self) -> Extensions:
         """The same, for a job. Raises AppError where it could not be used on a TaskManager, which lacks the folder."""
+        loaded = self.loaded
         for path in self.files:
             for line in _late_imports(path):
-                problem = "imports a module of the app inside a function; do it at the top, for the job carries modules"
-                raise AppError(self._folder.name, [f"{path.name}:{line}: it {problem} and no folder"])
+                problem = "a function imports from the app; do that at the top: the job carries modules, and no folder"
+                raise AppError(self._folder.name, [AppProblem(problem, file=path.name, line=line)])
         try:
-            cloudpickle.dumps(self.loaded)
+            cloudpickle.dumps(loaded)
         except Exception as error:  # noqa: BLE001  # whatever an object raises that cannot be copied
             names = ", ".join(path.name for path in self.files)
-            problem = f"{names} cannot travel in the job ({type(error).__name__}: {error})"
             advice = "make connections, locks and clients when they are first used, and not when the module is loaded"
-            raise AppError(self._folder.name, [f"{problem}; {advice}"]) from None
-        return self.loaded
+            problem = f"{names} cannot travel in the job ({type(error).__name__}: {error}); {advice}"
+            raise AppError(self._folder.name, [AppProblem(problem, file="")]) from None
+        return loaded
 
 
 def _late_imports(path: Path) -> list[int]:

@@ -13,10 +13,7 @@ from switchyard.core.errors import AppError
 
 
 def unusable_functions(app: App) -> Iterator[Problem]:
-    """Functions that are not there, and modules that cannot be imported; each fault is told once.
-
-    The app's router and policies were loaded with the app.
-    """
+    """Functions that are not there, and modules that cannot be imported, or cannot travel; each fault is told once."""
     code = AppCode(app.folder)
     problems: dict[str, Problem] = {}
     for reference, path in references(app):
@@ -24,11 +21,17 @@ def unusable_functions(app: App) -> Iterator[Problem]:
             code.checked(reference, path)
         except AppError as error:
             problems |= {str(problem): placed(app.folder, problem) for problem in error.problems}
+    if not problems:
+        try:
+            app.extensions.shipped()
+        except AppError as error:
+            problems = {str(problem): placed(app.folder, problem) for problem in error.problems}
     yield from problems.values()
 
 
 def references(app: App) -> Iterator[tuple[str, YamlPath]]:
-    """Every `module:object` of the app's folder for its workers that agents.yaml names, or means, and where."""
+    """Every `module:function` of the app's folder that agents.yaml names, or means, and where."""
+    yield from app.extensions.references.items()
     file = app.registry.file
     for number, agent in enumerate(file.agents):
         yield agent.function, ("agents", number, "handler" if agent.handler else "name")
