@@ -27,7 +27,7 @@ from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.model import Usage, cost
 from switchyard.core.model.breaker import Breaker
 from switchyard.core.model.pool import POLL_MS, ModelPool
-from switchyard.core.orchestrator import migrations
+from switchyard.core.orchestrator import migrations, state
 from switchyard.core.orchestrator.limits import Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
@@ -45,7 +45,7 @@ from switchyard.core.orchestrator.messages import (
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
-from switchyard.core.orchestrator.state import STATE_VERSION, ShardState
+from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.timers import IN_FLIGHT
 from switchyard.core.registry import Registry
 from switchyard.core.restore import ORCHESTRATOR_UID
@@ -258,11 +258,11 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         wrong one.
         """
         # Releases before version 3 noted their shards, and no version.
-        version = int(self._settings.get("version") or (2 if "shards" in self._settings else STATE_VERSION))
+        version = int(self._settings.get("version") or (2 if "shards" in self._settings else state.STATE_VERSION))
         migrations.check("job", version)
-        if version != STATE_VERSION:
+        if version != state.STATE_VERSION:
             migrations.upgrade(self._state, version)
-        self._settings["version"] = str(STATE_VERSION)
+        self._settings["version"] = str(state.STATE_VERSION)
         wanted = str(self._config.shards)
         if self._settings.setdefault("shards", wanted) != wanted:
             raise SettingsError(

@@ -101,3 +101,17 @@ def test_nor_by_odd_values_of_known_attributes(change: dict[str, Any]) -> None:
         return
     assert isinstance(event.workflow_id, str)
     assert event.hops >= 0
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1]", "null", "{}", json.dumps({**GOOD, "workflowid": 7}), json.dumps({**GOOD, "hops": "x"})]
+)
+def test_what_was_never_checked_is_no_trusted_event(text: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        Event.trusted(text)
+    assert refused.value.reason == "not-a-cloudevent"
+
+
+def test_a_trusted_event_is_the_one_that_was_checked() -> None:
+    text = json.dumps({**GOOD, "extra": "kept"})
+    assert Event.trusted(text) == Event.parse(text)

@@ -45,6 +45,15 @@ def test_a_kind_without_a_migration_keeps_its_form(next_release: None) -> None:
     assert queues.pop("held") == {"text": "x"}
 
 
+def test_an_entry_that_cannot_be_read_stays_in_its_queue() -> None:
+    stored = {"held\x1f00000000000000000000": json.dumps({"text": "x", "version": 1})}
+    queues = Queues(stored)
+    for _ in range(2):
+        with pytest.raises(StateVersionError):
+            queues.pop("held")
+    assert (queues.size("held"), len(stored)) == (1, 1)
+
+
 @pytest.mark.parametrize("version", [1, 2, 4, None])
 def test_other_state_is_refused_with_what_to_do(version: int | None) -> None:
     value = {**json.loads(WRITTEN), "version": version} if version else {}

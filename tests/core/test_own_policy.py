@@ -10,7 +10,7 @@ import pytest
 from switchyard.core.agents_file import Gather
 from switchyard.core.contract import Contract
 from switchyard.core.registry import GATHERED
-from switchyard.core.routing.consensus import AgentAnswer, Consensus, ConsensusPolicy, GatherPolicy
+from switchyard.core.routing.consensus import AgentAnswer, Consensus, ConsensusPolicy, GatherPolicy, Vote
 
 EXPECTED = ("market", "risk", "sentiment")
 ANSWERS = {"market": AgentAnswer("view", {"stance": "buy"}), "risk": AgentAnswer("view", {"stance": "sell"})}
@@ -42,7 +42,17 @@ def fails(answers: Mapping[str, AgentAnswer], expected: Sequence[str]) -> Consen
 
 @pytest.mark.parametrize(
     "wrong",
-    [fails, lambda answers, expected: "sell", lambda answers, expected: Consensus("sell", 7.0), None],
+    [
+        fails,
+        lambda answers, expected: "sell",
+        lambda answers, expected: Consensus("sell", 7.0),
+        lambda answers, expected: Consensus("sell", float("nan")),
+        lambda answers, expected: Consensus("sell", True),
+        lambda answers, expected: Consensus(5, 1.0),
+        lambda answers, expected: Consensus("sell", 1.0, dissent=(None,)),
+        lambda answers, expected: Consensus("sell", 1.0, votes=(Vote("risk", "\ud800", 1.0, 1.0),)),
+        None,
+    ],
 )
 def test_one_that_fails_has_no_vote_and_is_logged(
     wrong: ConsensusPolicy | None, caplog: pytest.LogCaptureFixture
@@ -54,3 +64,13 @@ def test_one_that_fails_has_no_vote_and_is_logged(
     Contract.of("trade.requested.gathered", GATHERED).check(result)
     assert (result["vote"], result["complete"]) == (None, False)
     assert wrong is None or "policies:veto" in caplog.text
+
+
+def test_what_it_does_with_the_answers_changes_none() -> None:
+    def greedy(answers: Mapping[str, AgentAnswer], expected: Sequence[str]) -> Consensus:
+        answers["risk"].data["stance"] = "buy"
+        return Consensus("buy", 1.0)
+
+    result = gather(greedy).result(EXPECTED, ANSWERS, {})
+    assert ANSWERS["risk"].data == {"stance": "sell"}
+    assert '{"stance":"sell"}' in result["answers"][1]["data"]

@@ -10,6 +10,7 @@ import pytest
 from switchyard.core.event import Event
 from switchyard.core.extensions import Extensions
 from switchyard.core.registry import Registry
+from switchyard.core.routing.router import LONGEST_REASON
 from switchyard.core.routing.verdict import RoutingContext, Verdict
 from switchyard.testing.memory import InMemory
 from tests.core import toy
@@ -66,6 +67,8 @@ def test_a_rule_goes_before_it() -> None:
         (Verdict.dispatch("nobody", reason=""), "named 'nobody'; the candidates are triage"),
         (Verdict.dispatch(reason=""), "named no agent"),
         (Verdict("stop", "router", ""), "returned the action 'stop'"),
+        (Verdict.dispatch("triage", reason="", confidence=7.0), "gave the confidence 7.0, which is from 0 to 1"),
+        (Verdict.dispatch("triage", reason="", confidence=float("nan")), "gave the confidence nan"),
         (ZeroDivisionError, "raised ZeroDivisionError"),
     ],
 )
@@ -80,6 +83,25 @@ def test_its_mistakes_go_to_the_fallback_with_a_sentence(returned: Any, words: s
     assert (first.decided_by, first.code, first.agents) == ("fallback", "router-failed", ("triage",))
     assert words in first.reason
     assert "must not travel" not in first.reason
+
+
+class Score(float):
+    """A number of a library's own, which JSON would not take."""
+
+
+def test_a_record_holds_plain_values_only_and_the_router_changes_nothing() -> None:
+    def router(event: Event, context: RoutingContext) -> Verdict:
+        event.data["text"] = "another"
+        reason = "long and \ud800 broken " * 100
+        return Verdict("dispatch", "model", reason, ("triage", "triage"), code="made-up", confidence=Score(0.25))
+
+    run = with_router(router)
+    first = run.decisions()[0]
+    assert (first.decided_by, first.agents, first.code, first.confidence) == ("router", ("triage",), None, 0.25)
+    assert type(first.confidence) is float
+    assert len(first.reason) <= LONGEST_REASON
+    assert "long and ? broken" in first.reason
+    assert run.dispatches[0].event.data == {"text": "ticket 1"}
 
 
 def test_guards_hold_it_back() -> None:

@@ -33,6 +33,10 @@ def test_two_are_the_same_where_their_texts_are(one: Subject, other: Subject) ->
     assert (one == other) == (str(one) == str(other))
 
 
+def test_an_identity_may_hold_a_slash() -> None:
+    assert Subject.parse("dispatch/x/y/0") == Subject("dispatch", "x/y", "0")
+
+
 @pytest.mark.parametrize("text", ["", "event", "event/", "nothing/x", "dispatch/d", "dispatch/d/", "dispatch/d/x"])
 def test_what_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"no subject|no position"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 from pyflink.common import Row
 
 from switchyard.core.app import App
+from switchyard.core.errors import StateVersionError
 from switchyard.core.extensions import Extensions
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.orchestrator import migrations, state
 from switchyard.core.shards import shard_keys
 from switchyard.environment import read_settings
 from switchyard.flink import job
@@ -85,7 +88,7 @@ class Harness:
             embedded=True,
         )
         self._config = config.encode()
-        self._stores: dict[str, Store] = {}
+        self.stores: dict[str, Store] = {}
         self.timers: set[int] = set()
         self.ledger: list[str] = []
         self.dispatched: list[str] = []
@@ -136,7 +139,7 @@ class Harness:
         return self._config if name == PARAMETER else default
 
     def get_map_state(self, descriptor: Any) -> Store:
-        return self._stores.setdefault(descriptor.name, Store())
+        return self.stores.setdefault(descriptor.name, Store())
 
     def get_metrics_group(self) -> Any:
         return self
@@ -194,3 +197,41 @@ def test_an_event_alone_wakes_a_shard_whose_timer_was_lost(scripted_model: Scrip
     operator.event(created(2))
     operator.run(lambda: set(operator.dispatched) == {"lead-1", "lead-2"})
     operator.crash()
+
+
+def test_the_next_release_goes_on_from_this_ones_state_and_leaves_none_of_it(
+    scripted_model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stored value is brought to the new form at the first touch, not only those that are used."""
+    scripted_model.script([HANGS])
+    operator = Harness(scripted_model.base_url)
+    operator.open()
+    operator.event(created(1))
+    operator.run(lambda: len(scripted_model.calls) == 1)
+    operator.crash()
+
+    released = state.STATE_VERSION + 1
+    seen: list[str] = []
+    monkeypatch.setattr(state, "STATE_VERSION", released)
+    for kind in ("workflow", "timer"):
+        monkeypatch.setitem(
+            migrations.MIGRATIONS, (kind, released - 1), lambda value, kind=kind: seen.append(kind) or value
+        )
+    operator.open()
+    operator.event(created(2))
+    assert {"workflow", "timer"} <= set(seen)
+    values = [value for name in ("workflows", "usage", "queues") for value in operator.stores[name].values.values()]
+    assert values
+    assert {json.loads(value)["version"] for value in values} == {released}
+    operator.run(lambda: set(operator.dispatched) == {"lead-1", "lead-2"})
+    operator.crash()
+
+
+def test_state_of_0_1_0_fails_the_job_before_anything_is_read(scripted_model: ScriptedServer) -> None:
+    operator = Harness(scripted_model.base_url)
+    operator.open()
+    operator.stores["settings"].put("shards", "1")
+    with pytest.raises(StateVersionError, match="the state of a job has version 2"):
+        operator.event(created(1))
+    operator.crash()
+    assert set(operator.stores["settings"].values) == {"shards"}
