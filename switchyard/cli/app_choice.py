@@ -14,6 +14,7 @@ from switchyard.core import yamlfile
 from switchyard.core.app import shipped
 from switchyard.core.bundled import APPS
 from switchyard.core.errors import AppError, SwitchyardError
+from switchyard.core.settings import Settings
 
 FILE = "agents.yaml"
 EXAMPLE = "sdr"
@@ -37,7 +38,7 @@ class KnownApp:
         return self.folder.name if self.folder.parent == APPS else here(self.folder)
 
 
-def app_argument(named: str | None, guess: bool = True) -> str:
+def app_argument(named: str | None, settings: Settings, guess: bool = True) -> str:
     """The app that is meant, as `App.load` takes it.
 
     It is the one that was named; else the folder one stands in, or one around it, where that holds agents.yaml; else
@@ -45,28 +46,28 @@ def app_argument(named: str | None, guess: bool = True) -> str:
     lists what there is, where that names none.
     """
     if named is not None:
-        return _named(named)
-    meant = _stood_in_or_set()
+        return _named(named, settings)
+    meant = _stood_in_or_set(settings)
     if meant is not None:
         return meant
-    on_stack = arguments_on_stack()
+    on_stack = arguments_on_stack(settings)
     if guess and len(on_stack) == 1:
         return on_stack[0]
     raise SwitchyardError(_which(on_stack, guess))
 
 
-def app_or_example(named: str | None) -> str:
+def app_or_example(named: str | None, settings: Settings) -> str:
     """As `app_argument`; where nothing at all says which app is meant, the bundled example."""
-    nothing_said = named is None and _stood_in_or_set() is None and not arguments_on_stack()
-    return EXAMPLE if nothing_said else app_argument(named)
+    nothing_said = named is None and _stood_in_or_set(settings) is None and not arguments_on_stack(settings)
+    return EXAMPLE if nothing_said else app_argument(named, settings)
 
 
-def apps_to_serve(named: Sequence[str]) -> list[str]:
+def apps_to_serve(named: Sequence[str], settings: Settings) -> list[str]:
     """The apps whose workers `up` starts; where none is named or set, all that the local stack has, or the example."""
     if named:
-        return [app_argument(name) for name in named]
-    meant = _stood_in_or_set()
-    return [meant] if meant is not None else arguments_on_stack() or [EXAMPLE]
+        return [app_argument(name, settings) for name in named]
+    meant = _stood_in_or_set(settings)
+    return [meant] if meant is not None else arguments_on_stack(settings) or [EXAMPLE]
 
 
 def folder_around(folder: Path) -> Path | None:
@@ -74,32 +75,29 @@ def folder_around(folder: Path) -> Path | None:
     return next((each for each in (folder, *folder.parents) if (each / FILE).is_file()), None)
 
 
-def known_apps() -> list[KnownApp]:
+def known_apps(settings: Settings) -> list[KnownApp]:
     """The apps of the local stack's record whose folders are still there, those that run first."""
-    return sorted(_known(), key=lambda app: (not app.runs, app.name, app.namespace))
+    return sorted(_known(settings), key=lambda app: (not app.runs, app.name, app.namespace))
 
 
-def arguments_on_stack() -> list[str]:
+def arguments_on_stack(settings: Settings) -> list[str]:
     """The apps that run on the local stack, each once; where none runs, those that did."""
-    apps = known_apps()
+    apps = known_apps(settings)
     return list(dict.fromkeys(app.argument for app in apps if app.runs) or dict.fromkeys(app.argument for app in apps))
 
 
-def _stood_in_or_set() -> str | None:
-    from switchyard.environment import read_settings
-
+def _stood_in_or_set(settings: Settings) -> str | None:
     around = folder_around(Path.cwd())
     if around is not None:
         return here(around)
-    setting = read_settings().app
-    return None if setting is None else _named(setting)
+    return None if settings.app is None else _named(settings.app, settings)
 
 
-def _named(name: str) -> str:
+def _named(name: str, settings: Settings) -> str:
     """A bundled app, a folder, or the name of an app that the stack's record has the folder of."""
     if name in shipped() or (Path(name).expanduser() / FILE).is_file():
         return name
-    apps = known_apps()
+    apps = known_apps(settings)
     argument = next((app.argument for app in apps if name in (app.name, app.namespace)), None)
     if argument is None:
         names = dict.fromkeys([*shipped(), *(app.name for app in apps)])
@@ -108,13 +106,12 @@ def _named(name: str) -> str:
     return argument
 
 
-def _known() -> Iterator[KnownApp]:
-    from switchyard.environment import read_settings
+def _known(settings: Settings) -> Iterator[KnownApp]:
     from switchyard.local.layout import Layout
     from switchyard.local.stack import Stack
     from switchyard.local.submitted_jobs import SubmittedJobs
 
-    layout = Layout.of(read_settings())
+    layout = Layout.of(settings)
     info = Stack(layout).info()
     served = info.apps if info is not None else {}
     try:

@@ -54,9 +54,8 @@ def send(target: AppOnKafka, control: Control) -> int:
 def shards_of(target: AppOnKafka) -> int:
     """The number of shards of the job that wrote the ledger; the setting's, where that agrees with it."""
     from switchyard.cli import reading
-    from switchyard.environment import read_settings
 
-    return shards_from(reading.ledger(target), read_settings().shards)
+    return shards_from(reading.ledger(target), target.shards)
 
 
 def shards_from(ledger: Iterable[tuple[KafkaRecord, Record]], setting: int) -> int:

@@ -24,5 +24,7 @@ def demo(
     """Run an app end to end on a real broker, a real Flink and a model, and show what happens."""
     from switchyard.cli.app_choice import app_or_example
     from switchyard.cli.demo_run import run_demo
+    from switchyard.environment import read_settings
 
-    run_demo(app_or_example(app), stop, as_json, file, stateless, kafka, flink)
+    settings = read_settings(kafka=kafka, flink=flink)
+    run_demo(app_or_example(app, settings), settings, stop, as_json, file, stateless)

@@ -23,7 +23,6 @@ from switchyard.core.topics import Topics
 from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.deployment.submit import Submission, check_slots, prepare_topics, submit
 from switchyard.deployment.target import Target
-from switchyard.environment import read_settings
 from switchyard.flink.rest import Flink
 from switchyard.kafka.admin import Cluster
 from switchyard.local.demo_runs import DemoRuns
@@ -59,17 +58,8 @@ class Demo:
         return 2 * self.size * len(self.app.registry.agents)
 
 
-def run_demo(
-    argument: str,
-    stop: bool,
-    as_json: bool,
-    file: Path | None,
-    stateless: bool,
-    kafka: str | None,
-    flink: str | None,
-) -> None:
+def run_demo(argument: str, settings: Settings, stop: bool, as_json: bool, file: Path | None, stateless: bool) -> None:
     """Run an app to its end. Raises SwitchyardError where something is missing then."""
-    settings = read_settings(kafka=kafka, flink=flink)
     loaded = App.load(argument)
     events = [] if file else _read(loaded.folder / EVENTS)
     planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)

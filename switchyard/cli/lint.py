@@ -17,7 +17,7 @@ def lint(app: AppArgument = None) -> None:
     from switchyard.environment import read_settings
 
     settings = read_settings()
-    loaded, problems = registry.load(app_argument(app))
+    loaded, problems = registry.load(app_argument(app, settings))
     if loaded is not None:
         problems += [
             *contracts.unreadable_predecessors(loaded),

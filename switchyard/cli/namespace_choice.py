@@ -10,6 +10,7 @@ import typer
 from switchyard.cli.app_choice import known_apps
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ OF_A_DEMO = "-[0-9a-f]{6}"
 """What the namespace of a demo has after the app's name."""
 
 
-def shown_namespace(app: App, cluster: Cluster) -> str:
+def shown_namespace(app: App, cluster: Cluster, settings: Settings) -> str:
     """The namespace that a command shows: the only one of the app, or the newest, which standard error then tells.
 
     The app's own name where there is none.
     """
-    namespaces = namespaces_of(app, cluster)
+    namespaces = namespaces_of(app, cluster, settings)
     if len(namespaces) < 2:
         return next(iter(namespaces), app.name)
     newest = _newest(app, cluster, namespaces)
@@ -36,12 +37,12 @@ def shown_namespace(app: App, cluster: Cluster) -> str:
     return newest
 
 
-def changed_namespace(app: App, cluster: Cluster) -> str:
+def changed_namespace(app: App, cluster: Cluster, settings: Settings) -> str:
     """The namespace that a command changes: the app's own name where that is there, else the only one of the app.
 
     Raises SwitchyardError where there are several others: nothing is changed by a guess.
     """
-    namespaces = namespaces_of(app, cluster)
+    namespaces = namespaces_of(app, cluster, settings)
     if app.name in namespaces or not namespaces:
         return app.name
     if len(namespaces) > 1:
@@ -51,9 +52,9 @@ def changed_namespace(app: App, cluster: Cluster) -> str:
     return namespaces[0]
 
 
-def namespaces_of(app: App, cluster: Cluster) -> list[str]:
+def namespaces_of(app: App, cluster: Cluster, settings: Settings) -> list[str]:
     """The namespaces whose ledger is on Kafka: under the app's name, of its demos, and what the stack's record has."""
-    recorded = {known.namespace for known in known_apps() if known.folder == app.folder}
+    recorded = {known.namespace for known in known_apps(settings) if known.folder == app.folder}
     suffix = Topics(app.name).routing_decisions.removeprefix(app.name)
     ledgers = [topic.removesuffix(suffix) for topic in cluster.topics() if topic.endswith(suffix)]
     of_the_app = re.compile(f"{re.escape(app.name)}({OF_A_DEMO})?")

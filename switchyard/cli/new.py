@@ -45,8 +45,9 @@ def new_agent(
     from switchyard.cli.formatting import here
     from switchyard.cli.newagent import NewAgent, add
     from switchyard.core.app import App
+    from switchyard.environment import read_settings
 
-    argument = app_argument(app, guess=False)
+    argument = app_argument(app, read_settings(), guess=False)
     loaded = App.load(argument)
     made = add(loaded, NewAgent.of(loaded, name, accepts, emits, description))
     for change in made:

@@ -12,9 +12,12 @@ from switchyard.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
     from switchyard.core.app import App
+    from switchyard.core.settings import Settings
     from switchyard.core.topics import Topics
     from switchyard.kafka.admin import Cluster
     from switchyard.kafka.connection import KafkaConnection
+
+    Choose = Callable[[App, Cluster, Settings], str]
 
 _WHICH_APP = "Name or folder of the app; else the folder you stand in, SWITCHYARD_APP, or the only one on the stack."
 AppName = Annotated[str | None, typer.Option("--app", help=_WHICH_APP)]
@@ -33,14 +36,12 @@ Kafka = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on each line.")]
 
 
-def kafka_connection(given: str | None) -> KafkaConnection:
+def kafka_connection(settings: Settings) -> KafkaConnection:
     """The option, else SWITCHYARD_KAFKA, else the running stack's. Raises SwitchyardError where there is none."""
-    from switchyard.environment import read_settings
     from switchyard.kafka.connection import KafkaConnection
     from switchyard.local.stack import Stack
 
-    settings = read_settings()
-    address = given or settings.kafka
+    address = settings.kafka
     if address is None and (info := Stack.of(settings).info()) is not None:
         address = info.kafka
     if address is None:
@@ -60,36 +61,40 @@ def namespaced(namespace: str) -> Topics:
 
 @dataclass(frozen=True)
 class AppOnKafka:
-    """An app in a namespace on a Kafka cluster. `argument` is the app as it was named."""
+    """An app in a namespace on a Kafka cluster. `argument` is the app as it was named, `shards` the setting."""
 
     argument: str
     app: App
     topics: Topics
     cluster: Cluster
+    shards: int
 
     @classmethod
     def find(
-        cls,
-        named: str | None,
-        namespace: str | None,
-        kafka: str | None,
-        choose: Callable[[App, Cluster], str] | None = None,
-        guess: bool = True,
+        cls, named: str | None, namespace: str | None, kafka: str | None, choose: Choose | None = None
     ) -> AppOnKafka:
-        """The app that is meant (`app_choice`), in the namespace that is given.
+        """The app that is meant (`app_choice`), as `of`. Raises SwitchyardError."""
+        from switchyard.cli.app_choice import app_argument
+        from switchyard.environment import read_settings
+
+        settings = read_settings(kafka=kafka)
+        return cls.of(app_argument(named, settings), namespace, settings, choose)
+
+    @classmethod
+    def of(cls, argument: str, namespace: str | None, settings: Settings, choose: Choose | None = None) -> AppOnKafka:
+        """An app in the namespace that is given.
 
         Where none is given, `choose` says which: the one to be shown unless another is passed. Raises SwitchyardError.
         """
-        from switchyard.cli.app_choice import app_argument
         from switchyard.cli.namespace_choice import shown_namespace
         from switchyard.core.app import App
         from switchyard.kafka.admin import Cluster
 
-        argument = app_argument(named, guess)
         app = App.load(argument)
         topics = None if namespace is None else namespaced(namespace)
-        cluster = Cluster(kafka_connection(kafka))
-        return cls(argument, app, topics or namespaced((choose or shown_namespace)(app, cluster)), cluster)
+        cluster = Cluster(kafka_connection(settings))
+        topics = topics or namespaced((choose or shown_namespace)(app, cluster, settings))
+        return cls(argument, app, topics, cluster, settings.shards)
 
     def require(self, *names: str) -> None:
         """Raises SwitchyardError where a topic is missing."""

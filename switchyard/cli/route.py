@@ -40,7 +40,8 @@ def route(
     from switchyard.environment import read_settings
     from switchyard.local.java import java
 
-    loaded, settings = App.load(app_argument(app)), read_settings()
+    settings = read_settings()
+    loaded = App.load(app_argument(app, settings))
     try:
         for raw in _events(loaded, settings, event, type, data, topic):
             if rules:

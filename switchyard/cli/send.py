@@ -27,8 +27,10 @@ def send(
     from switchyard.cli.namespace_choice import changed_namespace
     from switchyard.cli.options import AppOnKafka
     from switchyard.core.app import App
+    from switchyard.environment import read_settings
 
-    argument = app_argument(app, guess=False)
+    settings = read_settings(kafka=kafka)
+    argument = app_argument(app, settings, guess=False)
     inputs = [item.topic for item in App.load(argument).registry.file.inputs]
     name = topic or (inputs[0] if inputs else "agent-messages")
     if name not in (*inputs, "agent-messages"):
@@ -36,7 +38,7 @@ def send(
     messages = lines(read(file))
     if not messages:
         raise SwitchyardError(f"{'standard input' if file == '-' else file} holds no line that is not blank")
-    target = AppOnKafka.find(argument, namespace, kafka, changed_namespace)
+    target = AppOnKafka.of(argument, namespace, settings, changed_namespace)
     full_name = target.topics.named(name)
     target.require(full_name)
     keyed = name == "agent-messages"

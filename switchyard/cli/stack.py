@@ -40,7 +40,7 @@ def up(
 
     settings = read_settings(kafka=kafka, flink=flink)
     options = StackOptions.of(settings, _ports(port or []))
-    info = Stack.of(settings).up(apps_to_serve(apps or []), options, typer.echo)
+    info = Stack.of(settings).up(apps_to_serve(apps or [], settings), options, typer.echo)
     model = "embedded offline model" if info.model_embedded else "model"
     typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
     typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")

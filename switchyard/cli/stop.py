@@ -26,7 +26,7 @@ def stop(
     from switchyard.local.stack import Stack
 
     settings = read_settings(flink=flink)
-    argument = app_argument(app)
+    argument = app_argument(app, settings)
     name = namespaced(namespace or App.load(argument).name).namespace
     flink_target = stopping.FlinkTarget.find(settings, Stack.of(settings).info())
     for done in stopping.stop(name, savepoint, flink_target, typer.echo):

@@ -43,7 +43,7 @@ def submit(
     from switchyard.local.stack import Stack
 
     settings = read_settings(kafka=kafka, flink=flink, flink_python=python)
-    argument = app_argument(app)
+    argument = app_argument(app, settings)
     loaded = App.load(argument)
     name = namespaced(namespace or loaded.name).namespace
     target = Target.find(settings, Stack.of(settings).info())

@@ -21,13 +21,14 @@ def test(
     from switchyard.cli.app_choice import app_argument
     from switchyard.core.app import App
     from switchyard.core.model.access import REMOTE_SWITCH
+    from switchyard.environment import read_settings
     from switchyard.local.java import java
     from switchyard.testing.cases import load
     from switchyard.testing.runner import run_cases
 
     os.environ[REMOTE_SWITCH] = "0"
     begun = time.monotonic()
-    loaded = App.load(app_argument(app))
+    loaded = App.load(app_argument(app, read_settings()))
     cases = load(loaded)
     chosen = [item for item in cases if case in (None, item.name)]
     if not chosen:

@@ -240,8 +240,8 @@ def _plan(wanted: Submission, target: Target, largest: int) -> None:
 def _run(wanted: Submission, target: Target, largest: int, restored: str | None, drop: bool) -> str:
     """Submit; answers the job's id. `drop`: state without a place is dropped.
 
-    What must be kept has ids that stay, and was checked. The rest is that of sinks, which holds nothing (they write
-    at least once), and whose ids change with the statements that people edit.
+    What must be kept has ids that stay, and was checked. The rest is that of sinks, whose ids change with the
+    statements that people edit: Kafka's hold nothing (they write at least once), those of files what is still open.
     """
     client, env = target.client()
     command = [*client, "run", "--detached", "-m", Flink(target.flink).host_port]

@@ -60,55 +60,55 @@ def write(kafka: type[FakeCluster], namespace: str, time: int = 0) -> None:
 def test_an_app_that_is_named_is_meant(helpdesk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_APP", "finance")
     monkeypatch.chdir(helpdesk)
-    assert app_argument("sdr") == "sdr"
-    assert app_argument(str(helpdesk)) == str(helpdesk)
+    assert app_argument("sdr", read_settings()) == "sdr"
+    assert app_argument(str(helpdesk), read_settings()) == str(helpdesk)
 
 
 def test_else_the_folder_one_stands_in(helpdesk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHYARD_APP", "finance")
     monkeypatch.chdir(helpdesk)
-    assert app_argument(None) == "."
+    assert app_argument(None, read_settings()) == "."
     monkeypatch.chdir(helpdesk / "contracts")
-    assert app_argument(None) == str(helpdesk)
+    assert app_argument(None, read_settings()) == str(helpdesk)
 
 
 def test_the_folder_of_a_bundled_app_has_its_sql(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(APPS / "sdr")
-    app = App.load(app_argument(None))
+    app = App.load(app_argument(None, read_settings()))
     assert (app.name, app.folder, app.sql) == ("sdr", APPS / "sdr", SQL / "sdr")
 
 
 def test_else_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, submitted: Submitted) -> None:
     submitted("sdr", "sdr")
     monkeypatch.setenv("SWITCHYARD_APP", "finance")
-    assert app_argument(None, guess=False) == "finance"
+    assert app_argument(None, read_settings(), guess=False) == "finance"
 
 
 def test_else_the_only_one_that_was_submitted(helpdesk: Path, submitted: Submitted) -> None:
     submitted("sdr", "sdr", wanted=False)
-    assert app_argument(None) == "sdr"
+    assert app_argument(None, read_settings()) == "sdr"
     submitted(str(helpdesk), "helpdesk")
     submitted(str(helpdesk), "helpdesk-2")
-    assert app_argument(None) == str(helpdesk)
+    assert app_argument(None, read_settings()) == str(helpdesk)
     submitted("finance", "finance-00c0de")
     with pytest.raises(SwitchyardError, match=rf"the stack has finance, {helpdesk}$"):
-        app_argument(None)
+        app_argument(None, read_settings())
 
 
 def test_else_an_error_lists_what_there_is() -> None:
     with pytest.raises(SwitchyardError, match=r"set SWITCHYARD_APP; there are finance, sdr$"):
-        app_argument(None)
+        app_argument(None, read_settings())
 
 
 def test_what_shows_switchyard_takes_the_example_then(submitted: Submitted) -> None:
-    assert app_or_example(None) == "sdr"
-    assert apps_to_serve([]) == ["sdr"]
+    assert app_or_example(None, read_settings()) == "sdr"
+    assert apps_to_serve([], read_settings()) == ["sdr"]
     submitted("finance", "finance")
-    assert app_or_example(None) == "finance"
-    assert apps_to_serve([]) == ["finance"]
-    assert apps_to_serve(["sdr"]) == ["sdr"]
+    assert app_or_example(None, read_settings()) == "finance"
+    assert apps_to_serve([], read_settings()) == ["finance"]
+    assert apps_to_serve(["sdr"], read_settings()) == ["sdr"]
     with pytest.raises(SwitchyardError, match="there is no such app"):
-        app_or_example("nowhere")
+        app_or_example("nowhere", read_settings())
 
 
 def test_an_app_that_was_submitted_from_a_folder_is_known_by_its_name(
@@ -126,9 +126,9 @@ def test_an_app_whose_worker_the_stack_had_is_known(helpdesk: Path) -> None:
     layout = Layout.of(read_settings())
     layout.run.mkdir(parents=True)
     layout.apps_file.write_text(json.dumps({"helpdesk-0a1b2c": str(helpdesk), "gone": "/nowhere"}))
-    assert app_argument("helpdesk") == app_argument(None) == str(helpdesk)
+    assert app_argument("helpdesk", read_settings()) == app_argument(None, read_settings()) == str(helpdesk)
     layout.apps_file.write_text(json.dumps({"sdr": str(APPS / "sdr")}))
-    assert app_argument(None) == "sdr"
+    assert app_argument(None, read_settings()) == "sdr"
 
 
 def test_send_never_guesses(run: Run, kafka: type[FakeCluster], submitted: Submitted) -> None:
