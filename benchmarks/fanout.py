@@ -36,17 +36,17 @@ QUICK = Plan(seconds=15, pairs=8, runs=1)
 
 def run(plan: Plan, report: Report) -> FanOut:
     """Median figures of the runs."""
-    found = []
+    measured = []
     with stage(report) as there:
         for number in range(1, plan.runs + 1):
             figures = measure(there, plan, number)
-            found.append(figures)
+            measured.append(figures)
             report(
                 f"Run {number} of {plan.runs}: p50 {figures.p50_ms:.0f} ms, p95 {figures.p95_ms:.0f} ms "
                 f"(Kafka {figures.kafka_ms:.0f}, Flink {figures.flink_ms:.0f}, agents {figures.agents_ms:.0f}); "
                 f"with a model three agents {figures.three_agents_ms:.0f} ms, one {figures.one_agent_ms:.0f} ms"
             )
-    return medians(found)
+    return medians(measured)
 
 
 def measure(there: Stage, plan: Plan, number: int) -> FanOut:

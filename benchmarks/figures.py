@@ -54,9 +54,11 @@ class Figures:
     @classmethod
     def of(cls, burst: Trips, paced: Trips, log: Iterable[Mapping[str, Any]]) -> Figures:
         """Throughput from one phase, overhead from the other."""
-        found = overheads(paced, call_latencies(log))
+        milliseconds = overheads(paced, call_latencies(log))
         per_second = burst.per_second
-        return cls(per_second, per_second / CAPACITY_PER_S, percentile(found, 0.5), percentile(found, 0.99))
+        return cls(
+            per_second, per_second / CAPACITY_PER_S, percentile(milliseconds, 0.5), percentile(milliseconds, 0.99)
+        )
 
 
 def call_latencies(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -64,12 +66,12 @@ def call_latencies(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
 
     The log holds only the beginning of a message, so the id is searched for, not parsed. The last answered call counts.
     """
-    found = {}
+    latencies = {}
     for row in log:
         match = _ASKED_ABOUT.search(row["user"])
         if match and row["status"] == 200:
-            found[match.group(1)] = float(row["latency_ms"])
-    return found
+            latencies[match.group(1)] = float(row["latency_ms"])
+    return latencies
 
 
 def overheads(trips: Trips, latencies: Mapping[str, float]) -> list[float]:
@@ -94,8 +96,8 @@ def medians(runs: Sequence[Measured]) -> Measured:
 
 def rounded(figures: Measured) -> dict[str, float]:
     """By name; ratios with three digits, everything else with one."""
-    found: dict[str, float] = asdict(figures)
-    return {name: round(value, 3 if name.endswith("_ratio") else 1) for name, value in found.items()}
+    values: dict[str, float] = asdict(figures)
+    return {name: round(value, 3 if name.endswith("_ratio") else 1) for name, value in values.items()}
 
 
 def as_json(results: Mapping[str, Figures]) -> str:

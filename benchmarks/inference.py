@@ -33,17 +33,17 @@ QUICK = Plan(burst=400, seconds=20, runs=1)
 
 def run(plan: Plan, ways: list[str], report: Report) -> dict[str, Figures]:
     """Median figures by way. In each run every way has its turn, so that none has the quieter machine."""
-    found: dict[str, list[Figures]] = {way: [] for way in ways}
+    measured: dict[str, list[Figures]] = {way: [] for way in ways}
     with stage(report) as there:
         for number in range(1, plan.runs + 1):
             for way in ways:
                 figures = measure(there, way, plan, number)
-                found[way].append(figures)
+                measured[way].append(figures)
                 report(
                     f"Run {number} of {plan.runs}, {way}: {figures.throughput_per_s:.1f} messages/s, "
                     f"overhead p50 {figures.p50_overhead_ms:.0f} ms, p99 {figures.p99_overhead_ms:.0f} ms"
                 )
-    return {way: medians(runs) for way, runs in found.items()}
+    return {way: medians(runs) for way, runs in measured.items()}
 
 
 def measure(there: Stage, way: str, plan: Plan, number: int) -> Figures:

@@ -113,16 +113,16 @@ def passages(
     dispatched: dict[str, float] = {}
     for message in inboxes:
         dispatched.setdefault(str(Event.parse(message.value).attributes["dispatchid"]), message.time)
-    found, unanswered = [], []
+    passages, unanswered = [], []
     for name in wanted:
         if name not in gathered:
             unanswered.append(name)
             continue
         last, (time, _) = max(taken[name].items(), key=lambda item: item[1])
-        found.append(Passage(asked[name], decided[name], dispatched[last], answered[last], time, gathered[name]))
+        passages.append(Passage(asked[name], decided[name], dispatched[last], answered[last], time, gathered[name]))
     if unanswered:
         raise ValueError(f"{len(unanswered)} questions were not answered by all agents, among them {min(unanswered)}")
-    return found
+    return passages
 
 
 def is_gathered(message: KafkaRecord) -> bool:

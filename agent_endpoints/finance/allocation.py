@@ -26,7 +26,7 @@ def allocate(mean: Array, covariance: Array, bounds: Limits, aversion: float = A
         raise ValueError(f"no weights between {low.tolist()} and {high.tolist()} sum to 1")
     room = high.sum() - low.sum()
     start = low + (high - low) * ((1.0 - low.sum()) / room if room > 0 else 0.0)
-    found = minimize(
+    solution = minimize(
         lambda w: aversion / 2.0 * w @ covariance @ w - mean @ w,
         start,
         jac=lambda w: aversion * covariance @ w - mean,
@@ -35,9 +35,9 @@ def allocate(mean: Array, covariance: Array, bounds: Limits, aversion: float = A
         method="SLSQP",
         options={"ftol": 1e-12, "maxiter": 200},
     )
-    if not found.success:
-        raise ArithmeticError(f"no weights found: {found.message}")
-    weights: Array = np.clip(found.x, low, high)
+    if not solution.success:
+        raise ArithmeticError(f"no weights found: {solution.message}")
+    weights: Array = np.clip(solution.x, low, high)
     return weights
 
 

@@ -27,7 +27,7 @@ def analyse(brief: Brief) -> dict[str, Any]:
 
 
 def _asset(brief: Brief, ticker: str) -> dict[str, Any]:
-    table = prices.known([ticker], brief.as_of)
+    table = prices.known_on([ticker], brief.as_of)
     closes = table[ticker].to_numpy()
     moves = measures.returns(closes)
     fallen = measures.drawdowns(closes)

@@ -34,7 +34,7 @@ def price(brief: Brief) -> dict[str, Any]:
 
 
 def _asset(brief: Brief, ticker: str) -> dict[str, Any]:
-    closes = prices.known([ticker], brief.as_of)[ticker].to_numpy()
+    closes = prices.known_on([ticker], brief.as_of)[ticker].to_numpy()
     spot, realised = (
         float(closes[-1]),
         measures.volatility(measures.returns(closes[-(measures.MOMENTUM + 1) :]), prices.PERIODS_PER_YEAR),

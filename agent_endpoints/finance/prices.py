@@ -70,7 +70,7 @@ def source() -> PriceSource:
     return Bundled()
 
 
-def known(tickers: Sequence[str], as_of: date) -> pd.DataFrame:
+def known_on(tickers: Sequence[str], as_of: date) -> pd.DataFrame:
     """The last closes known on `as_of` that all of `tickers` have: FEWEST to LOOKBACK + 1 rows, no NaN.
 
     Raises AgentError with what is missing.

@@ -23,7 +23,7 @@ def suggest(brief: Brief, expected: Mapping[str, float] | None = None) -> dict[s
     tickers = tuple(dict.fromkeys((*brief.holdings, *wanted)))
     if not tickers:
         return _result(brief, Portfolio({}, {}), {}, {}, (0.0, 0.0, 0.0), expected)
-    table = prices.known(tickers, brief.as_of)
+    table = prices.known_on(tickers, brief.as_of)
     moves = measures.returns(table.to_numpy())
     last = dict(zip(tickers, table.iloc[-1].tolist(), strict=True))
     now = Portfolio(brief.holdings, last)
@@ -35,8 +35,8 @@ def suggest(brief: Brief, expected: Mapping[str, float] | None = None) -> dict[s
     mean = np.array([(expected or {}).get(ticker, mean[i]) for i, ticker in enumerate(tickers)])
     covariance = np.atleast_2d(np.cov(moves, rowvar=False, ddof=1)) * prices.PERIODS_PER_YEAR
     bounds = allocation.limits(tickers, _special(brief, base, agreed))
-    found = allocation.allocate(mean, covariance, bounds)
-    weights = {ticker: round(float(weight), 6) for ticker, weight in zip(tickers, found, strict=True)}
+    optimal = allocation.allocate(mean, covariance, bounds)
+    weights = {ticker: round(float(weight), 6) for ticker, weight in zip(tickers, optimal, strict=True)}
     value = base.value
     changes = {
         ticker: round(weights[ticker] * value / last[ticker] - now.shares.get(ticker, 0.0), 4)
@@ -44,9 +44,9 @@ def suggest(brief: Brief, expected: Mapping[str, float] | None = None) -> dict[s
         if value
     }
     figures = (
-        float(mean @ found),
-        float(np.sqrt(found @ covariance @ found)),
-        measures.value_at_risk(moves @ found, risk.LEVEL),
+        float(mean @ optimal),
+        float(np.sqrt(optimal @ covariance @ optimal)),
+        measures.value_at_risk(moves @ optimal, risk.LEVEL),
     )
     return _result(brief, now, weights, changes, figures, expected)
 
@@ -95,22 +95,22 @@ def _result(
 def _summary(
     brief: Brief, weights: Mapping[str, float], changes: Mapping[str, float], expected: Mapping[str, float] | None
 ) -> str:
-    said = ["Revised after research." if expected is not None else ""]
+    sentences = ["Revised after research." if expected is not None else ""]
     if brief.trade is not None:
         about = f"{brief.trade['side']} {brief.trade['quantity']:g} {brief.trade['ticker']}"
         consensus = brief.consensus or {}
         vote = consensus.get("vote")
-        said.append(f"{about}: the vote is {vote}." if vote else f"{about}: there is no consensus.")
+        sentences.append(f"{about}: the vote is {vote}." if vote else f"{about}: there is no consensus.")
         if consensus.get("dissent"):
-            said.append(f"Dissent: {', '.join(consensus['dissent'])}.")
+            sentences.append(f"Dissent: {', '.join(consensus['dissent'])}.")
         if consensus.get("missing"):
-            said.append(f"Not heard: {', '.join(consensus['missing'])}.")
+            sentences.append(f"Not heard: {', '.join(consensus['missing'])}.")
     if weights:
-        said.append("Weights: " + ", ".join(f"{ticker} {part:.0%}" for ticker, part in weights.items()) + ".")
+        sentences.append("Weights: " + ", ".join(f"{ticker} {part:.0%}" for ticker, part in weights.items()) + ".")
     moved = {ticker: shares for ticker, shares in changes.items() if abs(shares) >= 0.5}
-    said.append(
+    sentences.append(
         "Changes in shares: " + ", ".join(f"{ticker} {shares:+.0f}" for ticker, shares in moved.items()) + "."
         if moved
         else "Nothing is to be moved."
     )
-    return " ".join(part for part in said if part)
+    return " ".join(part for part in sentences if part)

@@ -17,7 +17,7 @@ def study(brief: Brief) -> dict[str, Any]:
 
 
 def _ticker(brief: Brief, ticker: str) -> tuple[dict[str, Any], list[str]]:
-    table = prices.known([ticker], brief.as_of)
+    table = prices.known_on([ticker], brief.as_of)
     closes = table[ticker].to_numpy()
     moves = measures.returns(closes)
     market = prices.market(brief.as_of, len(moves))

@@ -19,7 +19,7 @@ MOST_IN_ONE = 0.6
 def assess(brief: Brief) -> dict[str, Any]:
     """The data of risk.assessed: of what is held, else of equal parts. Raises AgentError where there are no prices."""
     tickers = tuple(dict.fromkeys((*brief.tickers, *brief.holdings)))
-    table = prices.known(tickers, brief.as_of)
+    table = prices.known_on(tickers, brief.as_of)
     moves = measures.returns(table.to_numpy())
     last = dict(zip(tickers, table.iloc[-1].tolist(), strict=True))
     now = Portfolio(brief.holdings, last)

@@ -73,10 +73,10 @@ def lead_ingestion(facts: Facts) -> Facts:
     who = f"{_name(facts)}, {_short(facts['title']) or 'title not given'} at {_company(facts)}"
     asks = f", came by {_short(facts['source']) or 'an unnamed way'} and asks about {_interest(facts)}."
     if research["facts"]:
-        known = f"{' '.join(research['facts'])} (source: {research['source']})"
+        background = f"{' '.join(research['facts'])} (source: {research['source']})"
     else:
-        known = f"{research['source']} knows nothing about this company."
-    return {"summary": f"{who}{asks} {known}"}
+        background = f"{research['source']} knows nothing about this company."
+    return {"summary": f"{who}{asks} {background}"}
 
 
 def lead_scoring(facts: Facts) -> Facts:
@@ -99,13 +99,13 @@ def lead_scoring(facts: Facts) -> Facts:
 def active_outreach(facts: Facts) -> Facts:
     company, interest = _company(facts), _interest(facts)
     title = _short(facts["title"])
-    known = facts["talking_points"][2:3]
+    research = facts["talking_points"][2:3]
     first = [
         f"Hello {_first_name(facts)},",
         f"you asked about {interest}. "
         + (f"As {title} at {company} " if title else f"At {company} ")
         + f"you will care about {_angle(facts)}; that is what our customers use Northgrid for.",
-        *([f"What I read about you: {known[0]}"] if known else []),
+        *([f"What I read about you: {research[0]}"] if research else []),
         "Would twenty minutes this week suit you? I will bring an example close to yours.",
         "Ada Keller, Northgrid",
     ]
@@ -155,20 +155,20 @@ def _score(facts: Facts) -> tuple[int, list[str]]:
 def _not_a_buyer(facts: Facts) -> str | None:
     parts = [facts["title"], facts["interest"], facts["message"], *facts["research"]["facts"]]
     text = " ".join(" ".join(parts).casefold().split())
-    title, said = _words(facts["title"]), _words(f"{facts['interest']} {facts['message']}")
-    found = [why for why, terms in OUT_BY_TITLE if title & _set(terms)]
-    found += [why for why, terms in OUT_BY_WORD if said & _set(terms)]
-    found += [why for why, phrases in OUT_BY_PHRASE if any(phrase in text for phrase in phrases.split("|"))]
-    return found[0] if found else None
+    title, words = _words(facts["title"]), _words(f"{facts['interest']} {facts['message']}")
+    reasons = [why for why, terms in OUT_BY_TITLE if title & _set(terms)]
+    reasons += [why for why, terms in OUT_BY_WORD if words & _set(terms)]
+    reasons += [why for why, phrases in OUT_BY_PHRASE if any(phrase in text for phrase in phrases.split("|"))]
+    return reasons[0] if reasons else None
 
 
 def _angle(facts: Facts) -> str:
-    said = _words(f"{facts['interest']} {facts['message']}")
-    return max(ANGLES, key=lambda a: len(said & _set(a[0])))[1] if _any_angle(said) else DEFAULT_ANGLE
+    words = _words(f"{facts['interest']} {facts['message']}")
+    return max(ANGLES, key=lambda a: len(words & _set(a[0])))[1] if _any_angle(words) else DEFAULT_ANGLE
 
 
-def _any_angle(said: set[str]) -> bool:
-    return any(said & _set(terms) for terms, _ in ANGLES)
+def _any_angle(words: set[str]) -> bool:
+    return any(words & _set(terms) for terms, _ in ANGLES)
 
 
 def _email(day: int, subject: str, paragraphs: list[str]) -> Facts:

@@ -48,22 +48,22 @@ def test_no_close_is_known_before_its_month_is_over(as_of: date) -> None:
 
 def test_google_has_no_price_before_the_end_of_its_first_month() -> None:
     with pytest.raises(AgentError, match="No price of GOOG was known on 2004-08-30"):
-        prices.known(["IBM", "GOOG"], date(2004, 8, 30))
+        prices.known_on(["IBM", "GOOG"], date(2004, 8, 30))
     first = prices.source().closes(["GOOG"], date(2004, 8, 31)).dropna()
     assert first["GOOG"].tolist() == [102.37]
 
 
 def test_too_little_is_told() -> None:
     with pytest.raises(AgentError, match="there are 5 months of prices; 13 are needed"):
-        prices.known(["GOOG"], date(2004, 12, 31))
+        prices.known_on(["GOOG"], date(2004, 12, 31))
     with pytest.raises(AgentError, match="There are no prices of TSLA; there are those of AAPL, AMZN, GOOG, IBM, MSFT"):
-        prices.known(["TSLA", "IBM"], date(2008, 9, 30))
+        prices.known_on(["TSLA", "IBM"], date(2008, 9, 30))
     with pytest.raises(AgentError, match="of 2010-03-31, too old for 2015-01-01"):
-        prices.known(["IBM"], date(2015, 1, 1))
+        prices.known_on(["IBM"], date(2015, 1, 1))
 
 
 def test_september_2008_as_it_was() -> None:
-    table = prices.known(["AAPL"], date(2008, 9, 30))
+    table = prices.known_on(["AAPL"], date(2008, 9, 30))
     assert len(table) == prices.LOOKBACK + 1
     assert table["AAPL"].iloc[-1] / table["AAPL"].iloc[-2] - 1 == pytest.approx(113.66 / 169.53 - 1)
 
