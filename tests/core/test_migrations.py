@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from switchyard.core.errors import StateVersionError
+from switchyard.core.ledger import record
+from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import migrations, state
 from switchyard.core.orchestrator.queues import Queues
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
@@ -68,3 +72,25 @@ def test_a_submission_says_so_before_anything_is_stopped(version: int, refused: 
     conflicts = restore_conflicts(before, registry, 16)
     assert bool(conflicts) == refused
     assert not refused or f"the state has version {version}" in conflicts[0]
+
+
+RECORD = Decision(Subject("event", "e1"), "w1", "{}", "agent-messages", 0, 1, "complete", "rule", "it is done", at=1)
+
+
+def test_a_record_of_the_version_before_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is not written anew: what an earlier release wrote stays in it."""
+    older = {**json.loads(RECORD.json()), "version": record.VERSION, "settles": "event/e1"}
+    del older["subject"]
+    monkeypatch.setattr(record, "VERSION", record.VERSION + 1)
+    with pytest.raises(ValueError, match="the record has version 2; this release reads 3"):
+        parse_record(json.dumps(older))
+    monkeypatch.setitem(
+        record.MIGRATIONS, 2, lambda value: {**value, "version": record.VERSION, "subject": value["settles"]}
+    )
+    assert parse_record(json.dumps(older)) == replace(RECORD, version=record.VERSION)
+
+
+@pytest.mark.parametrize("version", [None, [], {}, "2", 1, 3])
+def test_a_record_of_any_other_version_is_refused(version: Any) -> None:
+    with pytest.raises(ValueError, match="the record has version"):
+        parse_record(json.dumps({**json.loads(RECORD.json()), "version": version}))

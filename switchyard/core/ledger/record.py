@@ -163,10 +163,11 @@ def parse_record(raw: bytes | str) -> Record:
     value = strictjson.loads(raw)
     if not isinstance(value, dict):
         raise ValueError("a ledger record is a JSON object")
-    if (migration := MIGRATIONS.get(value.get("version", 0))) is not None:
-        value = migration(value)
+    version = value.get("version")
+    if isinstance(version, int) and version in MIGRATIONS:
+        value = MIGRATIONS[version](value)
     if value.get("version") != VERSION:
-        raise ValueError(f"the record has version {value.get('version')!r}; this release reads {VERSION}")
+        raise ValueError(f"the record has version {value.get('version')!r:.80}; this release reads {VERSION}")
     if value.get("kind") == "fence":
         return _fence(value)
     if value.get("kind") == "decision":
