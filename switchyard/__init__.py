@@ -10,15 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from switchyard.core.agents_file import MemoryLimits
     from switchyard.core.app import App
     from switchyard.core.errors import AgentError, SwitchyardError
     from switchyard.core.event import Event
     from switchyard.core.model.reply import ModelFailure
-    from switchyard.core.routing.consensus import AgentAnswer, Consensus, ConsensusPolicy
+    from switchyard.core.routing.consensus import AgentAnswer, Consensus, ConsensusPolicy, Vote
     from switchyard.core.routing.router import Router
     from switchyard.core.routing.verdict import RoutingContext, Verdict
     from switchyard.worker.background import BackgroundContext
-    from switchyard.worker.memory.backend import MemoryBackend, MemoryContext, Recollection, StoredMemory
+    from switchyard.worker.memory.backend import AgentMemory, MemoryBackend, MemoryContext, Recollection, StoredMemory
     from switchyard.worker.task import Answer, Task
 
 __version__ = "0.1.0"
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AgentAnswer",
     "AgentError",
+    "AgentMemory",
     "Answer",
     "App",
     "BackgroundContext",
@@ -34,6 +36,7 @@ __all__ = [
     "Event",
     "MemoryBackend",
     "MemoryContext",
+    "MemoryLimits",
     "ModelFailure",
     "Recollection",
     "Router",
@@ -42,11 +45,13 @@ __all__ = [
     "SwitchyardError",
     "Task",
     "Verdict",
+    "Vote",
 ]
 
 _MODULES = {
     "AgentAnswer": "switchyard.core.routing.consensus",
     "AgentError": "switchyard.core.errors",
+    "AgentMemory": "switchyard.worker.memory.backend",
     "Answer": "switchyard.worker.task",
     "App": "switchyard.core.app",
     "BackgroundContext": "switchyard.worker.background",
@@ -55,6 +60,7 @@ _MODULES = {
     "Event": "switchyard.core.event",
     "MemoryBackend": "switchyard.worker.memory.backend",
     "MemoryContext": "switchyard.worker.memory.backend",
+    "MemoryLimits": "switchyard.core.agents_file",
     "ModelFailure": "switchyard.core.model.reply",
     "Recollection": "switchyard.worker.memory.backend",
     "Router": "switchyard.core.routing.router",
@@ -63,6 +69,7 @@ _MODULES = {
     "SwitchyardError": "switchyard.core.errors",
     "Task": "switchyard.worker.task",
     "Verdict": "switchyard.core.routing.verdict",
+    "Vote": "switchyard.core.routing.consensus",
 }
 
 

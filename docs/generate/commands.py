@@ -11,8 +11,8 @@ from switchyard.cli.main import app
 
 HEAD = """The command `switchyard`, as its `--help` says it. An app is its name, or the folder of its `agents.yaml`.
 Where none is named, the folder that you stand in is meant, else `SWITCHYARD_APP`, else the only one that is submitted;
-`send` never guesses. Exit code 0 is success, 1 a problem that is told in a sentence, 2 a wrong argument, 130 an
-interruption."""
+`send` and `new agent` never guess. Exit code 0 is success, 1 a problem that is told in a sentence, 2 a wrong argument,
+130 an interruption."""
 
 
 def page() -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli.options import AppName
+from switchyard.cli.options import AppNeverGuessed
 
 new = typer.Typer(help="Make an app, or one more agent of an app.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def new_app(
 @new.command("agent")
 def new_agent(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words joined by dashes.")],
-    app: AppName = None,
+    app: AppNeverGuessed = None,
     accepts: Annotated[
         str | None, typer.Option("--accepts", help="The event type it takes; the first one under starts: if not given.")
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -33,13 +34,15 @@ class NewAgent:
         """Raises SwitchyardError for a name or type that cannot be."""
         if not AGENT_NAME.fullmatch(name) or len(name) > 64 or name in RESERVED_NAMES:
             raise SwitchyardError(f"{name!r} cannot be an agent's name: write lower-case words joined by dashes")
+        if not is_word(name):
+            raise SwitchyardError(f"{name!r} cannot be an agent's name: it means something else in YAML or Python")
         if name in app.registry.agents:
             raise SwitchyardError(f"the app {app.name!r} has an agent {name!r} already; nothing was changed")
         takes, gives = accepts or app.registry.file.starts[0], emits or f"{name}.done"
         types = sorted(app.registry.contracts.keys() - {FAILED_TYPE})
         if takes not in types:
             raise SwitchyardError(f"--accepts {takes}: there is no such event type; there are {', '.join(types)}")
-        if not EVENT_TYPE.fullmatch(gives) or gives == FAILED_TYPE:
+        if not EVENT_TYPE.fullmatch(gives) or gives == FAILED_TYPE or not isinstance(yamlfile.load(gives), str):
             raise SwitchyardError(f"--emits {gives}: write lower-case words joined by dots or dashes")
         words = name.replace("-", " ")
         return cls(name, takes, gives, description or f"Say here when {words} should act.", gives not in types)
@@ -47,6 +50,11 @@ class NewAgent:
     @property
     def function(self) -> str:
         return self.name.replace("-", "_")
+
+
+def is_word(name: str) -> bool:
+    """Whether a name is text where YAML is read, and may name a function."""
+    return isinstance(yamlfile.load(name), str) and not keyword.iskeyword(name.replace("-", "_"))
 
 
 def add(app: App, wanted: NewAgent) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from switchyard.cli.newagent import is_word
 from switchyard.core.agents_file import AGENT_NAME
 from switchyard.core.app import shipped
 from switchyard.core.errors import SwitchyardError
@@ -19,6 +20,8 @@ def create(name_or_path: str) -> tuple[Path, list[str]]:
     if not AGENT_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         form = f"lower-case words joined by dashes, at most {LONGEST_NAME} characters"
         raise SwitchyardError(f"{name!r} cannot be an app's name: write {form}")
+    if not is_word(name):
+        raise SwitchyardError(f"{name!r} cannot be an app's name: it means something else in YAML or Python")
     if name in shipped():
         raise SwitchyardError(f"there is an app {name!r} already; choose another name")
     if folder.exists():

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _WHICH_APP = "Name or folder of the app; else the folder you stand in, SWITCHYARD_APP, or the only one on the stack."
 AppName = Annotated[str | None, typer.Option("--app", help=_WHICH_APP)]
+AppNeverGuessed = Annotated[
+    str | None,
+    typer.Option("--app", help="Name or folder of the app; else the folder you stand in, or SWITCHYARD_APP."),
+]
 AppArgument = Annotated[str | None, typer.Argument(metavar="APP", help=_WHICH_APP)]
 Namespace = Annotated[
     str | None,

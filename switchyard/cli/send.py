@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from switchyard.cli import formatting
-from switchyard.cli.options import AppName, Kafka, OwnNamespace
+from switchyard.cli.options import AppNeverGuessed, Kafka, OwnNamespace
 from switchyard.core.errors import Rejected, SwitchyardError
 
 
@@ -18,7 +18,7 @@ def send(
     topic: Annotated[
         str | None, typer.Option("--topic", help="The app's first input topic if not given.", show_default=False)
     ] = None,
-    app: AppName = None,
+    app: AppNeverGuessed = None,
     namespace: OwnNamespace = None,
     kafka: Kafka = None,
 ) -> None:

@@ -49,6 +49,11 @@ class AppCode:
             raise AppError(self.folder.name, [f"{file} has no function {function_name!r}, which agents.yaml names"])
         return function  # type: ignore[no-any-return]
 
+    def loaded_files(self) -> list[Path]:
+        """The files of the app's modules that were imported so far."""
+        modules = [module for name, module in sys.modules.items() if name.startswith(f"{self.package}.")]
+        return sorted(Path(module.__file__) for module in modules if module.__file__)
+
     def checked(self, reference: str, path: YamlPath) -> Callable[..., Any]:
         """The function that `agents.yaml` names at `path`.
 

@@ -37,18 +37,22 @@ class Event:
 
     @property
     def id(self) -> str:
+        """Unique among the events of its source."""
         return str(self.attributes["id"])
 
     @property
     def source(self) -> str:
+        """Who made it, a URI reference."""
         return str(self.attributes["source"])
 
     @property
     def type(self) -> str:
+        """What happened; the contract of `data` has this name."""
         return str(self.attributes["type"])
 
     @property
     def workflow_id(self) -> str:
+        """The workflow it belongs to."""
         return str(self.attributes["workflowid"])
 
     @property
@@ -58,14 +62,17 @@ class Event:
 
     @property
     def hops(self) -> int:
+        """How many dispatches led to it, one after the other; 0 for one that came from outside."""
         return int(self.attributes.get("hops", 0))
 
     @property
     def answer_index(self) -> int:
+        """Which of the answers to its dispatch it is, from 0."""
         return int(self.attributes.get("answerindex", 0))
 
     @property
     def answer_count(self) -> int:
+        """How many answers to its dispatch there are."""
         return int(self.attributes.get("answercount", 1))
 
     @property
@@ -75,6 +82,7 @@ class Event:
 
     @property
     def key(self) -> str:
+        """A hash of source, id and retry: two readings of one event have the same."""
         return event_key(self.source, self.id, self.retry)
 
     def effect_key(self, agent: str) -> str:

@@ -63,21 +63,27 @@ class AppExtensions:
         return [self._folder / f"{module.replace('.', '/')}.py" for module in modules]
 
     @cached_property
+    def _code(self) -> AppCode:
+        return AppCode(self._folder)
+
+    @cached_property
     def loaded(self) -> Extensions:
         if not self.references:
             return Extensions()
-        code = AppCode(self._folder)
-        functions = {reference: code.checked(reference, path) for reference, path in self.references.items()}
+        functions = {reference: self._code.checked(reference, path) for reference, path in self.references.items()}
         policies = {on: functions[self._file.gathers[number].policy] for on, number in self._policies.items()}
         return Extensions(functions.get(self._file.router or ""), policies)
 
     def shipped(self) -> Extensions:
         """The same, for a job. Raises AppError where it could not be used on a TaskManager, which lacks the folder."""
         loaded = self.loaded
-        for path in self.files:
+        if not self.references:
+            return loaded
+        for path in self._code.loaded_files():
             for line in _late_imports(path):
                 problem = "a function imports from the app; do that at the top: the job carries modules, and no folder"
-                raise AppError(self._folder.name, [AppProblem(problem, file=path.name, line=line)])
+                file = str(path.relative_to(self._folder))
+                raise AppError(self._folder.name, [AppProblem(problem, file=file, line=line)])
         try:
             cloudpickle.dumps(loaded)
         except Exception as error:  # noqa: BLE001  # whatever an object raises that cannot be copied

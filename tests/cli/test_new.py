@@ -38,7 +38,7 @@ def test_a_new_app_has_its_own_name_and_a_sample_input(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["Bad_Name", "9lives", "sdr", "a" * 41])
+@pytest.mark.parametrize("name", ["null", "Bad_Name", "9lives", "sdr", "a" * 41])
 def test_a_name_that_cannot_be_is_refused(run: Run, tmp_path: Path, name: str) -> None:
     assert run("new", "app", str(tmp_path / name)).exit_code == 1
     assert not (tmp_path / name).exists()
@@ -83,6 +83,9 @@ def test_a_new_type_ends_its_branch_however_ends_is_written(run: Run, folder: Pa
         (["reply"], "has an agent 'reply' already"),
         (["Reply Two"], "cannot be an agent's name"),
         (["none"], "cannot be an agent's name"),
+        (["null"], "means something else in YAML or Python"),
+        (["import"], "means something else in YAML or Python"),
+        (["escalate", "--emits", "true"], "--emits true: write lower-case words"),
         (["late", "--accepts", "lead.lost"], "there is no such event type"),
         (["late", "--emits", "agent.failed"], "--emits agent.failed"),
         (["late", "--accepts", "reply.written", "--emits", "request.sorted"], "nothing was changed"),

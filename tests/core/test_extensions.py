@@ -72,3 +72,12 @@ def test_nothing_of_it_is_loaded_before_it_is_needed(desk: Write) -> None:
 def test_what_could_not_be_used_there_is_refused(desk: Write, text: str, words: str) -> None:
     with pytest.raises(AppError, match=words):
         desk(text).extensions.shipped()
+
+
+def test_nor_may_a_module_that_it_imports(desk: Write) -> None:
+    app = desk("from . import prices\n\n\ndef route(event, context):\n    return prices.choose()\n")
+    prices = app.folder / "routing" / "prices.py"
+    prices.write_text("def choose():\n    from . import words\n    return words.WORD\n")
+    with pytest.raises(AppError) as refused:
+        app.extensions.shipped()
+    assert [(item.file, item.line) for item in refused.value.problems] == [("routing/prices.py", 2)]

@@ -16,7 +16,9 @@ LONGEST_REASON = 500
 
 
 class Router(Protocol):
-    """Decides about an event that no rule decides, before a model would be asked.
+    """Decides wherever a model would be asked, before it.
+
+    So it is asked about events that no rule, `ends` or `sequence` decides, and again once an agent has failed.
 
     An app names it in `agents.yaml` as `router: module:function`. It is called in the TaskManager and must neither wait
     nor have effects: what it returns is logged, like a model's answer, and acted on when the record is read back. It is
@@ -27,7 +29,7 @@ class Router(Protocol):
         """Return `Verdict.dispatch(...)` or `Verdict.complete(...)`, or None to leave the event to the model.
 
         It may name `context.candidates` only. What it raises, and what it returns wrongly, sends the event to the app's
-        fallback, with the code `router-failed`.
+        fallback, or where it has none into the dead letters, with the code `router-failed`.
         """
         ...
 
