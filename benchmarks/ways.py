@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -19,12 +22,22 @@ Way = Callable[[Stage, str], AbstractContextManager[None]]
 @contextmanager
 def job(stage: Stage, namespace: str, stateless: bool = False, app: Path = ECHO) -> Iterator[None]:
     """As `switchyard submit` runs it."""
-    wanted = Submission(str(app), namespace, stateless)
-    submitted = submit(wanted, stage.target, stage.settings, lambda line: None)
-    try:
-        yield
-    finally:
-        Flink(stage.target.flink).cancel(submitted.job_id)
+    with tempfile.TemporaryDirectory() as folder:
+        submitted_app = _without_limits(app, Path(folder) / app.name) if stateless else app
+        wanted = Submission(str(submitted_app), namespace, stateless)
+        submitted = submit(wanted, stage.target, stage.settings, lambda line: None)
+        try:
+            yield
+        finally:
+            Flink(stage.target.flink).cancel(submitted.job_id)
+
+
+def _without_limits(app: Path, copy: Path) -> Path:
+    """The app for a job without state, which refuses limits that need it."""
+    shutil.copytree(app, copy)
+    agents = copy / "agents.yaml"
+    agents.write_text(re.sub(r"^limits: .*\n", "", agents.read_text(encoding="utf-8"), flags=re.M), encoding="utf-8")
+    return copy
 
 
 @contextmanager
