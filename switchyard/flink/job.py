@@ -18,7 +18,7 @@ from switchyard.core.ids import stable_hash
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
 from switchyard.core.topics import table_name
-from switchyard.flink import app_sql, sql_file, udf_modules
+from switchyard.flink import app_sql, flink_36298, sql_file, udf_modules
 from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
 from switchyard.flink.tables import TABLES, Loader
 
@@ -46,6 +46,7 @@ def environment(job_name: str, config: JobConfig, parallelism: int, **options: s
     configuration.set_string("pipeline.name", job_name)
     configuration.set_string("parallelism.default", str(parallelism))
     configuration.set_string("pipeline.global-job-parameters", f"{PARAMETER}:'{config.encode()}'")
+    flink_36298.apply(get_gateway())
     return StreamTableEnvironment.create(StreamExecutionEnvironment.get_execution_environment(configuration))
 
 

@@ -1,6 +1,6 @@
 """Each call of an async function gets its own row. Without our work-around it does not.
 
-Where the second test fails, a release of apache-flink has the fix: take udfs/flink_39532.py out.
+Where the second test fails, a release of apache-flink has the fix: take switchyard/flink/flink_39532.py out.
 """
 
 from __future__ import annotations
