@@ -35,7 +35,7 @@ class _OwnConnections(threading.local):
 
 
 def apply(gateway: JavaGateway) -> None:
-    """Before a table environment is made; a second time changes nothing."""
+    """Before anything of a table environment is made; a second time changes nothing."""
     client = gateway._gateway_client
     if __version__ in AFFECTED and not isinstance(client.deque, _OwnConnections):
         client.deque = _OwnConnections()

@@ -38,6 +38,7 @@ CreateTables = Callable[[Loader], None]
 
 def environment(job_name: str, config: JobConfig, parallelism: int, **options: str) -> StreamTableEnvironment:
     """A table environment for one job; `options` are Flink's, with `__` for a dot."""
+    flink_36298.apply(get_gateway())  # first: to name jars changes the thread of the JVM, too
     configuration = Configuration()
     for name, value in OPTIONS.items():
         configuration.set_string(name, value)
@@ -46,7 +47,6 @@ def environment(job_name: str, config: JobConfig, parallelism: int, **options: s
     configuration.set_string("pipeline.name", job_name)
     configuration.set_string("parallelism.default", str(parallelism))
     configuration.set_string("pipeline.global-job-parameters", f"{PARAMETER}:'{config.encode()}'")
-    flink_36298.apply(get_gateway())
     return StreamTableEnvironment.create(StreamExecutionEnvironment.get_execution_environment(configuration))
 
 
