@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from switchyard.core.errors import SettingsError
-from switchyard.core.settings import Settings
+from switchyard.core.settings import SHORTEST_KEY, Settings
 
 PREFIX = "SWITCHYARD_"
 INTERNAL = frozenset(("SWITCHYARD_STACK_ID", "SWITCHYARD_MODEL_FAULTS"))
@@ -25,13 +25,14 @@ class _Environment(Settings, BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", populate_by_name=True)
 
 
-class ModelAccess(BaseSettings):
-    """What a TaskManager's own environment says about the model; neither ever travels with a job."""
+class TaskManagerAccess(BaseSettings):
+    """What a TaskManager's own environment says; none of it ever travels with a job."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     openai_api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY", repr=False)
     allow_remote_model: bool = True
+    dispatch_key: SecretStr | None = Field(default=None, min_length=SHORTEST_KEY, repr=False)
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -50,10 +51,10 @@ def read_settings(**overrides: object) -> Settings:
     return settings
 
 
-def read_model_access() -> ModelAccess:
-    """Return the model's key and the switch, for a process that is told all else by its job. Raises SettingsError."""
+def read_own_access() -> TaskManagerAccess:
+    """Return the keys and the switch, for a process that is told all else by its job. Raises SettingsError."""
     try:
-        return ModelAccess()
+        return TaskManagerAccess()
     except ValidationError as error:
         raise SettingsError("; ".join(_sentences(error))) from None
 

@@ -1,4 +1,4 @@
-"""`check_event(value)`: a CloudEvent's attributes and data, or why the bytes are none."""
+"""`check_event(value, topic)`: a CloudEvent's attributes and data, or why the bytes are none."""
 
 from pyflink.table.udf import udf
 

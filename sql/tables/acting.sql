@@ -20,6 +20,11 @@ SELECT ENCODE(workflow_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output
 WHERE kind = 'status';
 
+INSERT INTO audit
+SELECT ENCODE(dispatch_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
+FROM orchestrator_output
+WHERE kind = 'audit';
+
 INSERT INTO dead_letters
 SELECT ENCODE(COALESCE(workflow_id, ''), 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output

@@ -53,6 +53,14 @@ CREATE TEMPORARY TABLE workflow_status (
   $written
 );
 
+CREATE TEMPORARY TABLE audit (
+  `key` BYTES,
+  `value` BYTES
+) WITH (
+  'path' = '$folder/audit',
+  $written
+);
+
 CREATE TEMPORARY TABLE dead_letters (
   `key` BYTES,
   `value` BYTES

@@ -54,6 +54,15 @@ CREATE TEMPORARY TABLE workflow_status (
   $kafka
 );
 
+-- What became of what operators asked for.
+CREATE TEMPORARY TABLE audit (
+  `key` BYTES,
+  `value` BYTES
+) WITH (
+  'topic' = '$audit',
+  $kafka
+);
+
 -- base64 makes a third more of the largest record that any source may hold.
 CREATE TEMPORARY TABLE dead_letters (
   `key` BYTES,

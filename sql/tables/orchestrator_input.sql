@@ -10,5 +10,6 @@ FROM routing_decisions_source
 UNION ALL
 SELECT COALESCE(TRY_CAST(DECODE(`key`, 'UTF-8') AS INT), -1), 'control', `value`, `topic`, `partition`, `offset`,
   CAST(NULL AS ARRAY<STRING>), CAST(NULL AS STRING), CAST(NULL AS STRING), CAST(NULL AS STRING)
-FROM control_source
+FROM controls
+WHERE NOT is_retry
 $rejected;

@@ -32,13 +32,14 @@ approvals = typer.Typer(
 class Approval:
     """A dispatch of `type` to `agent` that waits. Times are milliseconds since 1970; `until` may be None, for ever.
 
-    `latest` is the status that tells of it.
+    `content` is the hash of its event; `latest` is the status that tells of it.
     """
 
     id: str
     workflow_id: str
     agent: str
     type: str
+    content: str
     since: int
     until: int | None
     latest: LatestStatus
@@ -118,7 +119,9 @@ def waiting(target: AppOnKafka) -> list[Approval]:
     from switchyard.cli import reading
 
     approvals = [
-        Approval(item["id"], workflow, item["agent"], item["type"], item["since"], item["until"], latest)
+        Approval(
+            item["id"], workflow, item["agent"], item["type"], item["content"], item["since"], item["until"], latest
+        )
         for workflow, latest in reading.latest_statuses(target).items()
         if not reading.has_ended(latest.summary)
         for item in latest.summary.get("approvals") or ()
@@ -143,7 +146,8 @@ def _decide(kind: Literal["approve", "reject"], target: AppOnKafka, identity: st
     from switchyard.cli import control_client, reading
 
     item = one(waiting(target), identity)
-    control = control_client.new(target, kind, reason, item.workflow_id, item.id)
+    content = _content(target, item)
+    control = control_client.new(target, kind, reason, item.workflow_id, approval=item.id, content=content)
     control_client.send(target, control)
 
     def gone(summary: control_client.Summary) -> bool:
@@ -165,6 +169,12 @@ def _record(target: AppOnKafka, item: Approval) -> Decision | None:
         if item.agent in record.agents and record.dispatch_id(item.agent) == item.id:
             return record
     return None
+
+
+def _content(target: AppOnKafka, item: Approval) -> str:
+    """Of the event that `show` shows, so that nothing else is approved."""
+    record = _record(target, item)
+    return item.content if record is None else record.parsed_event().content_hash
 
 
 def _until(item: Approval) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from switchyard.cli import formatting
 from switchyard.cli.reading import LatestStatus, summary_of
 from switchyard.core.control import Control, Kind
 from switchyard.core.deadletter import DeadLetter, parse_entry
@@ -36,17 +35,17 @@ class Paused:
     by: str
 
 
-def new(target: AppOnKafka, kind: Kind, reason: str = "", workflow_id: str = "", approval: str = "") -> Control:
-    """A control event of the person at the keyboard."""
-    return Control.new(
-        kind, f"switchyard/{target.topics.namespace}/operator", reason, formatting.login(), workflow_id, approval
-    )
+def new(target: AppOnKafka, kind: Kind, reason: str = "", workflow_id: str = "", **more: Any) -> Control:
+    """A control event of the person at the keyboard; `more` is what `Control.new` takes."""
+    source = f"switchyard/{target.topics.namespace}/operator"
+    return Control.new(kind, source, reason, target.operator, workflow_id, **more)
 
 
-def send(target: AppOnKafka, control: Control) -> int:
-    """Write a control event; answers how many shards it went to."""
+def send(target: AppOnKafka, *controls: Control) -> int:
+    """Write control events; answers how many shards they went to."""
     target.require(target.topics.control)
-    records = control.records(shards_of(target))
+    shards = shards_of(target)
+    records = [record for control in controls for record in control.records(shards)]
     target.cluster.send(target.topics.control, list(records))
     return len(records)
 

@@ -105,7 +105,7 @@ def retry(
 ) -> None:
     """Send dead letters again, checked by the app's contracts first.
 
-    An event goes to agent-messages as its next retry, which is handled once however often it is sent.
+    An event goes to the job as a request to send it again, which is done once however often it is asked for.
 
     A line of an input topic goes to that topic again.
     """
@@ -146,6 +146,7 @@ def discard(
     target = _find(app, namespace, kafka)
     selected = _selected(target, which, reason, since, until, "Discard", yes)
     _note(target, selected, "discarded")
+    _tell(target, "discard", selected)
     if selected:
         counted = formatting.counted(len(selected), "dead letter")
         typer.echo(f"Discarded {counted}; see them: switchyard dead-letters list --all")
@@ -184,20 +185,39 @@ def _selected(
 
 def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
     """Send, then write it down: what is sent twice because that failed is handled once."""
-    for topic in dict.fromkeys(sending.topic for _, sending in ready):
-        records = [(sending.key, sending.value) for _, sending in ready if sending.topic == topic]
+    from switchyard.cli import control_client
+
+    requests = [sending.request for _, sending in ready if sending.request is not None]
+    if requests:
+        control_client.send(target, *requests)
+        typer.echo(f"Asked the job to take {formatting.counted(len(requests), 'dead letter')} again.")
+    raw = [(item, sending) for item, sending in ready if sending.request is None]
+    for topic in dict.fromkeys(sending.topic for _, sending in raw):
+        records: list[tuple[bytes | None, bytes]] = [
+            (None, sending.value) for _, sending in raw if sending.topic == topic
+        ]
         target.cluster.send(topic, records)
         typer.echo(f"Sent {formatting.counted(len(records), 'dead letter')} to {topic} again.")
+    _tell(target, "resend", [item for item, _ in raw])
     for item, _ in ready:
         if item.note is not None and item.state == "retried":
             typer.echo(f"Dead letter {item.number} was {done(item)} before; an event that comes again is handled once.")
     _note(target, [item for item, _ in ready], "retried")
 
 
+def _tell(target: AppOnKafka, action: Literal["resend", "discard"], letters: Sequence[NumberedDeadLetter]) -> None:
+    """The job keeps the audit."""
+    from switchyard.cli import control_client
+
+    if letters:
+        told = [control_client.new(target, action, deadletter=item.letter.identity) for item in letters]
+        control_client.send(target, *told)
+
+
 def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Literal["retried", "discarded"]) -> None:
     from switchyard.core.deadletter import Note
 
-    now, by = int(time.time() * 1000), formatting.login()
+    now, by = int(time.time() * 1000), target.operator
     records: list[tuple[bytes | None, bytes]] = []
     for item in letters:
         place = item.letter.position
@@ -209,8 +229,7 @@ def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Lit
 
 def _show_sendings(ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
     for item, sending in ready:
-        key = "no key" if sending.key is None else f"key {sending.key.decode()}"
-        typer.echo(f"Dead letter {item.number} would go to {sending.topic} ({key}, {len(sending.value)} bytes):")
+        typer.echo(f"Dead letter {item.number} would go to {sending.topic} ({len(sending.value)} bytes):")
         typer.echo(formatting.readable(sending.value))
     typer.echo("Nothing was sent.")
 

@@ -71,7 +71,7 @@ def configuration(app: App, settings: Settings) -> JobConfig:
 def dry_run(app: App, settings: Settings, raw: bytes, with_rules: bool) -> DryRun:
     """Raises Rejected where the event would become a dead letter, SqlError, SettingsError."""
     config = configuration(app, settings)
-    event = InputValidator(app.registry).event(raw)
+    event = InputValidator(app.registry).well_formed(raw)
     rule = None
     if with_rules:
         from switchyard.cli.rules import rule_agents

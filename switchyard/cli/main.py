@@ -26,6 +26,7 @@ GROUPS = {
         "status": "switchyard.cli.stack:status",
         "workflows": "switchyard.cli.workflows:workflows",
         "trace": "switchyard.cli.trace:trace",
+        "audit": "switchyard.cli.audit:audit",
     },
     "Step in": {
         "approvals": "switchyard.cli.approvals:approvals",

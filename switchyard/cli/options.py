@@ -111,6 +111,13 @@ class AppOnKafka:
                 )
 
     @property
+    def operator(self) -> str:
+        """Who asks for something here: the user of Kafka's login, else that of this machine, which proves nothing."""
+        from switchyard.cli import formatting
+
+        return self.cluster.user or f"{formatting.login()} (unverified)"
+
+    @property
     def options(self) -> str:
         """The options that name the same app and namespace again."""
         return f"--app {self.again}"

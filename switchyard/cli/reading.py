@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from switchyard.core import strictjson
+from switchyard.core.audit import AuditEntry
 from switchyard.core.deadletter import DeadLetter, Note, Position, parse_entry
 from switchyard.core.ledger.record import Decision, Record, parse_record
 
@@ -114,6 +115,19 @@ def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Num
         if workflow_id in (None, letter.workflow_id)
     ]
     return sorted(letters, key=lambda item: (item.letter.time, item.number))
+
+
+def audit(target: AppOnKafka) -> list[AuditEntry]:
+    """What operators asked for, by time; of a request that was taken up twice, how it was the first time."""
+    target.require(target.topics.audit)
+    entries: dict[str, AuditEntry] = {}
+    for message in _in_order(target.cluster.read(target.topics.audit)):
+        try:
+            entry = AuditEntry.parse(message.value)
+        except ValueError:
+            continue
+        entries.setdefault(entry.id, entry)
+    return sorted(entries.values(), key=lambda item: (item.at, item.id))
 
 
 def _in_order(messages: Iterable[KafkaRecord]) -> list[KafkaRecord]:

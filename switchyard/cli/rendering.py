@@ -14,7 +14,7 @@ from switchyard.cli.workflows import status_of
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision
-from switchyard.core.ledger.subject import CANCEL, DEADLINE, Subject
+from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.dispatches import GATHER
 
 COLOURS = {
@@ -33,7 +33,7 @@ ACTIONS = {
     "late": ("too late, counts no more", "yellow"),
     "gather": ("taken into the gather", "green"),
 }
-OF_WORKFLOW = {CANCEL: "asked to cancel", DEADLINE: "out of time"}
+OF_WORKFLOW = {"cancel": "asked to cancel", "deadline": "out of time"}
 
 
 def render_trace(
@@ -116,8 +116,8 @@ class _Branches:
     def _label(self, record: Decision, cause: tuple[Decision, str] | None) -> Text:
         event = record.parsed_event()
         text = Text(f"+{formatting.lasted(record.at - self.start)}  ", style="dim")
-        if record.subject in OF_WORKFLOW:
-            text.append(OF_WORKFLOW[record.subject], style="bold")
+        if record.subject.kind == "workflow":
+            text.append(OF_WORKFLOW[record.subject.id], style="bold")
         elif cause is None:
             again = f", retry {event.retry}" if event.retry else ""
             text.append(event.type, style="bold").append(f" from {event.source}{again}", style="dim")

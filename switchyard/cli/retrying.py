@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 import typer
 
-from switchyard.cli import formatting
+from switchyard.cli import control_client, formatting
 from switchyard.core import strictjson
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sending:
-    """One record to write."""
+    """One record to write: `value`, or `request`, which has it in it."""
 
     topic: str
-    key: bytes | None
     value: bytes
+    request: Control | None = None
 
 
 class RetryRefused(SwitchyardError):
@@ -51,6 +52,7 @@ class Retries:
     """Prepares the retries of one app's dead letters. The app's contracts are those of its folder here."""
 
     def __init__(self, target: AppOnKafka) -> None:
+        self._target = target
         self._topics = target.topics
         self._validator = InputValidator(target.app.registry)
         self._inputs = {target.topics.named(item.topic): item.type for item in target.app.registry.file.inputs}
@@ -65,7 +67,7 @@ class Retries:
             retry = self._retry(dead)
             if not edit:
                 return retry.made(None)
-            if dead.topic == self._topics.agent_messages and letter.state == "retried":
+            if dead.topic in (self._topics.agent_messages, self._topics.control) and letter.state == "retried":
                 raise RetryRefused(
                     "it was retried already, and a second retry is the same event, whatever its data; if the first "
                     "one failed, it has a dead letter of its own: edit that"
@@ -86,7 +88,7 @@ class Retries:
         if dead.topic == topics.routing_decisions:
             raise RetryRefused("only the job writes to the ledger; nothing waits for this record, so discard it")
         if dead.topic == topics.control:
-            raise RetryRefused("a control event is given anew (cancel, approvals, pause, resume); discard this one")
+            return self._request(dead)
         if dead.topic.startswith(topics.inbox("")):
             raise RetryRefused(
                 "only the job writes to an inbox; if it holds an event that should be handled, "
@@ -94,18 +96,28 @@ class Retries:
             )
         raise RetryRefused(f"{dead.topic} is no topic that this app reads")
 
+    def _request(self, dead: DeadLetter) -> Retry:
+        """Of an event that was sent again before; anything else on this topic is no event."""
+        event = Event.parse(dead.raw)
+        if event.retry == 0 and event.type != "control.retry":
+            raise RetryRefused("a control event is given anew (cancel, approvals, pause, resume); discard this one")
+        return self._again(dead, event if event.retry else Control.of(event).retried)
+
     def _event(self, dead: DeadLetter) -> Retry:
         try:
             event = Event.parse(dead.raw)
         except Rejected as broken:
             problem = broken
             return Retry(as_text(dead.raw), lambda text: self._mended(dead, text, problem))
+        return self._again(dead, event)
+
+    def _again(self, dead: DeadLetter, event: Event) -> Retry:
         if event.type == FAILED_TYPE:
             raise RetryRefused("it tells that an agent failed, which cannot happen again; retry the event it failed on")
 
         def made(text: str | None) -> Sending:
             data = event.data if text is None else _json(text)
-            return self._again(event.again(dead.identity, data, edited=data != event.data))
+            return self._asking(event.again(dead.identity, data))
 
         return Retry(json.dumps(event.data, indent=2, ensure_ascii=False), made)
 
@@ -114,18 +126,19 @@ class Retries:
         if text is None:
             raise problem
         event = Event.parse(text)
-        return self._again(event.again(dead.identity, event.data, edited=True))
+        return self._asking(event.again(dead.identity, event.data))
 
-    def _again(self, event: Event) -> Sending:
-        value = event.json().encode()
-        self._validator.event(value)
-        return Sending(self._topics.agent_messages, event.workflow_id.encode(), value)
+    def _asking(self, event: Event) -> Sending:
+        request = control_client.new(self._target, "retry", workflow_id=event.workflow_id, event=event.object())
+        value = request.event.json().encode()
+        self._validator.retried(value)
+        return Sending(self._topics.control, value, request)
 
     def _input(self, dead: DeadLetter, event_type: str) -> Retry:
         def made(text: str | None) -> Sending:
             value = dead.raw if text is None else text.encode()
             self._validator.data(event_type, value)
-            return Sending(dead.topic, None, value)
+            return Sending(dead.topic, value)
 
         return Retry(as_text(dead.raw), made)
 

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.shards import shard_keys, shard_of
 
-Kind = Literal["cancel", "approve", "reject", "pause", "resume"]
+Kind = Literal["cancel", "approve", "reject", "pause", "resume", "retry", "resend", "discard"]
+"""`retry` sends the event of a dead letter again. `resend` and `discard` tell what was done about a dead letter without
+the job's help: its bytes were written again to the input that they came from, or it was closed.
+"""
 
 EVERY_WORKFLOW = "*"
 MAX_REASON = 500
 MAX_BY = 100
+MAX_NAME = 300
 
 _PREFIX = "control."
-_OF_APP = ("pause", "resume")
+_OF_EVERY_SHARD = ("pause", "resume")
+_OF_DEAD_LETTER = ("resend", "discard")
 _OF_APPROVAL = ("approve", "reject")
 
 
 @dataclass(frozen=True)
 class Control:
-    """One control event. `approval` is the id of the dispatch that waits, `by` who asked."""
+    """One control event. `by` is who asked.
+
+    `approval` is the id of the dispatch that waits, `content` the hash of the event in it that was shown.
+    """
 
     kind: Kind
     event: Event
@@ -41,23 +50,42 @@ class Control:
         return str(self.event.data["approval"])
 
     @property
+    def content(self) -> str:
+        return str(self.event.data["content"])
+
+    @cached_property
+    def retried(self) -> Event:
+        """The event that is sent again. Raises Rejected: `not-a-control-event`."""
+        if self.kind != "retry":
+            raise Rejected("not-a-control-event", f"{self.event.type} holds no event", "type")
+        return _retried(self.event)
+
+    @property
     def of_app(self) -> bool:
         """Whether it concerns all workflows."""
-        return self.kind in _OF_APP
+        return self.kind in _OF_EVERY_SHARD
+
+    def keys(self, shards: int) -> tuple[int, ...]:
+        """Where it belongs: the shard of its workflow, every shard, or, of no workflow, the first."""
+        if self.of_app:
+            return shard_keys(shards)
+        if self.event.workflow_id == EVERY_WORKFLOW:
+            return shard_keys(shards)[:1]
+        return (shard_of(self.event.workflow_id, shards),)
 
     def records(self, shards: int) -> list[tuple[bytes, bytes]]:
-        """Kafka's (key, value): one for the shard of the workflow, or one for each shard."""
-        keys = shard_keys(shards) if self.of_app else (shard_of(self.event.workflow_id, shards),)
+        """Kafka's (key, value), one for each shard that it belongs to."""
         value = self.event.json().encode()
-        return [(str(key).encode(), value) for key in keys]
+        return [(str(key).encode(), value) for key in self.keys(shards)]
 
     @classmethod
-    def new(cls, kind: Kind, source: str, reason: str, by: str, workflow_id: str = "", approval: str = "") -> Control:
-        """A new request; `source` is a CloudEvents source such as `switchyard/sdr/operator`."""
-        data = {"reason": reason[:MAX_REASON], "by": by[:MAX_BY]}
-        if kind in _OF_APPROVAL:
-            data["approval"] = approval
-        workflow = EVERY_WORKFLOW if kind in _OF_APP else workflow_id
+    def new(cls, kind: Kind, source: str, reason: str, by: str, workflow_id: str = "", **more: Any) -> Control:
+        """A new request; `source` is a CloudEvents source such as `switchyard/sdr/operator`.
+
+        `more` is what the kind has besides: `approval` and `content`, `event` (an object), or `deadletter`.
+        """
+        data = {"reason": reason[:MAX_REASON], "by": by[:MAX_BY], **more}
+        workflow = EVERY_WORKFLOW if kind in (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER) else workflow_id
         event = Event.new(id=uuid.uuid4().hex, source=source, type=_PREFIX + kind, workflow_id=workflow, data=data)
         return cls(kind, event)
 
@@ -68,7 +96,7 @@ class Control:
         Raises Rejected: `not-json`, `not-a-cloudevent`, `not-a-control-event`, `wrong-shard`.
         """
         control = cls.of(Event.parse(raw))
-        expected = shard_keys(shards) if control.of_app else (shard_of(control.event.workflow_id, shards),)
+        expected = control.keys(shards)
         if shard not in expected:
             raise Rejected("wrong-shard", f"it stands on shard {shard}; its workflow is on {expected[0]}")
         return control
@@ -86,14 +114,28 @@ class Control:
 
 
 def _check(control: Control) -> None:
-    if control.of_app != (control.event.workflow_id == EVERY_WORKFLOW):
+    of_none = control.of_app or control.kind in _OF_DEAD_LETTER
+    if of_none != (control.event.workflow_id == EVERY_WORKFLOW):
         raise Rejected("not-a-control-event", f"expected {EVERY_WORKFLOW!r} for an app, else a workflow", "workflowid")
     limits = {"reason": MAX_REASON, "by": MAX_BY}
     if control.kind in _OF_APPROVAL:
-        limits["approval"] = 64
+        limits |= {"approval": MAX_NAME, "content": MAX_NAME}
+    if control.kind in _OF_DEAD_LETTER:
+        limits["deadletter"] = MAX_NAME
+    names = [*limits, *(["event"] if control.kind == "retry" else [])]
     data: Any = control.event.data
-    if not isinstance(data, dict) or data.keys() != limits.keys():
-        raise Rejected("not-a-control-event", f"expected an object with {', '.join(limits)}", "data")
+    if not isinstance(data, dict) or data.keys() != set(names):
+        raise Rejected("not-a-control-event", f"expected an object with {', '.join(names)}", "data")
     for name, longest in limits.items():
         if not isinstance(data[name], str) or len(data[name]) > longest:
             raise Rejected("not-a-control-event", f"expected a string of at most {longest} characters", f"data.{name}")
+    if control.kind == "retry":
+        _retried(control.event)
+
+
+def _retried(request: Event) -> Event:
+    event = Event.from_object(request.data["event"])
+    if event.retry < 1 or event.causation_id is not None or event.workflow_id != request.workflow_id:
+        message = "expected an event of this workflow that counts its retry and answers no dispatch"
+        raise Rejected("not-a-control-event", message, "data.event")
+    return event

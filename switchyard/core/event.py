@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from cloudevents.core.exceptions import CloudEventValidationError
@@ -13,7 +14,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
-from switchyard.core.ids import effect_key, event_key
+from switchyard.core.ids import content_hash, effect_key, event_key
 from switchyard.core.times import rfc3339_now
 
 MAX_ID_LENGTH = 256
@@ -22,7 +23,7 @@ LARGEST_INTEGER = 2**31 - 1
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OF_ANSWER = ("causationid", "hops", "answerindex", "answercount", "prompttokens", "completiontokens")
-_OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt"))
+_OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt", "capability"))
 _NAMED = ("id", "source", "type", "workflowid")
 _INTEGERS = {"hops": 0, "answerindex": 0, "answercount": 1, "retry": 0, "prompttokens": 0, "completiontokens": 0}
 """Attributes that are integers, and the least of each."""
@@ -86,14 +87,18 @@ class Event:
         return event_key(self.source, self.id, self.retry)
 
     def effect_key(self, agent: str) -> str:
-        """The same for every attempt at giving this event to this agent; another where a retry changed the data."""
-        return effect_key(self.source, self.id, agent, self.retry if self.attributes.get("edited") is True else 0)
+        """The same for every attempt at giving this event, as long as its data is the same, to this agent."""
+        return effect_key(self.workflow_id, self.source, self.id, agent, self.content_hash)
 
-    def again(self, dead_letter: str, data: Any, *, edited: bool) -> Event:
+    @cached_property
+    def content_hash(self) -> str:
+        """Stands for type and data: whoever approves an event approves this."""
+        return content_hash(self.type, strictjson.canonical(self.data).decode())
+
+    def again(self, dead_letter: str, data: Any) -> Event:
         """This event's next retry, a branch of its own. `dead_letter` says where: `topic/partition/offset`."""
         kept = {name: value for name, value in self.attributes.items() if name not in _OF_DISPATCH}
-        changed = {"edited": True} if edited or self.attributes.get("edited") is True else {}
-        return Event({**kept, "retry": self.retry + 1, "deadletter": dead_letter, **changed}, data)
+        return Event({**kept, "retry": self.retry + 1, "deadletter": dead_letter}, data)
 
     @classmethod
     def new(cls, *, id: str, source: str, type: str, workflow_id: str, data: Any, **attributes: Any) -> Event:

@@ -17,12 +17,17 @@ def stable_hash(*parts: str) -> str:
 
 def event_key(source: str, event_id: str, retry: int = 0) -> str:
     """Identity of an event: CloudEvents makes (source, id) unique; `retry` tells the retries of one from each other."""
-    return stable_hash("event", source, event_id, *_number(retry))
+    return stable_hash("event", source, event_id, *([str(retry)] if retry else []))
 
 
-def effect_key(source: str, event_id: str, agent: str, retry: int = 0) -> str:
-    """The same for every attempt at giving this event to this agent."""
-    return stable_hash("effect", source, event_id, agent, *_number(retry))
+def content_hash(event_type: str, data: str) -> str:
+    """16 hex digits that stand for what an event says; `data` is canonical JSON."""
+    return stable_hash("content", event_type, data)[:16]
+
+
+def effect_key(workflow_id: str, source: str, event_id: str, agent: str, content: str) -> str:
+    """The same for every attempt at giving this event, with this content, to this agent."""
+    return stable_hash("effect", workflow_id, source, event_id, agent, content)
 
 
 def dispatch_id(subject: str, agent: str, attempt: int) -> str:
@@ -38,7 +43,3 @@ def gather_id(subject: str, attempt: int) -> str:
 def answer_id(effect: str, position: int) -> str:
     """The event id of the answer at `position` (from 0) among those of one effect."""
     return stable_hash("answer", effect, str(position))
-
-
-def _number(retry: int) -> tuple[str, ...]:
-    return (str(retry),) if retry else ()

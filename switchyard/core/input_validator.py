@@ -6,22 +6,46 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchyard.core import strictjson
+from switchyard.core.capability import Capabilities
+from switchyard.core.control import Control
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import Registry
 
+NO_KEY = Capabilities()
+_OF_RETRY = ("retry", "deadletter")
+
 
 @dataclass(frozen=True)
 class InputValidator:
-    """Checks size, JSON, CloudEvents and contract, in that order. Every method raises Rejected."""
+    """Checks size, JSON, CloudEvents, contract, and what the event may do. Every method raises Rejected."""
 
     registry: Registry
+    capabilities: Capabilities = NO_KEY
 
-    def event(self, raw: bytes | None) -> Event:
-        """An event of agent-messages."""
+    def well_formed(self, raw: bytes | None) -> Event:
+        """An event that meets its contract, whatever it may do."""
         event = Event.parse(self._sized(raw))
         self.registry.check(event)
         return event
+
+    def event(self, raw: bytes | None) -> Event:
+        """An event of agent-messages: it begins a workflow, or it answers a dispatch."""
+        event = self.well_formed(raw)
+        for name in _OF_RETRY:
+            if name in event.attributes:
+                message = "only an operator sends an event again: switchyard dead-letters retry"
+                raise Rejected("reserved-attribute", message, name)
+        starts = self.registry.file.starts
+        if event.causation_id is None and event.type not in starts:
+            message = f"an event that answers no dispatch begins a workflow, by one of {', '.join(starts)}"
+            raise Rejected("not-a-start", f"{message}; it is {event.type}", "type")
+        self.capabilities.check(event)
+        return event
+
+    def retried(self, raw: bytes | None) -> Event:
+        """The event in a record of the control topic that sends it again."""
+        return self.well_formed(Control.of(Event.parse(b"" if raw is None else raw)).retried.json().encode())
 
     def data(self, event_type: str, raw: bytes | None) -> Any:
         """One plain object of an input topic, to become the data of an event of this type."""

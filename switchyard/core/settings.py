@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 OPENAI_URL = "https://api.openai.com/v1"
 OFFLINE_MODEL = "offline"
+SHORTEST_KEY = 32
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
@@ -31,6 +32,12 @@ class Settings(BaseModel):
     kafka_ca: Path | None = Field(None, description="PEM file of the CA, with SSL and SASL_SSL; else the system's")
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
+    dispatch_key: SecretStr | None = Field(
+        None,
+        min_length=SHORTEST_KEY,
+        repr=False,
+        description="key under which a job proves answers, for the TaskManagers; at least 32 characters",
+    )
     database: str | None = Field(None, description="database URL that an app's workers share")
     memory: str = Field(
         "sqlite",

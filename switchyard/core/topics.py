@@ -48,6 +48,14 @@ class Topics:
     def inbox(self, agent: str) -> str:
         return self.named(f"agent.{agent}")
 
+    @property
+    def audit(self) -> str:
+        return self.named("audit")
+
+    def source(self, agent: str) -> str:
+        """The CloudEvents source of an agent's answers."""
+        return f"switchyard/{self.namespace}/{agent}"
+
     def named(self, name: str) -> str:
         """Any other topic of the namespace, such as `incoming-leads`."""
         return f"{self.namespace}.{name}"

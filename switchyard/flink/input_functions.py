@@ -1,4 +1,4 @@
-"""Functions for SQL that check what is read: `check_event(value)` and `check_data(type, value)`.
+"""Functions for SQL that check what is read: `check_event(value, topic)` and `check_data(type, value)`.
 
 Both answer a row and never fail. They are declared non-deterministic, so that the planner computes the row once,
 however often its fields are used.
@@ -17,6 +17,8 @@ from switchyard.core.errors import Rejected
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.registry import Registry
 from switchyard.core.shards import shard_of
+from switchyard.core.topics import Topics
+from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
 
 _ERROR = [
@@ -31,18 +33,22 @@ class _Check(ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         config = job_config(function_context)
         self._shards = config.shards
-        self._validator = InputValidator(Registry.from_json(config.registry))
+        self._control = Topics(config.namespace).control
+        self._validator = InputValidator(Registry.from_json(config.registry), capabilities())
 
     def is_deterministic(self) -> bool:
         return False
 
 
 class CheckEvent(_Check):
-    """A CloudEvent's attributes and data (as JSON text), or why it is none."""
+    """A CloudEvent's attributes and data (as JSON text), or why it is none.
 
-    def eval(self, value: Any) -> Row:
+    A record of the control topic is a request to send an event again.
+    """
+
+    def eval(self, value: Any, topic: str) -> Row:
         try:
-            event = self._validator.event(value)
+            event = self._validator.retried(value) if topic == self._control else self._validator.event(value)
         except Rejected as error:
             return Row(None, None, None, None, None, None, None, 0, error.reason, error.field, error.message)
         return Row(

@@ -79,21 +79,21 @@ def read_inputs(app: App, namespace: str, loader: Loader, create_tables: CreateT
     loader.load(TABLES / "functions.sql")
     create_tables(loader)
     inputs = {table_name(item.topic): item.type for item in app.registry.file.inputs}
-    for table in ("agent_messages", "routing_decisions", *(f"{name}_topic" for name in inputs)):
+    for table in ("agent_messages", "routing_decisions", "control", *(f"{name}_topic" for name in inputs)):
         loader.register_source(table)
     loader.load(TABLES / "checks.sql", {})
     loader.materialize("checked_events")
+    loader.materialize("checked_retries")
     loader.load(TABLES / "views.sql", {})
     for name, event_type in inputs.items():
         loader.load(TABLES / "input_checks.sql", {"table": name, "type": event_type})
         loader.materialize(f"checked_{name}")
         loader.load(TABLES / "input_views.sql", {"table": name, "type": event_type})
     app_sql.load_requests(app, namespace, loader)
-    return ["rejected_events", *(f"rejected_{name}" for name in inputs)]
+    return ["rejected_events", "rejected_retries", *(f"rejected_{name}" for name in inputs)]
 
 
 def _orchestrate(loader: Loader, rejected: list[str], extensions: Extensions) -> None:
-    loader.register_source("control")
     template = (TABLES / "rejected.sql").read_text(encoding="utf-8")
     unions = "".join(sql_file.fill(template, {"view": view}, "rejected.sql") for view in rejected)
     loader.load(TABLES / "orchestrator_input.sql", {"rejected": unions})

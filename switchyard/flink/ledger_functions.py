@@ -17,6 +17,7 @@ from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import dispatch_error
 from switchyard.core.routing.inbox_event import inbox_event
 from switchyard.core.topics import Topics
+from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
 
 
@@ -25,6 +26,7 @@ class _OfLedger(ScalarFunction):  # type: ignore[misc]
         config = job_config(function_context)
         self._registry = Registry.from_json(config.registry)
         self._topics = Topics(config.namespace)
+        self._capabilities = capabilities()
 
     def is_deterministic(self) -> bool:
         return False
@@ -64,6 +66,7 @@ class ToInbox(_OfLedger):
         record = parse_record(bytes(value))
         assert isinstance(record, Decision)
         dispatch_id, event = inbox_event(record, agent)
+        event = self._capabilities.granted(event, dispatch_id)
         return Row(self._topics.inbox(agent), dispatch_id, event.type, event.json())
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from switchyard.core.job_config import JobConfig
 from switchyard.core.model import CallListener, OpenAIModel, Prices, api_key
-from switchyard.environment import read_model_access
+from switchyard.environment import read_own_access
 
 
 def model_client(config: JobConfig, listener: CallListener | None = None) -> OpenAIModel:
     """The client; its key comes from this process's own environment. Raises MissingKey."""
-    access = read_model_access()
+    access = read_own_access()
     key = api_key(access.openai_api_key, config.model_base_url, embedded=config.embedded_model)
     return OpenAIModel(
         config.model_base_url,

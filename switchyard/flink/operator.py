@@ -18,6 +18,7 @@ from pyflink.datastream import KeyedProcessFunction, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
 
 import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this operator is used
+from switchyard.core.capability import without_capability
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected, SettingsError
@@ -42,6 +43,7 @@ from switchyard.core.orchestrator.messages import (
     ShardInput,
     StatusChanged,
     Tick,
+    WriteAudit,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
@@ -53,6 +55,7 @@ from switchyard.core.routing.ask import ask_model
 from switchyard.core.routing.question import Question
 from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
+from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
 from switchyard.flink.model_access import model_client, prices_of
 
@@ -71,7 +74,7 @@ INPUT_TYPE = Types.ROW_NAMED(
 INPUT = tuple(INPUT_TYPE.get_field_names())
 
 OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
-"""Columns of its output: `kind` is decision, dispatch, event, status or dead-letter; `value` is the JSON text."""
+"""Columns of its output: `kind` is decision, dispatch, event, status, dead-letter or audit; `value` is JSON text."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
@@ -120,6 +123,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._armed: dict[int, int] = {}
         self._keys = shard_keys(self._config.shards)
         self._prices = prices_of(self._config)
+        self._capabilities = capabilities()
         breaker = Breaker(time.monotonic)
         self._client = model_client(self._config, breaker)
         self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
@@ -129,6 +133,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         metrics.gauge("asks_in_flight", lambda: self._pool.in_flight)
         metrics.gauge("model_circuit_open", lambda: int(breaker.open))
         metrics.gauge("model_failures", lambda: breaker.failures)
+        metrics.gauge("answers_proved", lambda: int(self._capabilities.granting))
         metrics.gauge("open_workflows", lambda: sum(shard.context.usage.workflows for shard in self._shards.values()))
         metrics.gauge("queued", lambda: sum(shard.context.queues.total for shard in self._shards.values()))
         metrics.gauge("paused_shards", lambda: sum(shard.context.usage.paused for shard in self._shards.values()))
@@ -169,12 +174,13 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         """What a row holds. Raises Rejected where the shard must not see it."""
         if row["kind"] == "rejected":
             raise Rejected(row["error"], row["error_message"], row["error_field"])
-        if row["kind"] == "control":
-            return ControlRead(Control.parse(raw, number, self._config.shards), raw.decode(), position)
         if row["kind"] == "record":
             return RecordRead(self._record(raw, number))
-        rule = row["rule_agents"]
-        return EventRead(Event.trusted(raw), raw.decode(), position, None if rule is None else tuple(rule))
+        rule = None if row["rule_agents"] is None else tuple(row["rule_agents"])
+        if row["kind"] == "control" or position.topic == self._topics.control:
+            return ControlRead(Control.parse(raw, number, self._config.shards), raw.decode(), position, rule)
+        event, text = without_capability(Event.trusted(raw), raw.decode())
+        return EventRead(event, text, position, rule)
 
     def _record(self, raw: bytes, number: int) -> Decision | Fence:
         try:
@@ -209,7 +215,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         """Start asks while they may, and see to the next timer."""
         queue = self._queues.get(number)
         shard = self._shard(number)
-        while queue and self._pool.ready:
+        while queue and self._pool.ready and shard.context.accepting:
             _, ask = queue.popleft()
             question = shard.question(ask)
             if question is not None:
@@ -219,7 +225,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         wake = IN_FLIGHT if due is None else max(due, now + 1)
         if self._asking.get(number):
             wake = min(wake, now - now % POLL_MS + POLL_MS)
-        if queue:
+        if queue and shard.context.accepting:
             later = now + self._pool.look_again_ms
             wake = min(wake, later - later % POLL_MS)
         if wake < self._armed.get(number, IN_FLIGHT):
@@ -242,6 +248,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                 self._config.sql_version,
                 Quota(self._keys.index(number), len(self._keys)),
                 lambda prompt, completion: cost(Usage(prompt, completion), self._prices),
+                self._config.namespace,
             )
             self._shards[number] = shard
         return shard
@@ -278,20 +285,24 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                 return Row("decision", None, None, None, None, None, number, fence.json())
             case Dispatch():
                 topic = self._topics.inbox(effect.agent)
+                event = self._capabilities.granted(effect.event, effect.dispatch_id)
                 return Row(
                     "dispatch",
                     effect.workflow_id,
                     effect.agent,
                     topic,
                     effect.dispatch_id,
-                    effect.event.type,
+                    event.type,
                     number,
-                    effect.event.json(),
+                    event.json(),
                 )
             case Publish(event):
+                event = self._capabilities.granted(event, event.causation_id or "")
                 return Row("event", event.workflow_id, None, None, None, event.type, number, event.json())
             case StatusChanged():
                 return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
+            case WriteAudit(entry):
+                return Row("audit", entry.workflow_id, None, None, entry.id, None, number, entry.json())
             case WriteDeadLetter(letter):
                 return Row("dead-letter", letter.workflow_id, None, None, None, None, number, letter.json())
         raise AssertionError(effect)

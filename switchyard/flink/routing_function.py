@@ -15,8 +15,10 @@ from collections.abc import Sequence
 from pyflink.table.udf import AsyncScalarFunction, FunctionContext
 
 import switchyard.flink.flink_39532  # noqa: F401 - must be imported wherever an async function is
+from switchyard.core.capability import without_capability
 from switchyard.core.deadletter import Position
 from switchyard.core.errors import Rejected
+from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.record import Decision
 from switchyard.core.registry import Registry
@@ -25,6 +27,7 @@ from switchyard.core.routing.ask import ask_model
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.single_event import Outcome, RoutingInput
 from switchyard.core.routing.verdict import ModelUnavailable
+from switchyard.core.topics import Topics
 from switchyard.flink.job_parameters import job_config
 from switchyard.flink.model_access import model_client, prices_of
 
@@ -40,6 +43,7 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         self._config = job_config(function_context)
         self._validator = InputValidator(Registry.from_json(self._config.registry))
+        self._control = Topics(self._config.namespace).control
         self._client = model_client(self._config)
         self._prices = prices_of(self._config)
 
@@ -52,15 +56,22 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
         raw = b"" if value is None else bytes(value)
         position = Position(topic, partition, offset)
         try:
-            event = self._validator.event(raw)
+            event, text = self._event(raw, topic)
             rule = None if rule_agents is None else tuple(rule_agents)
-            return (await self._decided(RoutingInput(event, raw.decode(), position, rule))).json()
+            return (await self._decided(RoutingInput(event, text, position, rule))).json()
         except Rejected as error:
             refusal = error
         except Exception as error:
             log.exception("route_message failed on one event; it is settled as a dead letter")
             refusal = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
         return single_event.refused(refusal, raw, position, _now()).json()
+
+    def _event(self, raw: bytes, topic: str) -> tuple[Event, str]:
+        """An event that `check_event` has let in."""
+        if topic == self._control:
+            event = self._validator.retried(raw)
+            return event, event.json()
+        return without_capability(self._validator.well_formed(raw), raw.decode())
 
     async def _decided(self, item: RoutingInput) -> Decision:
         registry = self._validator.registry

@@ -57,6 +57,7 @@ def kafka_values(
         "control": topics.control,
         "workflow_status": topics.workflow_status,
         "dead_letters": topics.dead_letters,
+        "audit": topics.audit,
         # With one topic in the list the connector ignores the column; naming it twice keeps the check.
         "agent_inboxes": ";".join(inboxes if len(inboxes) > 1 else inboxes * 2),
         "largest_dead_letter": str(largest_record * 4 // 3 + 65536),

@@ -55,6 +55,7 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.routing_decisions: {"retention.ms": str(2 * WEEK_MS)},
         **{topics.inbox(name): kept for name in app.registry.agents},
         topics.control: {"retention.ms": str(2 * WEEK_MS)},
+        topics.audit: {"cleanup.policy": "compact"},
         topics.workflow_status: {"cleanup.policy": "compact"},
         topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
@@ -70,6 +71,11 @@ class Cluster:
     def __init__(self, access: KafkaConnection) -> None:
         self.bootstrap = access.address
         self._access = access
+
+    @property
+    def user(self) -> str | None:
+        """Who Kafka says that we are; None where it asks for no login."""
+        return self._access.username
 
     def topics(self) -> set[str]:
         with self._admin() as admin:

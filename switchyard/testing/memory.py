@@ -9,11 +9,13 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
+from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.orchestrator.context import Price, no_price
@@ -32,6 +34,7 @@ from switchyard.core.orchestrator.messages import (
     ShardInput,
     StatusChanged,
     Tick,
+    WriteAudit,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
@@ -80,6 +83,7 @@ class InMemory:
     dispatches: list[Dispatch] = field(default_factory=list)
     statuses: dict[str, Event] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
     asked: list[Question] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,7 +99,7 @@ class InMemory:
         self._event, self._record, self._control = kept.events, kept.ledger, kept.controls
         self._asks: list[Ask] = []
         nonce = f"start-{self._starts}"
-        self.shard = Shard(self.registry, kept.state, SHARD, nonce, "test", self.quota, self.price)
+        self.shard = Shard(self.registry, kept.state, SHARD, nonce, "test", self.quota, self.price, self.namespace)
         self._advance(Tick())
 
     def checkpoint(self) -> Checkpoint:
@@ -165,10 +169,8 @@ class InMemory:
         self._event += 1
         item: ShardInput
         try:
-            event = Event.parse(raw)
-            self.registry.check(event)
-            rule = self.rule(event)
-            item = EventRead(event, raw.decode(), position, None if rule is None else tuple(rule))
+            event = InputValidator(self.registry).event(raw)
+            item = EventRead(event, raw.decode(), position, self._rule(event))
         except Rejected as error:
             item = RejectedRecord(error, raw, position)
         self._advance(item)
@@ -178,10 +180,16 @@ class InMemory:
         self._control += 1
         item: ShardInput
         try:
-            item = ControlRead(Control.parse(raw, SHARD, 1), raw.decode(), position)
+            control = Control.parse(raw, SHARD, 1)
+            rule = self._rule(InputValidator(self.registry).retried(raw)) if control.kind == "retry" else None
+            item = ControlRead(control, raw.decode(), position, rule)
         except Rejected as error:
             item = RejectedRecord(error, raw, position)
         self._advance(item)
+
+    def _rule(self, event: Event) -> tuple[str, ...] | None:
+        rule = self.rule(event)
+        return None if rule is None else tuple(rule)
 
     def _ask(self, ask: Ask) -> None:
         question = self.shard.question(ask)
@@ -233,3 +241,5 @@ class InMemory:
                 self.statuses[effect.workflow_id] = effect.event
             case WriteDeadLetter(letter):
                 self.dead_letters.append(letter)
+            case WriteAudit(entry):
+                self.audit.append(entry)

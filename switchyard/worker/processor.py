@@ -19,6 +19,7 @@ from switchyard.core.event import LARGEST_INTEGER, Event
 from switchyard.core.ids import answer_id
 from switchyard.core.model import Usage
 from switchyard.core.registry import Registry
+from switchyard.core.topics import Topics
 from switchyard.worker.answers import checked, failure
 from switchyard.worker.database import unwritable
 from switchyard.worker.effects import EffectStore, StoredEffect
@@ -117,7 +118,7 @@ class Processor:
 
     def _events(self, event: Event, key: str, effect: StoredEffect) -> list[Event]:
         self.memories.keep(effect.remembered)
-        return answer_events(event, f"switchyard/{self.namespace}/{self.agent.name}", key, effect)
+        return answer_events(event, Topics(self.namespace).source(self.agent.name), key, effect)
 
 
 def answer_events(event: Event, source: str, key: str, effect: StoredEffect) -> list[Event]:
@@ -140,6 +141,7 @@ def answer_events(event: Event, source: str, key: str, effect: StoredEffect) -> 
             hops=event.hops + 1,
             answerindex=position,
             answercount=len(answers),
+            capability=event.attributes.get("capability"),
             **(usage if position == 0 else {}),
         )
         for position, answer in enumerate(answers)

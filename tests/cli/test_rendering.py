@@ -82,7 +82,7 @@ def test_an_approval_before_and_after_it_is_given() -> None:
 
 
 def test_a_retry_of_a_dead_letter_begins_a_branch() -> None:
-    again = opened(1).again("test.agent-messages/0/0", {}, edited=False)
+    again = opened(1).again("test.agent-messages/0/0", {})
     text = bare(trace(FIRST, record("event/2", "complete", "rule", at=7_000, event=again.json())))
     assert "+7.00 s  ticket.opened from tests, retry 1" in text
 

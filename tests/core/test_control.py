@@ -14,11 +14,11 @@ SHARDS = 4
 
 
 def test_a_request_about_a_workflow_goes_to_its_shard_and_is_read_there() -> None:
-    control = Control.new("reject", "tests", "too dear", "ada", workflow_id="w1", approval="d1")
+    control = Control.new("reject", "tests", "too dear", "ada", workflow_id="w1", approval="d1", content="c1")
     ((key, value),) = control.records(SHARDS)
     assert int(key) == shard_of("w1", SHARDS)
     assert Control.parse(value, int(key), SHARDS) == control
-    assert (control.reason, control.by, control.approval) == ("too dear", "ada", "d1")
+    assert (control.reason, control.by, control.approval, control.content) == ("too dear", "ada", "d1", "c1")
 
 
 def test_a_request_about_an_app_goes_to_every_shard() -> None:

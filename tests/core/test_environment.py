@@ -7,7 +7,7 @@ import pytest
 from switchyard import environment
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
-from switchyard.environment import read_model_access, read_settings
+from switchyard.environment import read_own_access, read_settings
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_task_manager_reads_the_key_and_the_switch_alone(
     monkeypatch.delenv("SWITCHYARD_ALLOW_REMOTE_MODEL")
     if value is not None:
         monkeypatch.setenv("SWITCHYARD_ALLOW_REMOTE_MODEL", value)
-    access = read_model_access()
+    access = read_own_access()
     assert access.allow_remote_model is allowed
     assert access.openai_api_key is not None
     assert access.openai_api_key.get_secret_value() == "sk-1"

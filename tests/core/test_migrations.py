@@ -14,7 +14,7 @@ from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import migrations, state
 from switchyard.core.orchestrator.queues import Queues
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
 from switchyard.core.restore import restore_conflicts
 from tests.core import toy
 
@@ -42,7 +42,7 @@ def test_state_of_the_release_before_is_read_and_written_anew(next_release: None
 
 
 def test_a_kind_without_a_migration_keeps_its_form(next_release: None) -> None:
-    older = {"seen": [], "settled": ["event/1"], "sent": [], "next_step": 0, "summary": {}}
+    older = {"seen": {}, "settled": ["event/1"], "sent": [], "next_step": 0, "summary": {}}
     tombstone = Tombstone.parse(json.dumps({**older, "version": state.STATE_VERSION - 1}))
     assert str(tombstone.settled[0]) == "event/1"
     queues = Queues({"held\x1f00000000000000000000": json.dumps({"text": "x", "version": state.STATE_VERSION - 1})})
@@ -58,14 +58,14 @@ def test_an_entry_that_cannot_be_read_stays_in_its_queue() -> None:
     assert (queues.size("held"), len(stored)) == (1, 1)
 
 
-@pytest.mark.parametrize("version", [1, 2, 4, None])
+@pytest.mark.parametrize("version", [1, 2, 5, None])
 def test_other_state_is_refused_with_what_to_do(version: int | None) -> None:
     value = {**json.loads(WRITTEN), "version": version} if version else {}
     with pytest.raises(StateVersionError, match="go on with the release that wrote it, or begin anew"):
         Workflow.parse(json.dumps(value))
 
 
-@pytest.mark.parametrize(("version", "refused"), [(1, True), (2, True), (3, False), (4, True)])
+@pytest.mark.parametrize(("version", "refused"), [(1, True), (2, True), (3, False), (4, False), (5, True)])
 def test_a_submission_says_so_before_anything_is_stopped(version: int, refused: bool) -> None:
     registry = toy.registry()
     before = {"shards": 16, "registry": registry.json(), "state_version": version}
@@ -94,3 +94,17 @@ def test_a_record_of_the_version_before_is_read(monkeypatch: pytest.MonkeyPatch)
 def test_a_record_of_any_other_version_is_refused(version: Any) -> None:
     with pytest.raises(ValueError, match="the record has version"):
         parse_record(json.dumps({**json.loads(RECORD.json()), "version": version}))
+
+
+def test_state_of_version_3_is_read() -> None:
+    before = {**json.loads(WRITTEN), "seen": ["event/a", "dispatch/d/0"], "version": 3}
+    del before["life"]
+    workflow = Workflow.parse(json.dumps(before))
+    assert workflow.seen == {Subject("event", "a"): "", Subject("dispatch", "d", "0"): ""}
+    assert repeats(workflow.seen, toy.opened(1), Subject("event", "a"))
+    held = {"text": "{}", "position": {"topic": "t", "partition": 0, "offset": 1}, "version": 3}
+    queues = Queues({"held\x1f00000000000000000000": json.dumps(held), "held\x1f1": json.dumps({**held, "rule": None})})
+    control, event = queues.pop("held"), queues.pop("held")
+    assert control is not None
+    assert event is not None
+    assert (control["control"], control["rule"], event["control"]) == (True, None, False)

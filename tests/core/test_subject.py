@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from switchyard.core.deadletter import Position
 from switchyard.core.event import Event
-from switchyard.core.ledger.subject import CANCEL, DEADLINE, Subject
+from switchyard.core.ledger.subject import Subject
 
 NAMES = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
 SUBJECTS = st.one_of(
@@ -18,7 +18,7 @@ SUBJECTS = st.one_of(
     st.builds(Subject.approval, NAMES),
     st.builds(Subject.gather_deadline, NAMES),
     st.builds(Subject.gather_incomplete, NAMES),
-    st.sampled_from([CANCEL, DEADLINE]),
+    st.sampled_from([Subject.cancel(0), Subject.deadline(0)]),
     st.builds(lambda name, number: Subject.of_position(Position(name, 1, number)), NAMES, st.integers(0, 2**40)),
 )
 

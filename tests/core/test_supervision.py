@@ -13,6 +13,7 @@ from switchyard.core.errors import SettingsError
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.orchestrator.limits import Quota, check_shares
+from switchyard.core.orchestrator.messages import Dispatch
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ScriptedHandler, ShardState
@@ -61,8 +62,17 @@ def runner(attempts: int | None = 1, share: Quota | None = None, **changes: Any)
     return InMemory(toy.registry(attempts, **changes), choose, changed, quota=share)
 
 
-def asked_for(kind: Any, workflow: str = "", approval: str = "", reason: str = "") -> Control:
-    return Control.new(kind, "tests", reason, "ada", workflow_id=workflow, approval=approval)
+def asked_for(kind: Any, workflow: str = "", waiting: dict[str, str] | None = None, reason: str = "") -> Control:
+    """`waiting` is what a status tells of an approval."""
+    more = {"approval": waiting["id"], "content": waiting["content"]} if waiting else {}
+    return Control.new(kind, "tests", reason, "ada", workflow_id=workflow, **more)
+
+
+def answer(dispatch: Dispatch, kind: str, data: object, **more: Any) -> Event:
+    """What an agent's worker would answer."""
+    source = f"switchyard/test/{dispatch.agent}"
+    fields: dict[str, Any] = {"id": f"of-{dispatch.dispatch_id}", "source": source, "causationid": dispatch.dispatch_id}
+    return Event.new(**{**fields, **more}, type=kind, workflow_id=dispatch.workflow_id, data=data)
 
 
 def all_records(run: InMemory) -> list[Decision]:
@@ -142,16 +152,7 @@ def test_an_answer_after_the_next_attempt_is_late_and_only_one_counts() -> None:
         run.now = max(run.now, run.shard.next_due() or 0)
         run.step(run.choices()[0] if run.choices() else "tick")
     for number, item in enumerate(run.dispatches[1:]):
-        run.publish(
-            Event.new(
-                id=f"a{number}",
-                source="s",
-                type="ticket.done",
-                workflow_id="w1",
-                data={"note": str(number)},
-                causationid=item.dispatch_id,
-            )
-        )
+        run.publish(answer(item, "ticket.done", {"note": str(number)}))
     run.settle()
     assert run.status("w1") == "completed"
     assert [record.action for record in run.decisions()][-2:] == ["late", "complete"]
@@ -228,19 +229,7 @@ def test_tokens_and_cost_of_a_workflow_are_limited_those_of_agents_included() ->
     run.start(Checkpoint(ShardState(), 0, 0))
     run.publish(toy.opened(1))
     until(run, "triage")
-    first = run.dispatches[0]
-    run.publish(
-        Event.new(
-            id="a",
-            source="s",
-            type="ticket.sorted",
-            workflow_id="w1",
-            data={"kind": "bug"},
-            causationid=first.dispatch_id,
-            prompttokens=2,
-            completiontokens=1,
-        )
-    )
+    run.publish(answer(run.dispatches[0], "ticket.sorted", {"kind": "bug"}, prompttokens=2, completiontokens=1))
     run._inbox = 1
     run.settle()
     told = run.statuses["w1"].data
@@ -389,7 +378,7 @@ def test_a_dispatch_waits_for_approval_survives_a_restart_and_is_sent_once_appro
     assert (waiting["agent"], waiting["type"], waiting["until"]) == ("fixing", "ticket.sorted", None)
     assert [item.agent for item in run.dispatches] == ["triage"]
     run.start(run.checkpoint())
-    run.request(asked_for("approve", "w1", waiting["id"], "looks good"))
+    run.request(asked_for("approve", "w1", waiting, "looks good"))
     run.settle()
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing"]
@@ -404,9 +393,9 @@ def test_a_rejected_dispatch_stops_the_workflow_and_nothing_is_sent() -> None:
     run.publish(toy.opened(1))
     for _ in range(30):
         run.step(run.choices()[0] if run.choices() else "tick")
-    identity = run.statuses["w1"].data["approvals"][0]["id"]
-    run.request(asked_for("reject", "w1", identity, "too dear"))
-    run.request(asked_for("approve", "w1", identity))
+    (waiting,) = run.statuses["w1"].data["approvals"]
+    run.request(asked_for("reject", "w1", waiting, "too dear"))
+    run.request(asked_for("approve", "w1", waiting))
     run.settle()
     told = run.statuses["w1"].data
     assert (told["status"], told["code"]) == ("stopped", "rejected")
@@ -430,7 +419,7 @@ def test_a_second_attempt_needs_no_second_approval() -> None:
     run.publish(toy.opened(1))
     for _ in range(30):
         run.step(run.choices()[0] if run.choices() else "tick")
-    run.request(asked_for("approve", "w1", run.statuses["w1"].data["approvals"][0]["id"]))
+    run.request(asked_for("approve", "w1", run.statuses["w1"].data["approvals"][0]))
     run.settle()
     assert run.status("w1") == "completed"
     assert [item.agent for item in run.dispatches] == ["triage", "fixing", "fixing"]
@@ -474,7 +463,7 @@ def test_a_rule_cannot_break_the_order() -> None:
     run = ordered()
     run.rule = lambda event: ["fixing"] if event.type == "ticket.sorted" and not run.dispatches else None
     sorted_first = Event.new(id="x", source="s", type="ticket.sorted", workflow_id="w1", data={"kind": "bug"})
-    run.publish(sorted_first)
+    run.request(toy.sent_again(sorted_first))
     run.settle()
     assert [letter.reason for letter in run.dead_letters] == ["out-of-order"]
     assert run.dispatches == []
@@ -488,9 +477,8 @@ def test_a_step_that_fails_ends_in_dead_letters_and_can_be_sent_again() -> None:
     assert run.asked == []
     (letter,) = run.dead_letters
     event = Event.parse(letter.raw)
-    again = event.again("agent-messages/0/0", event.data, edited=False)
     for _ in range(2):
-        run.publish(again)
+        run.request(toy.sent_again(event))
     run.settle()
     told = run.statuses["w1"].data
     assert (told["status"], told["duplicates"]) == ("completed", 1)
@@ -518,9 +506,9 @@ def test_an_edited_retry_of_an_event_that_never_met_its_contract_begins_its_work
     broken = Event.new(id="ticket-1", source="tests", type="ticket.opened", workflow_id="w1", data={"text": 7})
     run.publish(broken)
     run.settle()
-    again = broken.again("agent-messages/0/0", {"text": "seven"}, edited=True)
-    assert (again.retry, again.attributes["edited"], again.key != broken.key) == (1, True, True)
-    run.publish(again)
+    again = broken.again("agent-messages/0/0", {"text": "seven"})
+    assert (again.retry, again.key != broken.key) == (1, True)
+    run.request(toy.sent_again(broken, {"text": "seven"}))
     run.settle()
     assert run.status("w1") == "completed"
     assert run.dispatches[0].event.effect_key("triage") != broken.effect_key("triage")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.core.agents_file import AgentsFile
+from switchyard.core.control import Control
 from switchyard.core.event import Event
 from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
@@ -58,3 +59,9 @@ def opened(number: int, workflow: str | None = None) -> Event:
         workflow_id=workflow or f"w{number}",
         data={"text": f"ticket {number}"},
     )
+
+
+def sent_again(event: Event, data: object = None) -> Control:
+    """An operator's request to take an event, with other data perhaps, once more."""
+    again = event.again("agent-messages/0/0", event.data if data is None else data)
+    return Control.new("retry", "tests", "", "ada", workflow_id=event.workflow_id, event=again.object())

@@ -25,7 +25,7 @@ class Subject:
     timeout    a dispatch that had no answer by its deadline
     approval   a dispatch that waits for a person
     gather     the deadline of a gather, or, with `part`, that it lacks answers which it must have
-    workflow   the workflow as a whole: `cancel` or `deadline`
+    workflow   the workflow as a whole: `cancel` or `deadline`, with the number of its life where it was begun again
     record     what was read at a position and is no event: `id` is its topic, partition and offset
     """
 
@@ -55,6 +55,14 @@ class Subject:
     @classmethod
     def gather_incomplete(cls, gather_id: str) -> Subject:
         return cls("gather", gather_id, _INCOMPLETE)
+
+    @classmethod
+    def cancel(cls, life: int) -> Subject:
+        return cls("workflow", "cancel", str(life) if life else "")
+
+    @classmethod
+    def deadline(cls, life: int) -> Subject:
+        return cls("workflow", "deadline", str(life) if life else "")
 
     @classmethod
     def of_position(cls, position: Position) -> Subject:
@@ -92,7 +100,3 @@ class Subject:
     def dispatch_id(self) -> str | None:
         """The dispatch, or gather, that this settles something of; None where there is none."""
         return self.id if self.kind in ("dispatch", "timeout", "approval", "gather") else None
-
-
-CANCEL = Subject("workflow", "cancel")
-DEADLINE = Subject("workflow", "deadline")

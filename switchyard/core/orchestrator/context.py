@@ -25,14 +25,19 @@ def no_price(prompt_tokens: int, completion_tokens: int) -> float | None:
 
 @dataclass
 class ShardContext:
-    """`fenced` tells that the shard has read back its fence; `quota` is its part of the app's limits."""
+    """`fenced` tells that the shard has read back its fence; `quota` is its part of the app's limits.
+
+    `unsent` are dispatches made since the fence that nobody can have been given yet.
+    """
 
     registry: Registry
     state: ShardState
     sql_version: str
     quota: Quota = field(default_factory=Quota)
     price: Price = no_price
+    namespace: str = ""
     fenced: bool = False
+    unsent: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.workflows = WorkflowStore(self.state)

@@ -72,6 +72,8 @@ class Dispatches:
             )
             opened.about(event)
             workflow.dispatches[dispatch_id] = opened
+            if self._context.fenced:
+                self._context.unsent.add(dispatch_id)
             workflow.dispatched += 1
             workflow.hops = max(workflow.hops, opened.hop)
             if not again:
@@ -99,6 +101,7 @@ class Dispatches:
             context.queues.push(room_queue(opened.agent), {"workflow": workflow_id, "dispatch": dispatch_id})
         else:
             opened.stage = "sent"
+            context.unsent.discard(dispatch_id)
             self.expect(dispatch_id)
             event = with_dispatch_attributes(opened.event, opened.agent, dispatch_id, opened.attempt, opened.hop - 1)
             yield Dispatch(workflow_id, opened.agent, dispatch_id, event)
@@ -121,6 +124,7 @@ class Dispatches:
         """All answers have come, or none will count."""
         self._workflow.dispatches.pop(dispatch_id, None)
         self._workflow.gathers.pop(dispatch_id, None)
+        self._context.unsent.discard(dispatch_id)
         (self._workflow.abandoned if abandoned else self._workflow.closed).append(dispatch_id)
         for kind in OF_DISPATCH:
             self._context.timers.clear(Timer(kind, self._workflow.id, dispatch_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
@@ -41,11 +42,12 @@ class RecordRead:
 
 @dataclass(frozen=True)
 class ControlRead:
-    """What an operator asks for; `text` is the event as it was read."""
+    """What an operator asks for; `text` is the event as it was read. `rule` is SQL's, about an event sent again."""
 
     control: Control
     text: str
     position: Position
+    rule: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,14 @@ class WriteDeadLetter:
     letter: DeadLetter
 
 
-Effect = Ask | Log | Dispatch | Publish | StatusChanged | WriteDeadLetter
+@dataclass(frozen=True)
+class WriteAudit:
+    """Keep what became of an operator's request."""
+
+    entry: AuditEntry
+
+
+Effect = Ask | Log | Dispatch | Publish | StatusChanged | WriteDeadLetter | WriteAudit
 
 
 def dead_letter_effect(

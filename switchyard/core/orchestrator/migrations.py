@@ -17,7 +17,22 @@ from switchyard.core.orchestrator import state
 Kind = Literal["workflow", "tombstone", "timer", "queue entry", "usage"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
-MIGRATIONS: dict[tuple[Kind, int], Migration] = {}
+
+def _with_contents(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 keeps a hash of what was read; of what version 3 read there is none."""
+    return {**value, "seen": dict.fromkeys(value["seen"], "")}
+
+
+def _with_kind(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 4 says what is held; of version 3 a request of an operator was what has no rule."""
+    return {"rule": None, **value, "control": "rule" not in value} if "text" in value else value
+
+
+MIGRATIONS: dict[tuple[Kind, int], Migration] = {
+    ("workflow", 3): _with_contents,
+    ("tombstone", 3): _with_contents,
+    ("queue entry", 3): _with_kind,
+}
 """By kind and the version that is read, to the next one. A kind without one keeps its form.
 
 A timer is given as `{"timer": [kind, workflow id, target], "due": milliseconds}`.

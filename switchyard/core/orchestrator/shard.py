@@ -11,8 +11,10 @@ before is not asked again.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
+from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
@@ -34,6 +36,7 @@ from switchyard.core.orchestrator.messages import (
     RejectedRecord,
     ShardInput,
     Tick,
+    WriteAudit,
     WriteDeadLetter,
     dead_letter_effect,
 )
@@ -42,7 +45,7 @@ from switchyard.core.orchestrator.pending import LOG_AGAIN_MS
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.timers import OF_SUBJECT, Timer
 from switchyard.core.orchestrator.transition import WorkflowTransition
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
 from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
@@ -64,11 +67,12 @@ class Shard:
         sql_version: str = "",
         quota: Quota | None = None,
         price: Price = no_price,
+        namespace: str = "",
     ) -> None:
         self.registry = registry
         self.number = number
         self.nonce = nonce
-        self.context = ShardContext(registry, state, sql_version, quota or Quota(), price)
+        self.context = ShardContext(registry, state, sql_version, quota or Quota(), price, namespace)
         self._fence_due: int | None = None
 
     @property
@@ -129,9 +133,8 @@ class Shard:
         return effects + self._make_use_of_room(now)
 
     def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
-        held: dict[str, Any] = {"text": item.text, "position": item.position}
-        if isinstance(item, EventRead):
-            held["rule"] = item.rule
+        control = isinstance(item, ControlRead)
+        held = {"text": item.text, "position": item.position, "rule": item.rule, "control": control}
         self.context.queues.push(queue, held)
 
     def _open(self, now: int) -> list[Effect]:
@@ -197,30 +200,70 @@ class Shard:
         return transition.finish()
 
     def _control(self, item: ControlRead, now: int) -> list[Effect]:
-        """Do, or log, what an operator asks for."""
+        """Do, or log, what an operator asks for; the audit has what came of it."""
         control = item.control
-        if control.of_app:
-            self.context.usage.paused = control.kind == "pause"
-            return []
+        try:
+            effects, refusal = self._requested(item, now), None
+        except Rejected as error:
+            workflow_id, refusal = control.event.workflow_id, error
+            effects = [dead_letter_effect(error, item.text, item.position, now, workflow_id, control.event)]
+        return [*effects, WriteAudit(AuditEntry.of(control, now, refusal))]
+
+    def _requested(self, item: ControlRead, now: int) -> list[Effect]:
+        """Raises Rejected where there is nothing that it could be about."""
+        control = item.control
+        match control.kind:
+            case "pause" | "resume":
+                self.context.usage.paused = control.kind == "pause"
+                return []
+            case "resend" | "discard":
+                return []
+            case "retry":
+                event = control.retried
+                read = EventRead(event, event.json(), item.position, item.rule)
+                if self.context.accepting:
+                    return self._event(read, now)
+                self._hold(read)
+                return []
+        workflow = self._requested_workflow(control, now)
+        transition = WorkflowTransition(self.context, workflow, now)
+        transition.control(item)
+        return transition.finish()
+
+    def _requested_workflow(self, control: Control, now: int) -> Workflow:
+        """The workflow that runs, or waits for its turn. Raises Rejected where there is none."""
         workflow_id = control.event.workflow_id
         workflow = self.context.workflows.running(workflow_id)
-        try:
-            if workflow is None:
-                tombstone = self.context.workflows.tombstone(workflow_id)
-                status = f"the workflow is {tombstone.status}" if tombstone else "no such workflow is known"
-                raise Rejected("workflow-ended" if tombstone else "unknown-workflow", status, "workflowid")
-            transition = WorkflowTransition(self.context, workflow, now)
-            transition.control(item)
-        except Rejected as error:
-            return [dead_letter_effect(error, item.text, item.position, now, workflow_id, control.event)]
-        return transition.finish()
+        if workflow is not None:
+            return workflow
+        waiting = [] if control.kind != "cancel" else self._take_out_of_turn(workflow_id)
+        if waiting:
+            workflow = Workflow(workflow_id, now)
+            for event in waiting:
+                workflow.read(event, Subject.of_event(event))
+            return workflow
+        tombstone = self.context.workflows.tombstone(workflow_id)
+        status = f"the workflow is {tombstone.status}" if tombstone else "no such workflow is known"
+        raise Rejected("workflow-ended" if tombstone else "unknown-workflow", status, "workflowid")
+
+    def _take_out_of_turn(self, workflow_id: str) -> list[Event]:
+        """The events of a workflow that wait for its turn, which they do no more."""
+        queues, found = self.context.queues, []
+        for _ in range(queues.size(START)):
+            item = _held(queues.pop(START))
+            assert isinstance(item, EventRead)
+            if item.event.workflow_id == workflow_id:
+                found.append(item.event)
+            else:
+                self._hold(item, START)
+        return found
 
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event
         subject = Subject.of_event(event)
         workflow = self.context.workflows.running(event.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
-        if tombstone is not None and not (is_manual_retry(event, subject) and subject not in tombstone.seen):
+        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.is_new(subject)):
             return self._after_end(tombstone, item, subject, now)
         if workflow is None:
             if event.causation_id is not None:
@@ -244,16 +287,18 @@ class Shard:
     def _after_end(self, tombstone: Tombstone, item: EventRead, subject: Subject, now: int) -> list[Effect]:
         event = item.event
         effects: list[Effect] = []
-        if subject in tombstone.seen:
-            tombstone.summary["duplicates"] += 1
-            effects.append(self.context.summary_effect(tombstone.summary))
-        elif subject in tombstone.settled:
-            tombstone.seen.append(subject)
-        elif event.causation_id in tombstone.sent:
-            tombstone.seen.append(subject)
-            effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
-        else:
-            error = Rejected("workflow-ended", f"the workflow is {tombstone.status}", "workflowid")
+        try:
+            if repeats(tombstone.seen, event, subject):
+                tombstone.summary["duplicates"] += 1
+                effects.append(self.context.summary_effect(tombstone.summary))
+            elif subject in tombstone.settled:
+                tombstone.read(event, subject)
+            elif event.causation_id in tombstone.sent:
+                tombstone.read(event, subject)
+                effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
+            else:
+                raise Rejected("workflow-ended", f"the workflow is {tombstone.status}", "workflowid")
+        except Rejected as error:
             return [dead_letter_effect(error, item.text, item.position, now, event.workflow_id, event)]
         self.context.workflows.bury(event.workflow_id, tombstone)
         return effects
@@ -283,15 +328,20 @@ class Shard:
     def _read_back(self, record: Decision, now: int) -> list[Effect]:
         workflow = self.context.workflows.running(record.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(record.workflow_id)
-        if tombstone is not None and not _reopens(record, tombstone):
-            return []
+        effects: list[Effect] = []
+        if workflow is not None and workflow.at_its_end and _reopens(record, workflow.settled):
+            transition = WorkflowTransition(self.context, workflow, now)
+            effects += transition.finish(ended=True)
+            workflow, tombstone = None, self.context.workflows.tombstone(record.workflow_id)
+        if tombstone is not None and not _reopens(record, tombstone.settled):
+            return effects
         if workflow is None:
             workflow = self._begin(record.workflow_id, tombstone, record.at - record.elapsed_ms)
         if record.subject in workflow.settled or record.attempt < workflow.refused.get(record.subject, 0):
-            return []
+            return effects
         transition = WorkflowTransition(self.context, workflow, now)
         transition.read_back(record)
-        return transition.finish()
+        return effects + transition.finish()
 
 
 def _do(transition: WorkflowTransition, timer: Timer) -> None:
@@ -336,14 +386,17 @@ def _held(held: dict[str, Any] | None) -> EventRead | ControlRead:
     assert held is not None
     text, position = held["text"], Position(**held["position"])
     event = Event.trusted(text)
-    if "rule" not in held:
-        return ControlRead(Control.of(event), text, position)
-    return EventRead(event, text, position, None if held["rule"] is None else tuple(held["rule"]))
+    rule = None if held["rule"] is None else tuple(held["rule"])
+    return (
+        ControlRead(Control.of(event), text, position, rule)
+        if held["control"]
+        else EventRead(event, text, position, rule)
+    )
 
 
-def _reopens(record: Decision, tombstone: Tombstone) -> bool:
-    """Whether a record begins a workflow again that has ended."""
-    if record.subject.kind != "event" or record.subject in tombstone.settled:
+def _reopens(record: Decision, settled: Collection[Subject]) -> bool:
+    """Whether a record begins a workflow again that has ended with so much settled."""
+    if record.subject.kind != "event" or record.subject in settled:
         return False
     try:
         return is_manual_retry(record.parsed_event(), record.subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """Of every JSON value in the maps below; see `migrations`."""
 
 

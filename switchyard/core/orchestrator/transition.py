@@ -7,7 +7,8 @@ from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
-from switchyard.core.ledger.subject import CANCEL, DEADLINE, Subject
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.orchestrator.answers import check_answer
 from switchyard.core.orchestrator.context import ShardContext
 from switchyard.core.orchestrator.dispatches import Dispatches, backoff_ms
 from switchyard.core.orchestrator.gathers import Gathers, verdict_in_branch
@@ -23,7 +24,7 @@ from switchyard.core.orchestrator.open_work import PendingDecision
 from switchyard.core.orchestrator.pending import PendingDecisions
 from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
 from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow, status_event
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats, status_event
 from switchyard.core.routing import decide
 from switchyard.core.routing.question import Question, question
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
@@ -51,16 +52,18 @@ class WorkflowTransition:
     def event(self, item: EventRead, subject: Subject) -> None:
         """Admit an event that was read, and decide about it."""
         workflow, event = self.workflow, item.event
-        if subject in workflow.seen:
-            self._duplicate()
-            return
         cause = event.causation_id
-        if cause is not None and not workflow.has_dispatch(cause):
-            error = Rejected("unknown-dispatch", "no such dispatch is known", "causationid")
+        try:
+            if repeats(workflow.seen, event, subject):
+                self._duplicate()
+                return
+            if cause is not None:
+                check_answer(self.context, workflow, event, cause)
+        except Rejected as error:
             self.effects.append(dead_letter_effect(error, item.text, item.position, self.now, workflow.id, event))
             return
         first = workflow.id not in self.context.workflows
-        workflow.seen.append(subject)
+        workflow.read(event, subject)
         workflow.inputs.append(event.id)
         if subject in workflow.settled:
             return
@@ -83,15 +86,19 @@ class WorkflowTransition:
         """Log what an operator asks of this workflow. Raises Rejected where there is nothing it could be about."""
         control = item.control
         if control.kind == "cancel":
-            if CANCEL not in self.workflow.pending:
-                self.pending.add(CANCEL, item.text, item.position, control.event)
+            subject = self.workflow.cancel
+            if subject not in self.workflow.pending:
+                self.pending.add(subject, item.text, item.position, control.event)
                 reason = _with_reason(f"cancelled by {control.by}", control)
-                self.pending.log(CANCEL, Verdict("cancel", "operator", reason))
+                self.pending.log(subject, Verdict("cancel", "operator", reason))
             return
         opened = self.workflow.dispatches.get(control.approval)
         subject = Subject.approval(control.approval)
         if opened is None or opened.stage != "approval" or subject in self.workflow.pending:
             raise Rejected("unknown-approval", "nothing waits for this approval", "data.approval")
+        if control.content != opened.event.content_hash:
+            message = "what waits is not the event that was shown; look again: switchyard approvals show"
+            raise Rejected("other-content", message, "data.content")
         if control.kind == "approve":
             reason = _with_reason(f"approved by {control.by}", control)
             verdict = Verdict("dispatch", "operator", reason, (opened.agent,))
@@ -125,9 +132,9 @@ class WorkflowTransition:
     def out_of_time(self) -> None:
         """The workflow has reached its wall-clock deadline."""
         event = status_event(self.registry.app, self.workflow.summary(self.registry.app))
-        self.pending.add(DEADLINE, event.json(), Position("", -1, -1), event)
-        limit_s = self.registry.file.limits.deadline
-        self.pending.log(DEADLINE, decide.stop("deadline", f"deadline of {limit_s:g} s reached"))
+        subject, limit_s = self.workflow.deadline, self.registry.file.limits.deadline
+        self.pending.add(subject, event.json(), Position("", -1, -1), event)
+        self.pending.log(subject, decide.stop("deadline", f"deadline of {limit_s:g} s reached"))
 
     def decide(self, subject: Subject) -> None:
         """Log the verdict of a rule, guard or router, try again what failed, or ask a model."""
@@ -191,14 +198,15 @@ class WorkflowTransition:
             pending.stage = "unread"
             self.timers.set(Timer.of("event", workflow.id, subject), self.now + UNREAD_MS)
 
-    def finish(self) -> list[Effect]:
+    def finish(self, *, ended: bool = False) -> list[Effect]:
         """Store the workflow, or its tombstone where it has come to its end.
 
         Before the fence a workflow only seems idle: what it waits for may be a record or an event still to be read.
+        It has `ended` where the ledger tells that it was begun again.
         """
         context, workflow, usage = self.context, self.workflow, self.context.usage
-        if workflow.status == "running" and workflow.idle and workflow.settled:
-            if context.fenced:
+        if workflow.at_its_end:
+            if context.fenced or ended:
                 workflow.status = "failed" if workflow.failed else "completed"
             else:
                 self.timers.set(Timer("end", workflow.id), 0)

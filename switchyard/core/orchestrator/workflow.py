@@ -6,10 +6,12 @@ Stored as JSON with a version, never pickled: state must outlive the code that w
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from switchyard.core import strictjson
+from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
 from switchyard.core.ledger.record import OUT_OF_ORDER, Decision
@@ -27,8 +29,9 @@ WorkflowStatus = Literal["queued", "running", "completed", "stopped", "failed", 
 class Workflow:
     """One running workflow. Times are milliseconds since 1970.
 
-    seen            what each event that was read settles. An answer's own id is no identity, for an agent that has an
-                    event twice repeats its answer's id
+    life            from 0; rises when a person begins it again
+    seen            what each event that was read settles, with its content hash, which is empty for an answer: an
+                    agent that has an event twice repeats its answer's id, and may say something else
     settled         what effective records have settled
     closed          dispatches with all their answers
     abandoned       dispatches whose answer would be late
@@ -55,9 +58,10 @@ class Workflow:
     failed: bool = False
     dispatch_count: int = 0
     next_step: int = 0
+    life: int = 0
     last: dict[str, Any] | None = None
     last_at: int = 0
-    seen: list[Subject] = field(default_factory=list)
+    seen: dict[Subject, str] = field(default_factory=dict)
     settled: list[Subject] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
     pending: dict[Subject, PendingDecision] = field(default_factory=dict)
@@ -71,8 +75,8 @@ class Workflow:
 
     def dump(self) -> str:
         value = {item.name: getattr(self, item.name) for item in fields(self)}
-        value["seen"], value["settled"] = _texts(self.seen), _texts(self.settled)
-        for name in ("pending", "refused"):
+        value["settled"] = _texts(self.settled)
+        for name in ("seen", "pending", "refused"):
             value[name] = {str(subject): item for subject, item in value[name].items()}
         return strictjson.dumps(stamped(value))
 
@@ -80,12 +84,17 @@ class Workflow:
     def parse(cls, text: str) -> Workflow:
         """Read what `dump` writes. Raises StateVersionError."""
         value = upgraded("workflow", strictjson.loads(text))
-        value["seen"], value["settled"] = _subjects(value["seen"]), _subjects(value["settled"])
+        value["seen"], value["settled"] = _contents(value["seen"]), _subjects(value["settled"])
         value["pending"] = {Subject.parse(name): PendingDecision(**item) for name, item in value["pending"].items()}
         value["refused"] = {Subject.parse(name): attempt for name, attempt in value["refused"].items()}
         value["dispatches"] = {name: OpenDispatch(**item) for name, item in value["dispatches"].items()}
         value["gathers"] = {name: OpenGather(**item) for name, item in value["gathers"].items()}
         return cls(**value)
+
+    @property
+    def at_its_end(self) -> bool:
+        """As far as it is known, nothing is left to do."""
+        return self.status == "running" and self.idle and bool(self.settled)
 
     @property
     def idle(self) -> bool:
@@ -96,6 +105,20 @@ class Workflow:
     def reserved(self) -> int:
         """Tokens that asks under way may use."""
         return sum(item.reserved for item in self.pending.values())
+
+    def read(self, event: Event, subject: Subject) -> None:
+        """Note that an event was read."""
+        self.seen[subject] = _content(event, subject)
+
+    @property
+    def cancel(self) -> Subject:
+        """That a person ends this life of it."""
+        return Subject.cancel(self.life)
+
+    @property
+    def deadline(self) -> Subject:
+        """That this life of it has taken too long."""
+        return Subject.deadline(self.life)
 
     def has_dispatch(self, dispatch_id: str) -> bool:
         """Whether a dispatch, or gather, was ever this workflow's."""
@@ -139,7 +162,14 @@ class Workflow:
     def approvals(self) -> list[dict[str, Any]]:
         """The dispatches that wait for a person."""
         return [
-            {"id": name, "agent": item.agent, "type": item.event.type, "since": item.since, "until": item.until}
+            {
+                "id": name,
+                "agent": item.agent,
+                "type": item.event.type,
+                "content": item.event.content_hash,
+                "since": item.since,
+                "until": item.until,
+            }
             for name, item in self.dispatches.items()
             if item.stage == "approval"
         ]
@@ -171,33 +201,42 @@ class Workflow:
 class Tombstone:
     """What stays of a workflow that has ended: enough to tell a repeat, or a late answer, from something new."""
 
-    seen: list[Subject]
+    seen: dict[Subject, str]
     settled: list[Subject]
     sent: list[str]
     next_step: int
     summary: dict[str, Any]
+    life: int = 0
 
     def dump(self) -> str:
         value = {item.name: getattr(self, item.name) for item in fields(self)}
-        value["seen"], value["settled"] = _texts(self.seen), _texts(self.settled)
+        value["seen"] = {str(subject): content for subject, content in self.seen.items()}
+        value["settled"] = _texts(self.settled)
         return strictjson.dumps(stamped(value))
 
     @classmethod
     def parse(cls, text: str) -> Tombstone:
         """Read what `dump` writes. Raises StateVersionError."""
         value = upgraded("tombstone", strictjson.loads(text))
-        value["seen"], value["settled"] = _subjects(value["seen"]), _subjects(value["settled"])
+        value["seen"], value["settled"] = _contents(value["seen"]), _subjects(value["settled"])
         return cls(**value)
 
     @classmethod
     def of(cls, workflow: Workflow, app: str) -> Tombstone:
         summary = {**workflow.summary(app), "approvals": []}
         sent = [*workflow.dispatches, *workflow.abandoned]
-        return cls(workflow.seen, workflow.settled, sent, workflow.next_step, summary)
+        return cls(workflow.seen, workflow.settled, sent, workflow.next_step, summary, workflow.life)
 
     @property
     def status(self) -> str:
         return str(self.summary["status"])
+
+    def is_new(self, subject: Subject) -> bool:
+        return subject not in self.seen and subject not in self.settled
+
+    def read(self, event: Event, subject: Subject) -> None:
+        """As `Workflow.read`."""
+        self.seen[subject] = _content(event, subject)
 
     def reopened(self, workflow_id: str, now: int) -> Workflow:
         """The workflow anew, for a retry of something in it; what it has read and settled stays known."""
@@ -208,6 +247,7 @@ class Tombstone:
             settled=self.settled,
             abandoned=self.sent,
             next_step=self.next_step,
+            life=self.life + 1,
         )
 
 
@@ -224,6 +264,25 @@ def status_event(app: str, summary: dict[str, Any]) -> Event:
 
 def _texts(subjects: list[Subject]) -> list[str]:
     return [str(subject) for subject in subjects]
+
+
+def _contents(texts: dict[str, str]) -> dict[Subject, str]:
+    return {Subject.parse(text): content for text, content in texts.items()}
+
+
+def _content(event: Event, subject: Subject) -> str:
+    return event.content_hash if subject.kind == "event" else ""
+
+
+def repeats(seen: Mapping[Subject, str], event: Event, subject: Subject) -> bool:
+    """Whether an event whose subject was seen is the same again. Raises Rejected where it only has the same id."""
+    content = seen.get(subject)
+    if content is None:
+        return False
+    if content and content != event.content_hash:
+        message = f"{event.source} has used this id before in the workflow, for another type or other data"
+        raise Rejected("id-reused", message, "id")
+    return True
 
 
 def _subjects(texts: list[str]) -> list[Subject]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from switchyard.core import strictjson
 from switchyard.core.agents_file import Agent
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
@@ -58,8 +57,7 @@ def stop(code: str, reason: str) -> Verdict:
 
 def payload_hash(agent: str, event: Event) -> str:
     """What an agent is given, as a short hash: the same type and data make the same."""
-    data = strictjson.canonical(event.data).decode()
-    return stable_hash("parcel", agent, event.type, data)[:16]
+    return stable_hash("parcel", agent, event.content_hash)[:16]
 
 
 def fallback(registry: Registry, event: Event, failed: Sequence[str], code: str, reason: str) -> Verdict:

@@ -1,0 +1,67 @@
+"""The audit: what operators asked for, and what came of it, on a topic that keeps everything (ADR 8)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from switchyard.core import strictjson
+from switchyard.core.control import EVERY_WORKFLOW, Control
+from switchyard.core.errors import Rejected
+
+Outcome = Literal["done", "refused"]
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One request: its `id`, who asked and why, when the job took it (milliseconds since 1970), and what came of it.
+
+    action      the kind of the request, such as `cancel` or `discard`
+    workflow_id None where it concerns none, or all
+    about       the approval or the dead letter that it names
+    message     why it was refused
+    """
+
+    id: str
+    at: int
+    action: str
+    by: str
+    reason: str
+    outcome: Outcome
+    workflow_id: str | None = None
+    about: str | None = None
+    message: str | None = None
+
+    @classmethod
+    def of(cls, control: Control, at: int, refusal: Rejected | None = None) -> AuditEntry:
+        event, data = control.event, control.event.data
+        again = control.retried.attributes.get("deadletter") if control.kind == "retry" else None
+        about = data.get("approval") or data.get("deadletter") or again
+        return cls(
+            id=event.id,
+            at=at,
+            action=control.kind,
+            by=control.by,
+            reason=control.reason,
+            outcome="refused" if refusal else "done",
+            workflow_id=None if event.workflow_id == EVERY_WORKFLOW else event.workflow_id,
+            about=None if about is None else str(about),
+            message=None if refusal is None else refusal.message,
+        )
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> AuditEntry:
+        """Read what `json` writes. Raises ValueError."""
+        value: Any = strictjson.loads(raw)
+        names = {item.name for item in fields(cls)}
+        if not isinstance(value, dict) or value.keys() != names:
+            raise ValueError("no entry of the audit")
+        texts = names - {"at"}
+        if type(value["at"]) is not int or any(not isinstance(value[name], str | None) for name in texts):
+            raise ValueError("a field of the entry has the wrong type")
+        if any(value[name] is None for name in ("id", "action", "by", "reason", "outcome")):
+            raise ValueError("a field of the entry is missing")
+        return cls(**value)
+
+    def json(self) -> str:
+        return strictjson.dumps(asdict(self))
