@@ -98,10 +98,13 @@ class Retries:
 
     def _request(self, dead: DeadLetter) -> Retry:
         """Of an event that was sent again before; anything else on this topic is no event."""
-        event = Event.parse(dead.raw)
-        if event.retry == 0 and event.type != "control.retry":
-            raise RetryRefused("a control event is given anew (cancel, approvals, pause, resume); discard this one")
-        return self._again(dead, event if event.retry else Control.of(event).retried)
+        try:
+            event = Event.parse(dead.raw)
+            return self._again(dead, event if event.retry else Control.of(event).retried)
+        except Rejected:
+            raise RetryRefused(
+                "a control event is given anew (cancel, approvals, pause, resume); discard this one"
+            ) from None
 
     def _event(self, dead: DeadLetter) -> Retry:
         try:

@@ -36,7 +36,7 @@ class Settings(BaseModel):
         None,
         min_length=SHORTEST_KEY,
         repr=False,
-        description="key under which a job proves answers, for the TaskManagers; at least 32 characters",
+        description="TaskManagers' key that answers are proved by; at least 32 characters",
     )
     database: str | None = Field(None, description="database URL that an app's workers share")
     memory: str = Field(

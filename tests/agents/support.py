@@ -10,9 +10,10 @@ from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ids import dispatch_id, effect_key
+from switchyard.core.ids import dispatch_id
 from switchyard.core.model import AnswerCheck, Reply, Usage
 from switchyard.core.model.answer import violation
+from switchyard.core.routing.inbox_event import with_dispatch_attributes
 
 SDR = App.load("sdr")
 SCORED = {"score": 70, "next_step": "nurture", "reasons": ["r"], "talking_points": ["t"]}
@@ -47,18 +48,10 @@ def offline_answer(purpose: str, facts: dict[str, Any]) -> Any:
 
 def inbox_event(agent: str, type: str, data: Any, attempt: int = 0, id: str = "e1", **more: Any) -> Event:
     """An event as the router puts it into an agent's inbox."""
-    return Event.new(
-        id=id,
-        source="test",
-        type=type,
-        workflow_id="w1",
-        data=data,
-        hops=2,
-        effectkey=effect_key("test", id, agent),
-        dispatchid=dispatch_id(f"event/{id}", agent, attempt),
-        attempt=attempt,
-        **more,
-    )
+    event = Event.new(id=id, source="test", type=type, workflow_id="w1", data=data)
+    return with_dispatch_attributes(
+        event, agent, dispatch_id(f"event/{id}", agent, attempt), attempt, 2
+    ).with_attributes(**more)
 
 
 def lines() -> list[bytes]:

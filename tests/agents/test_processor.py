@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from switchyard.core import strictjson
 from switchyard.core.errors import AgentError, Rejected
 from switchyard.core.event import Event
-from switchyard.core.ids import answer_id, effect_key
+from switchyard.core.ids import answer_id
 from switchyard.core.model import ModelFailure, Reply, Usage
 from switchyard.worker.effects import EFFECTS
 from switchyard.worker.task import Answer, Task
@@ -37,7 +37,7 @@ def test_an_answer_says_what_it_answers(processor: Any) -> None:
     [event] = processor("lead-scoring", lambda task: SCORED_LEAD).handle(raw())
     assert event.type == "lead.scored"
     assert event.data == SCORED_LEAD
-    assert event.id == answer_id(effect_key("test", "e1", "lead-scoring"), 0)
+    assert event.id == answer_id(MESSAGE.effect_key("lead-scoring"), 0)
     assert event.source == "switchyard/test/lead-scoring"
     assert event.workflow_id == "w1"
     assert event.causation_id == MESSAGE.attributes["dispatchid"]

@@ -28,6 +28,7 @@ class FakeCluster:
 
     def __init__(self, access: KafkaConnection) -> None:
         self.bootstrap = access.address
+        self.user = access.username
 
     def topics(self) -> set[str]:
         return set(self.content)

@@ -55,7 +55,7 @@ def tell(kafka: type[FakeCluster], workflow: str = "w1", **changes: Any) -> None
 
 
 def approval(identity: str = WAITING, agent: str = "fixing") -> dict[str, Any]:
-    return {"id": identity, "agent": agent, "type": "ticket.opened", "since": 2_000, "until": None}
+    return {"id": identity, "agent": agent, "type": "ticket.opened", "content": "c", "since": 2_000, "until": None}
 
 
 @pytest.fixture

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from switchyard.cli.observe import Observed
+from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Note, Position, parse_entry
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
+from switchyard.core.shards import shard_of
 from switchyard.core.topics import Topics
 from tests.cli.conftest import FakeCluster, Run
 
 MESSAGES, LEADS, LETTERS = "sdr.agent-messages", "sdr.incoming-leads", "sdr.dead-letters"
+CONTROL, LEDGER = "sdr.control", "sdr.routing-decisions"
 
 LEAD: dict[str, Any] = {
     "lead_id": "L1",
@@ -34,7 +37,7 @@ LEAD: dict[str, Any] = {
 
 @pytest.fixture
 def letters(kafka: type[FakeCluster]) -> type[FakeCluster]:
-    kafka.content.update({LETTERS: [], MESSAGES: [], LEADS: []})
+    kafka.content.update({topic: [] for topic in (LETTERS, MESSAGES, LEADS, CONTROL, LEDGER)})
     return kafka
 
 
@@ -64,8 +67,14 @@ def notes(kafka: type[FakeCluster]) -> list[Note]:
     return [item for item in entries if isinstance(item, Note)]
 
 
-def sent(kafka: type[FakeCluster], topic: str = MESSAGES) -> list[Event]:
-    return [Event.parse(item.value) for item in kafka.content[topic]]
+def asked(kafka: type[FakeCluster], kind: str) -> list[Control]:
+    controls = [Control.of(Event.parse(item.value)) for item in kafka.content[CONTROL]]
+    return [control for control in controls if control.kind == kind]
+
+
+def sent(kafka: type[FakeCluster]) -> list[Event]:
+    """The events that the job is asked to take again."""
+    return [control.retried for control in asked(kafka, "retry")]
 
 
 def editor(monkeypatch: pytest.MonkeyPatch, folder: Path, *texts: str | None) -> None:
@@ -136,13 +145,13 @@ def test_letters_are_found_by_reason_and_time(run: Run, letters: type[FakeCluste
 
 def test_an_event_is_retried_as_its_next_retry(run: Run, letters: type[FakeCluster]) -> None:
     number = add(letters, lead().json().encode())
-    assert "Sent 1 dead letter to sdr.agent-messages again." in run("dead-letters", "retry", str(number)).stdout
+    assert "Asked the job to take 1 dead letter again." in run("dead-letters", "retry", str(number)).stdout
     (event,) = sent(letters)
-    assert letters.content[MESSAGES][0].key == b"w1"
+    assert letters.content[CONTROL][0].key == str(shard_of("w1", 16)).encode()
+    assert asked(letters, "retry")[0].by.endswith(" (unverified)")
     assert (event.id, event.source, event.retry, event.data) == ("e1", "tests", 1, LEAD)
     assert event.attributes["deadletter"] == "sdr.agent-messages/2/0"
     assert event.causation_id is None
-    assert "edited" not in event.attributes
     (note,) = notes(letters)
     assert (note.action, note.position) == ("retried", Position(MESSAGES, 2, 0))
     assert listed(run) == []
@@ -155,7 +164,7 @@ def test_two_retries_are_the_same_event(run: Run, letters: type[FakeCluster]) ->
     assert "an event that comes again is handled once" in again.stdout
     first, second = sent(letters)
     assert first.key == second.key
-    assert first.json() == second.json()
+    assert first == second
     third = add(letters, first.json().encode())
     run("dead-letters", "retry", str(third))
     assert [event.retry for event in sent(letters)] == [1, 1, 2]
@@ -194,7 +203,7 @@ def test_what_cannot_be_retried_says_what_to_do(
     assert result.exit_code == 1
     assert sentence in result.stderr
     assert notes(letters) == []
-    assert not letters.content[MESSAGES]
+    assert not letters.content[MESSAGES] + letters.content[CONTROL]
 
 
 def test_a_line_of_an_input_topic_goes_there_again(run: Run, letters: type[FakeCluster]) -> None:
@@ -202,14 +211,15 @@ def test_a_line_of_an_input_topic_goes_there_again(run: Run, letters: type[FakeC
     number = add(letters, raw, LEADS, "internal-error")
     run("dead-letters", "retry", str(number))
     assert [item.value for item in letters.content[LEADS]] == [raw]
+    assert [item.event.data["deadletter"] for item in asked(letters, "resend")] == [f"{LEADS}/2/0"]
 
 
 def test_a_dry_run_sends_nothing(run: Run, letters: type[FakeCluster]) -> None:
     number = add(letters, lead().json().encode())
     said = run("dead-letters", "retry", str(number), "--dry-run").stdout
-    assert f"Dead letter {number} would go to sdr.agent-messages (key w1, " in said
+    assert f"Dead letter {number} would go to sdr.control (" in said
     assert '"retry":1' in said
-    assert letters.content[MESSAGES] == []
+    assert letters.content[CONTROL] == []
     assert notes(letters) == []
 
 
@@ -221,7 +231,6 @@ def test_edited_data_is_checked_and_marked(
     run("dead-letters", "retry", str(number), "--edit")
     (event,) = sent(letters)
     assert event.data["email"] == "x@example.com"
-    assert event.attributes["edited"] is True
     assert event.effect_key("a") != lead().effect_key("a")
     assert json.loads((tmp_path / "seen-0").read_text()) == {**LEAD, "email": 7}
     assert '\n  "email": 7,' in (tmp_path / "seen-0").read_text()
@@ -235,7 +244,7 @@ def test_an_editor_that_changes_nothing_is_no_edit(
     fine, broken = add(letters, lead().json().encode()), add(letters, lead(email=7).json().encode())
     editor(monkeypatch, tmp_path)
     run("dead-letters", "retry", str(fine), "--edit")
-    assert "edited" not in sent(letters)[0].attributes
+    assert sent(letters)[0].effect_key("a") == lead().effect_key("a")
     assert "it would be refused again" in run("dead-letters", "retry", str(broken), "--edit").stderr
     assert len(sent(letters)) == 1
 
@@ -250,7 +259,7 @@ def test_a_person_may_edit_again(
     assert f"Dead letter {number} would be refused again, not-json" in result.stderr
     assert (tmp_path / "seen-1").read_text() == "still none\n"
     (event,) = sent(letters)
-    assert (event.retry, event.attributes["edited"], event.data) == (1, True, LEAD)
+    assert (event.retry, event.data) == (1, LEAD)
 
 
 def test_an_edited_line_of_an_input_topic(
@@ -283,6 +292,7 @@ def test_all_that_match_are_acted_on_after_a_person_agrees(
     said = run(*command, input="y\n").stdout
     assert "2 dead letters of sdr: 2 agent-failed" in said
     assert "Discarded 2 dead letters" in said
+    assert len(asked(letters, "discard")) == 2
     assert "No open dead letter matches" in run("dead-letters", "discard", "--since", "1h", "--until", "30m").stdout
     run("dead-letters", "retry", "--since", "1h", "--yes")
     assert len(sent(letters)) == 1

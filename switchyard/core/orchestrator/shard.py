@@ -12,11 +12,10 @@ before is not asked again.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
-from switchyard.core.deadletter import DeadLetter, Position
+from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, Fence, parse_record
@@ -24,6 +23,7 @@ from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
 from switchyard.core.orchestrator.context import Price, ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
+from switchyard.core.orchestrator.held import held_entry, held_item
 from switchyard.core.orchestrator.limits import Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
@@ -133,9 +133,7 @@ class Shard:
         return effects + self._make_use_of_room(now)
 
     def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
-        control = isinstance(item, ControlRead)
-        held = {"text": item.text, "position": item.position, "rule": item.rule, "control": control}
-        self.context.queues.push(queue, held)
+        self.context.queues.push(queue, held_entry(item))
 
     def _open(self, now: int) -> list[Effect]:
         """All that was logged before is known, and the app is not paused: take up what was held, asked, or not sent."""
@@ -143,7 +141,7 @@ class Shard:
         left = self.context.queues.size(HELD)
         while left:
             for _ in range(left):
-                item = _held(self.context.queues.pop(HELD))
+                item = held_item(self.context.queues.pop(HELD))
                 if isinstance(item, ControlRead):
                     effects += self._control(item, now)
                 elif self.context.accepting:
@@ -165,7 +163,7 @@ class Shard:
                 while self.context.room_for(agent) and (entry := queues.pop(name)) is not None:
                     effects += self._send(entry["workflow"], entry["dispatch"], now)
             while name == START and self.context.room_for_workflow() and (entry := queues.pop(name)) is not None:
-                item = _held(entry)
+                item = held_item(entry)
                 assert isinstance(item, EventRead)
                 effects += self._event(item, now)
         return effects
@@ -250,7 +248,7 @@ class Shard:
         """The events of a workflow that wait for its turn, which they do no more."""
         queues, found = self.context.queues, []
         for _ in range(queues.size(START)):
-            item = _held(queues.pop(START))
+            item = held_item(queues.pop(START))
             assert isinstance(item, EventRead)
             if item.event.workflow_id == workflow_id:
                 found.append(item.event)
@@ -380,18 +378,6 @@ def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
     elif pending.record is not None:
         transition.effects.append(Log(parse_record(pending.record)))
         transition.timers.set(timer, transition.now + LOG_AGAIN_MS)
-
-
-def _held(held: dict[str, Any] | None) -> EventRead | ControlRead:
-    assert held is not None
-    text, position = held["text"], Position(**held["position"])
-    event = Event.trusted(text)
-    rule = None if held["rule"] is None else tuple(held["rule"])
-    return (
-        ControlRead(Control.of(event), text, position, rule)
-        if held["control"]
-        else EventRead(event, text, position, rule)
-    )
 
 
 def _reopens(record: Decision, settled: Collection[Subject]) -> bool:
