@@ -34,6 +34,14 @@ def show_jobs(flink: str, as_json: bool) -> None:
         _table(jobs)
 
 
+def unproved(where: str, namespace: str) -> str:
+    """What follows where there is no key for dispatches, as a sentence."""
+    return (
+        f"SWITCHYARD_DISPATCH_KEY is not set for {where}, so whoever may write {namespace}.agent-messages can answer "
+        "for an agent; see docs/security.md"
+    )
+
+
 def _line(item: JobStatus) -> dict[str, object]:
     """An object with everything that the line of a process has, and what only a job has."""
     running = item.running_since
@@ -63,4 +71,7 @@ def _table(jobs: Sequence[JobStatus]) -> None:
         )
         for item in jobs
     ]
+    for item in jobs:
+        if item.answers_proved is False:
+            typer.echo(f"{item.namespace}: {unproved('its TaskManagers', item.namespace)}", err=True)
     table(("job", "state", "running since", "waiting asks>", "oldest>", "in flight>", "model circuit"), rows)

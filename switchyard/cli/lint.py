@@ -7,6 +7,7 @@ import time
 import typer
 
 from switchyard.cli import formatting
+from switchyard.cli.jobs import unproved
 from switchyard.cli.options import AppArgument
 
 
@@ -48,4 +49,6 @@ def lint(app: AppArgument = None) -> None:
     agents = formatting.counted(len(loaded.registry.agents), "agent")
     schemas = formatting.counted(len(loaded.registry.contracts) - 1, "contract")
     files = formatting.counted(len(list(loaded.sql.glob("*.sql"))), "SQL file")
+    if settings.dispatch_key is None:
+        typer.echo(f"On a cluster of your own: {unproved('this command', loaded.name)}", err=True)
     typer.echo(f"{loaded.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")

@@ -12,7 +12,7 @@ RUNNING = "RUNNING"
 GATHERING_S = 0.5
 """How long Flink may take to gather metrics from its TaskManagers."""
 
-_NAMES = ("waiting_asks", "oldest_waiting_ask_ms", "asks_in_flight", "model_circuit_open")
+_NAMES = ("waiting_asks", "oldest_waiting_ask_ms", "asks_in_flight", "model_circuit_open", "answers_proved")
 _GAUGES = {name: f"orchestrator.{name}" for name in _NAMES}
 
 
@@ -20,7 +20,8 @@ _GAUGES = {name: f"orchestrator.{name}" for name in _NAMES}
 class JobStatus:
     """One job. `state` is Flink's; `running_since` is in milliseconds since 1970, None while it does not run.
 
-    The figures are None where there are none: the job has had no input yet, or is a stateless one.
+    The figures are None where there are none: the job has had no input yet, or is a stateless one. `answers_proved`
+    tells whether all of its TaskManagers have a key for that (ADR 8).
     """
 
     namespace: str
@@ -33,6 +34,7 @@ class JobStatus:
     oldest_waiting_ask_ms: int | None
     asks_in_flight: int | None
     model_circuit_open: bool | None
+    answers_proved: bool | None
 
     @property
     def circuit(self) -> str | None:
@@ -59,7 +61,7 @@ def _status(flink: Flink, namespace: str, job: FlinkJob) -> JobStatus:
     def figure(name: str, kind: str) -> int | None:
         return gauges[_GAUGES[name]][kind] if _GAUGES[name] in gauges else None
 
-    opened = figure("model_circuit_open", "max")
+    opened, proved = figure("model_circuit_open", "max"), figure("answers_proved", "min")
     return JobStatus(
         namespace=namespace,
         name=job.name,
@@ -71,6 +73,7 @@ def _status(flink: Flink, namespace: str, job: FlinkJob) -> JobStatus:
         oldest_waiting_ask_ms=figure("oldest_waiting_ask_ms", "max"),
         asks_in_flight=figure("asks_in_flight", "sum"),
         model_circuit_open=None if opened is None else bool(opened),
+        answers_proved=None if proved is None else bool(proved),
     )
 
 

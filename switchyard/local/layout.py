@@ -30,6 +30,10 @@ class Layout:
         return self.home / "log"
 
     @property
+    def dispatch_key(self) -> Path:
+        return self.home / "dispatch-key"
+
+    @property
     def kafka(self) -> Path:
         return self.home / "kafka"
 

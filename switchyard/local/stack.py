@@ -16,7 +16,7 @@ import psutil
 from switchyard.core.report import Report, silent
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import VARIABLES
-from switchyard.local import model_endpoint, plan, ports, process_cleanup
+from switchyard.local import dispatch_key, model_endpoint, plan, ports, process_cleanup
 from switchyard.local.apps import ServedApp
 from switchyard.local.errors import StackError
 from switchyard.local.health import Health
@@ -129,6 +129,7 @@ class Stack:
         info = plan.addresses(self.layout, chosen, options)
         self._save(info)
         env = model_endpoint.environment(os.environ, options.model_base_url or info.model_base_url, info.model_embedded)
+        env |= dispatch_key.environment(self.layout, os.environ)
         try:
             self.supervisor.start({**env, process_cleanup.MARK: info.stack_id})
             for program in plan.programs(self.layout, chosen, options):

@@ -129,3 +129,14 @@ def test_a_flink_that_does_not_answer_is_said(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr()
     assert shown.out == ""
     assert f"The jobs are not known: no Flink answers at {address}" in shown.err
+
+
+@pytest.mark.parametrize(("proved", "said"), [([1, 0], True), ([1, 1], False)])
+def test_a_job_whose_answers_are_not_proved_is_named(
+    flink: FakeFlink, capsys: pytest.CaptureFixture[str], proved: list[int], said: bool
+) -> None:
+    flink.jobs = [("switchyard sdr", "RUNNING")]
+    flink.gauges["switchyard sdr"] = {**gauges([0, 0], [0, 0]), "answers_proved": proved}
+    show_jobs(flink.address, as_json=False)
+    told = "whoever may write sdr.agent-messages can answer for an agent" in capsys.readouterr().err
+    assert told == said

@@ -1,0 +1,27 @@
+"""The local stack's key under which its jobs prove answers (ADR 8): made once, and read by its owner alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+
+from switchyard.environment import variable
+from switchyard.local.layout import Layout
+
+VARIABLE = variable("dispatch_key")
+
+
+def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
+    """The key in the environment, else the stack's own, for the processes of the stack to inherit."""
+    return {VARIABLE: environ.get(VARIABLE) or _kept(layout)}
+
+
+def _kept(layout: Layout) -> str:
+    path = layout.dispatch_key
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    return path.read_text(encoding="ascii")
