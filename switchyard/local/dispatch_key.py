@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Mapping
 
@@ -19,9 +18,7 @@ def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
 
 def _kept(layout: Layout) -> str:
     path = layout.dispatch_key
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(32))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(secrets.token_hex(32), encoding="ascii")
     return path.read_text(encoding="ascii")
