@@ -20,7 +20,7 @@ SELECT ENCODE(workflow_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output
 WHERE kind = 'status';
 
-INSERT INTO audit
+INSERT INTO operator_audit
 SELECT ENCODE(dispatch_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output
 WHERE kind = 'audit';

@@ -53,11 +53,11 @@ CREATE TEMPORARY TABLE workflow_status (
   $written
 );
 
-CREATE TEMPORARY TABLE audit (
+CREATE TEMPORARY TABLE operator_audit (
   `key` BYTES,
   `value` BYTES
 ) WITH (
-  'path' = '$folder/audit',
+  'path' = '$folder/operator_audit',
   $written
 );
 

@@ -55,7 +55,7 @@ CREATE TEMPORARY TABLE workflow_status (
 );
 
 -- What became of what operators asked for.
-CREATE TEMPORARY TABLE audit (
+CREATE TEMPORARY TABLE operator_audit (
   `key` BYTES,
   `value` BYTES
 ) WITH (

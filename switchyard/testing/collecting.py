@@ -60,9 +60,11 @@ class Collected:
                 if outcome is not None:
                     outcome.summary = dict(event.data)
                 return outcome
-            case _:
+            case "dead-letters":
                 letter = parse_entry(output.value)
                 return self._dead_letter(letter) if isinstance(letter, DeadLetter) else None
+            case _:
+                return None
 
     def _message(self, output: Output) -> Outcome | None:
         event = parsed(output.value)

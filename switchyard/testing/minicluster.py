@@ -26,7 +26,7 @@ from switchyard.testing.process_state import ProcessState, hush_ended_channels
 if TYPE_CHECKING:
     from pyflink.table import StatementSet, StreamTableEnvironment
 
-SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_status", "dead_letters", "audit")
+SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_status", "dead_letters", "operator_audit")
 
 FLINK = {
     "execution.checkpointing.interval": "1 h",

@@ -9,6 +9,7 @@ from pathlib import Path
 from switchyard.core.app import App
 from switchyard.core.event import Event
 from switchyard.core.ids import answer_id
+from switchyard.core.topics import Topics
 
 
 def copy_of(name: str, folder: Path) -> App:
@@ -63,7 +64,7 @@ def answer(agent: str, event: Event) -> Iterable[Event]:
         data |= {"score": 1, "next_step": "disqualify", "reasons": [], "talking_points": []}
     yield Event.new(
         id=answer_id(str(event.attributes["effectkey"]), 0),
-        source=f"tests/{agent}",
+        source=Topics("sdr").source(agent),
         type=kind,
         workflow_id=event.workflow_id,
         data=data,

@@ -41,10 +41,10 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
     counted: Counter[bytes] = Counter()
     lock, plain = threading.Lock(), CheckEvent.eval
 
-    def eval(self: CheckEvent, value: Any) -> Any:
+    def eval(self: CheckEvent, value: Any, topic: str) -> Any:
         with lock:
             counted[bytes(value)] += 1
-        return plain(self, value)
+        return plain(self, value, topic)
 
     monkeypatch.setattr(CheckEvent, "eval", eval)
     return counted

@@ -27,7 +27,8 @@ def no_price(prompt_tokens: int, completion_tokens: int) -> float | None:
 class ShardContext:
     """`fenced` tells that the shard has read back its fence; `quota` is its part of the app's limits.
 
-    `unsent` are dispatches made since the fence that nobody can have been given yet.
+    `unsent` are dispatches made since the fence that nobody can have been given yet; the ledger has been read up to
+    what was decided at `read_until`.
     """
 
     registry: Registry
@@ -38,6 +39,7 @@ class ShardContext:
     namespace: str = ""
     fenced: bool = False
     unsent: set[str] = field(default_factory=set)
+    read_until: int = 0
 
     def __post_init__(self) -> None:
         self.workflows = WorkflowStore(self.state)

@@ -93,7 +93,10 @@ class Dispatches:
         if opened is None or opened.stage in ("sent", "approval", "gather"):
             return
         context, workflow_id = self._context, self._workflow.id
-        if not context.accepting:
+        if opened.agent not in context.registry.agents and context.accepting:
+            opened.stage = "sent"  # as far as it ever will be: it is overdue at once, which is settled by a record
+            context.timers.set(Timer("answer", workflow_id, dispatch_id), self._now)
+        elif not context.accepting:
             opened.stage = "ready"
             context.timers.set(Timer("send", workflow_id, dispatch_id), 0)
         elif not context.room_for(opened.agent, self._sent_now(opened.agent)):

@@ -12,15 +12,20 @@ from switchyard.core.orchestrator.context import ShardContext
 from switchyard.core.orchestrator.dispatches import Dispatches
 from switchyard.core.orchestrator.messages import Effect, Publish
 from switchyard.core.orchestrator.open_work import OpenGather, PendingDecision
-from switchyard.core.orchestrator.pending import LOG_AGAIN_MS, PendingDecisions
+from switchyard.core.orchestrator.pending import PendingDecisions, again_ms
 from switchyard.core.orchestrator.timers import Timer
 from switchyard.core.orchestrator.workflow import Workflow
 from switchyard.core.registry import Registry
 from switchyard.core.routing.consensus import AgentAnswer, GatherPolicy
 from switchyard.core.routing.verdict import Verdict
 
+ENVELOPE_BYTES = 256
+"""What the capability adds to a result."""
+
 MISSING = "missing"
 INCOMPLETE = "gather-incomplete"
+GONE = "gather-removed"
+TOO_LARGE = "too-large"
 
 
 def verdict_in_branch(registry: Registry, pending: PendingDecision, event: Event) -> Verdict | None:
@@ -97,10 +102,15 @@ class Gathers:
         gather = self._workflow.gathers.get(gather_id)
         if gather is None or not gather.result:
             return
+        if gather.on not in self._context.registry.gathers:
+            gather.result = ""
+            self._give_up(gather_id, GONE, f"{gather.on} opens no gather any more")
+            return
         accepting = self._context.accepting
         if accepting:
             self._emit(Publish(Event.trusted(gather.result)))
-        due = self._now + LOG_AGAIN_MS if accepting else 0
+        gather.published = gather.published or self._now
+        due = self._now + again_ms(self._now - gather.published) if accepting else 0
         self._context.timers.set(Timer("publish", self._workflow.id, gather_id), due)
 
     def _close(self, gather_id: str, gather: OpenGather, unanswered: str) -> None:
@@ -110,12 +120,15 @@ class Gathers:
                 gather.missing.setdefault(member, unanswered)
         self._give_up_branches(gather_id)
         self._context.timers.clear(Timer("gather", workflow.id, gather_id))
+        if gather.on not in self._context.registry.gathers:
+            gather.result = ""
+            self._give_up(gather_id, GONE, f"{gather.on} opens no gather any more")
+            return
         policy = self._policy(gather)
         if policy.gather.on_missing == "fail" and not self._is_met(gather):
             gather.result = ""
             absent = "; ".join(f"{agent}: {reason}" for agent, reason in gather.missing.items())
-            verdict = Verdict("dead-letter", "guard", f"missing: {absent}", code=INCOMPLETE)
-            self._log(Subject.gather_incomplete(gather_id), gather_id, verdict)
+            self._give_up(gather_id, INCOMPLETE, f"missing: {absent}")
             return
         result = Event.new(
             id=stable_hash("gathered", gather_id),
@@ -127,7 +140,17 @@ class Gathers:
             hops=opened.hop,
         )
         gather.result = result.json()
+        largest = self._context.registry.file.limits.event_bytes
+        if len(gather.result.encode()) > largest - ENVELOPE_BYTES:
+            size, gather.result = len(gather.result.encode()), ""
+            self._give_up(gather_id, TOO_LARGE, f"the answers make an event of {size} bytes; the limit is {largest}")
+            return
         self.publish(gather_id)
+
+    def _give_up(self, gather_id: str, code: str, reason: str) -> None:
+        """Log that there is no result: what opened the gather becomes a dead letter."""
+        verdict = Verdict("dead-letter", "guard", reason, code=code)
+        self._log(Subject.gather_incomplete(gather_id), gather_id, verdict)
 
     def _log(self, subject: Subject, gather_id: str, verdict: Verdict) -> None:
         opened = self._workflow.dispatches[gather_id]

@@ -102,7 +102,8 @@ class OpenDispatch(_AboutEvent):
 class OpenGather:
     """A gather on its way: `on` is its event type, `answers` are `[type, data]` in the order they were taken, by agent.
 
-    `result` is the event it has come to, as text, until that event is read.
+    `result` is the event it has come to, as text, until that event is read; it was first `published` then (milliseconds
+    since 1970), and is empty where there is to be none.
     """
 
     on: str
@@ -110,3 +111,4 @@ class OpenGather:
     answers: dict[str, list[Any]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     result: str | None = None
+    published: int = 0

@@ -19,6 +19,13 @@ from switchyard.core.registry import FAILED_TYPE
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, Verdict
 
 LOG_AGAIN_MS = 10_000
+SELDOM_MS = 600_000
+BEHIND_MS = 60_000
+
+
+def again_ms(since: int) -> int:
+    """How long until what was written so long ago, and is not read back, is written again: twice as long each time."""
+    return min(max(LOG_AGAIN_MS, since), SELDOM_MS)
 
 
 class PendingDecisions:

@@ -14,14 +14,19 @@ from switchyard.core.routing.verdict import RoutingContext, Verdict
 
 
 def read_back_error(registry: Registry, workflow: Workflow, record: Decision, event: Event) -> str | None:
-    """Why a record must not be acted on; None where it may. What it settles is pending in the workflow."""
-    error = decide.dispatch_error(registry, event, record.action, record.agents)
-    if error is not None or record.action != "dispatch":
-        return error
-    if record.decided_by == "operator":
+    """Why a record must not be acted on; None where it may. What it settles is pending in the workflow.
+
+    A record of another registry was judged by that one; judged by today's, what was done would be done anew.
+    """
+    if record.action == "dispatch" and record.decided_by == "operator":
         opened = workflow.dispatches.get(record.subject.id)
         waits = opened is not None and opened.stage == "approval" and record.agents == (opened.agent,)
         return None if waits else "nothing waits for this approval"
+    if record.registry_version not in ("", registry.version):
+        return None
+    error = decide.dispatch_error(registry, event, record.action, record.agents)
+    if error is not None or record.action != "dispatch":
+        return error
     if record.decided_by == "retry":
         return None
     manual_retry = decide.is_manual_retry(event, record.subject)

@@ -18,7 +18,7 @@ from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ledger.record import Decision, Fence, parse_record
+from switchyard.core.ledger.record import Decision, Fence
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
 from switchyard.core.orchestrator.context import Price, ShardContext, no_price
@@ -324,6 +324,7 @@ class Shard:
         return workflow, pending
 
     def _read_back(self, record: Decision, now: int) -> list[Effect]:
+        self.context.read_until = max(self.context.read_until, record.at)
         workflow = self.context.workflows.running(record.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(record.workflow_id)
         effects: list[Effect] = []
@@ -376,8 +377,7 @@ def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
     elif timer.kind == "event":
         transition.decide(subject)
     elif pending.record is not None:
-        transition.effects.append(Log(parse_record(pending.record)))
-        transition.timers.set(timer, transition.now + LOG_AGAIN_MS)
+        transition.log_again(subject, pending.record)
 
 
 def _reopens(record: Decision, settled: Collection[Subject]) -> bool:

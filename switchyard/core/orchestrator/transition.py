@@ -6,7 +6,7 @@ from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
-from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.answers import check_answer
 from switchyard.core.orchestrator.context import ShardContext
@@ -17,11 +17,12 @@ from switchyard.core.orchestrator.messages import (
     ControlRead,
     Effect,
     EventRead,
+    Log,
     WriteDeadLetter,
     dead_letter_effect,
 )
 from switchyard.core.orchestrator.open_work import PendingDecision
-from switchyard.core.orchestrator.pending import PendingDecisions
+from switchyard.core.orchestrator.pending import BEHIND_MS, PendingDecisions, again_ms
 from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
 from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats, status_event
@@ -29,7 +30,7 @@ from switchyard.core.routing import decide
 from switchyard.core.routing.question import Question, question
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
 
-UNREAD_MS = 30_000
+UNREAD_MS = 600_000
 MOST_REFUSALS = 5
 
 
@@ -139,7 +140,7 @@ class WorkflowTransition:
     def decide(self, subject: Subject) -> None:
         """Log the verdict of a rule, guard or router, try again what failed, or ask a model."""
         pending = self.workflow.pending[subject]
-        verdict = self._retry_verdict(pending)
+        verdict = self._unknown_type(pending) or self._retry_verdict(pending)
         if verdict is None:
             verdict = verdict_in_branch(self.registry, pending, pending.event)
         if verdict is None:
@@ -154,6 +155,10 @@ class WorkflowTransition:
     def ask(self, subject: Subject) -> None:
         """Ask now, or when the shard accepts work. Its timer stands for the ask until it is answered."""
         pending = self.workflow.pending[subject]
+        unknown = self._unknown_type(pending)
+        if unknown is not None:
+            self.pending.log(subject, unknown)
+            return
         pending.stage = "asked"
         accepting = self.context.accepting
         if accepting:
@@ -197,6 +202,14 @@ class WorkflowTransition:
         else:
             pending.stage = "unread"
             self.timers.set(Timer.of("event", workflow.id, subject), self.now + UNREAD_MS)
+
+    def log_again(self, subject: Subject, text: str) -> None:
+        """Write a record that has not come back, once the ledger has been read past it: before, it may only be late."""
+        record = parse_record(text)
+        since = self.now - record.at
+        if self.context.read_until >= record.at or since >= BEHIND_MS:
+            self.effects.append(Log(record))
+        self.timers.set(Timer.of("log", self.workflow.id, subject), self.now + again_ms(since))
 
     def finish(self, *, ended: bool = False) -> list[Effect]:
         """Store the workflow, or its tombstone where it has come to its end.
@@ -268,6 +281,13 @@ class WorkflowTransition:
         error = Rejected(record.code or "no-usable-decision", record.reason)
         place = (record.event, record.position)
         self.effects.append(dead_letter_effect(error, *place, self.now, self.workflow.id, event))
+
+    def _unknown_type(self, pending: PendingDecision) -> Verdict | None:
+        """What becomes of an event whose type was taken out of the app while it waited."""
+        if pending.event.type in self.registry.contracts:
+            return None
+        reason = f"{pending.event.type} is no event type of the app any more"
+        return Verdict("dead-letter", "guard", reason, code="unknown-type")
 
     def _retry_verdict(self, pending: PendingDecision) -> Verdict | None:
         """Another attempt by the agent that failed, where it has one left; else the agent is left out."""
