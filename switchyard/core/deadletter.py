@@ -9,6 +9,9 @@ from typing import Literal
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
 
+LONGEST_TEXT = 1_000
+"""Characters of `field` and of `message`, which may quote what was read: a letter must fit into its topic."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -49,8 +52,8 @@ class DeadLetter:
     ) -> DeadLetter:
         return cls(
             error.reason,
-            error.field,
-            error.message,
+            error.field[:LONGEST_TEXT],
+            error.message[:LONGEST_TEXT],
             position.topic,
             position.partition,
             position.offset,

@@ -20,19 +20,21 @@ class InputValidator:
     def event(self, raw: bytes | None) -> Event:
         """An event of agent-messages."""
         event = Event.parse(self._sized(raw))
-        self.registry.check(event)
+        self._sized(event.json().encode())
+        self.registry.check(event, outside=event.causation_id is None and event.type in self.registry.file.starts)
         return event
 
     def data(self, event_type: str, raw: bytes | None) -> Any:
         """One plain object of an input topic, to become the data of an event of this type."""
         try:
-            value = strictjson.loads(self._sized(raw))
+            value = strictjson.loads_foreign(self._sized(raw), strictjson.DEEPEST - 1)
         except ValueError as error:
             raise Rejected("not-json", f"the value is not JSON ({error})") from None
         contract = self.registry.contracts.get(event_type)
         if contract is None:
             raise Rejected("unknown-type", f"no contract for {event_type!r}")
-        contract.check(value)
+        contract.check(value, outside=True)
+        self._sized(strictjson.dumps(value).encode())
         return value
 
     def _sized(self, raw: bytes | None) -> bytes:
