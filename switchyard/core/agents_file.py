@@ -58,7 +58,7 @@ class Limits(_Strict):
     cost_per_hour: float | None = Field(default=None, gt=0, description="of the app")
     open_workflows: int = Field(default=10_000, ge=1, description="of the app; more wait")
     open_dispatches: int = Field(default=1_000, ge=1, description="of each agent; more wait")
-    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted")
+    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted; at most 491520")
 
 
 class Gather(_Strict):

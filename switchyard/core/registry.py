@@ -31,9 +31,9 @@ FAILED_CONTRACT = {
     "type": "record",
     "name": "agent_failed",
     "fields": [
-        {"name": "agent", "type": "string"},
-        {"name": "reason", "type": "string"},
-        {"name": "message", "type": "string"},
+        {"name": "agent", "type": "string", "maxLength": 64},
+        {"name": "reason", "type": "string", "maxLength": 64},
+        {"name": "message", "type": "string", "maxLength": 4000},
         {"name": "retryable", "type": "boolean", "default": True},
     ],
 }

@@ -6,18 +6,24 @@ however often its fields are used.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pyflink.common import Row
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction
 
 from switchyard.core import strictjson
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, internal_error
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.registry import Registry
 from switchyard.core.shards import shard_of
 from switchyard.flink.job_parameters import job_config
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _ERROR = [
     DataTypes.FIELD("error", DataTypes.STRING()),
@@ -41,10 +47,9 @@ class CheckEvent(_Check):
     """A CloudEvent's attributes and data (as JSON text), or why it is none."""
 
     def eval(self, value: Any) -> Row:
-        try:
-            event = self._validator.event(value)
-        except Rejected as error:
-            return Row(None, None, None, None, None, None, None, 0, error.reason, error.field, error.message)
+        event = _read(lambda: self._validator.event(value))
+        if isinstance(event, Rejected):
+            return Row(None, None, None, None, None, None, None, 0, event.reason, event.field, event.message)
         return Row(
             event.workflow_id,
             event.id,
@@ -64,10 +69,21 @@ class CheckData(_Check):
     """An input object as JSON text, or why it breaks the contract of its type."""
 
     def eval(self, event_type: str, value: Any) -> Row:
-        try:
-            return Row(strictjson.dumps(self._validator.data(event_type, value)), None, None, None)
-        except Rejected as error:
-            return Row(None, error.reason, error.field, error.message)
+        data = _read(lambda: strictjson.dumps(self._validator.data(event_type, value)))
+        if isinstance(data, Rejected):
+            return Row(None, data.reason, data.field, data.message)
+        return Row(data, None, None, None)
+
+
+def _read(read: Callable[[], T]) -> T | Rejected:
+    """What is read, or why it cannot be."""
+    try:
+        return read()
+    except Rejected as error:
+        return error
+    except Exception as error:
+        log.exception("a check failed on one record; it is kept as a dead letter")
+        return internal_error(error)
 
 
 EVENT_TYPE = DataTypes.ROW(

@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.fields import LATEST
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
 
@@ -247,6 +248,6 @@ def _close(client: Any) -> None:
 
 
 def _message(record: Any) -> KafkaRecord:
-    return KafkaRecord(
-        record.topic, record.partition, record.offset, record.timestamp, record.key or b"", record.value or b""
-    )
+    """A record; its time, which its producer may set to anything, as one that a calendar has."""
+    moment = min(max(record.timestamp, 0), LATEST)
+    return KafkaRecord(record.topic, record.partition, record.offset, moment, record.key or b"", record.value or b"")

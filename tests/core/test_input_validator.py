@@ -10,11 +10,18 @@ import pytest
 
 from switchyard.core import strictjson
 from switchyard.core.app import App
+from switchyard.core.app_checks import problems_of
 from switchyard.core.contract import OUTSIDE_LENGTH, Contract
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import ContractViolation, Rejected
 from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
+from switchyard.core.ledger.record import parse_record
+from switchyard.core.ledger.subject import Subject
+from switchyard.core.routing.records import decision
+from switchyard.core.routing.single_event import refused
+from switchyard.core.routing.verdict import ModelDecision, Verdict, model_usage
+from switchyard.core.topics import LARGEST_EVENT, LARGEST_RECORD
 from tests.core import toy
 
 TREE = {
@@ -116,3 +123,36 @@ def test_a_dead_letter_is_little_larger_than_what_it_keeps() -> None:
         letter = DeadLetter.of(caught.value, b"", Position("t", 0, 0), 1)
         assert len(letter.json()) < 32_768
         assert DeadLetter.parse(letter.json()) == letter
+
+
+def test_an_event_may_not_be_larger_than_kafka_takes() -> None:
+    file = toy.registry().file
+    limits = file.limits.model_copy(update={"event_bytes": LARGEST_EVENT + 1})
+    (problem,) = problems_of(file.model_copy(update={"limits": limits}), toy.CONTRACTS)
+    assert "limits.event_bytes is 491521; write at most 491520, for Kafka's topics take records of" in str(problem)
+    largest = limits.model_copy(update={"event_bytes": LARGEST_EVENT})
+    assert not problems_of(file.model_copy(update={"limits": largest}), toy.CONTRACTS)
+
+
+def test_the_largest_event_fits_into_the_ledger_and_into_an_inbox() -> None:
+    event = toy.opened(1)
+    quotes = json.loads(event.json()) | {"data": {"text": '"\\' * 200_000}}
+    text = strictjson.dumps(quotes)[: LARGEST_EVENT // 2]
+    verdict = Verdict("stop", "guard", "\x01" * 50_000, code="so")
+    record = decision(Subject("event", "e"), "w", text * 2, Position("t", 0, 0), verdict, 1)
+    assert LARGEST_EVENT < len(record.json()) < LARGEST_RECORD
+    assert parse_record(record.json()) == record
+
+
+@pytest.mark.parametrize("raw", [b"\x01" * 1_000_000, b"\xff" * 1_000_000, b'"' * 400_000])
+def test_a_refusal_without_state_fits_into_the_ledger(raw: bytes) -> None:
+    record = refused(Rejected("not-json", "so"), raw, Position("t", 0, 0), 1)
+    assert len(record.json().encode()) < LARGEST_RECORD
+    assert parse_record(record.json()) == record
+
+
+def test_what_a_server_says_of_itself_fits_into_a_record() -> None:
+    outcome = ModelDecision(("a",), "so", 1.0, "m" * 5_000, prompt_tokens=2**70, completion_tokens=-1)
+    verdict = Verdict("stop", "guard", "so")
+    record = decision(Subject("event", "e"), "w", "{}", Position("t", 0, 0), verdict, 1, **model_usage(outcome))
+    assert parse_record(record.json()) == record

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.core.deadletter import Position
-from switchyard.core.ledger.record import Decision
+from switchyard.core.ledger.record import LONGEST_REASON, Decision
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.registry import Registry
 from switchyard.core.routing.verdict import Verdict
@@ -24,7 +24,7 @@ def decision(
         offset=position.offset,
         action=verdict.action,
         decided_by=verdict.decided_by,
-        reason=verdict.reason,
+        reason=verdict.reason[:LONGEST_REASON],
         agents=verdict.agents,
         code=verdict.code,
         confidence=verdict.confidence,
