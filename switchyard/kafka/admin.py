@@ -23,6 +23,7 @@ from switchyard.core.errors import SwitchyardError
 from switchyard.core.fields import LATEST
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
+from switchyard.kafka.topic_checks import TopicFacts
 
 PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
@@ -47,18 +48,25 @@ class KafkaRecord:
 
 
 def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, dict[str, str]]:
-    """Every topic of an app with its settings. The ledger is kept at least as long as the events."""
+    """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
+
+    No size limits what is kept: it would drop what nobody has read yet.
+    """
     topics = Topics(namespace)
-    kept = {"retention.ms": str(WEEK_MS)}
+    file = app.registry.file
+    unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
+    kept = {**unsized, "retention.ms": str(WEEK_MS)}
+    ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
     return {
-        **{topics.named(item.topic): kept for item in app.registry.file.inputs},
+        **{topics.named(item.topic): kept for item in file.inputs},
         topics.agent_messages: kept,
-        topics.routing_decisions: {"retention.ms": str(2 * WEEK_MS)},
+        topics.routing_decisions: {**unsized, "retention.ms": str(ledger_ms)},
         **{topics.inbox(name): kept for name in app.registry.agents},
-        topics.control: {"retention.ms": str(2 * WEEK_MS)},
+        topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
         topics.workflow_status: {"cleanup.policy": "compact"},
         topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
+            **unsized,
             "retention.ms": str(4 * WEEK_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
@@ -119,6 +127,37 @@ class Cluster:
             for named in answers.values()
             for name, values in named.items()
         }
+
+    def facts(self, names: list[str], keyed: list[str]) -> dict[str, TopicFacts]:
+        """What Kafka tells of these topics; of those that are `keyed` the first keys, too. Raises as `topic_config`."""
+        settings = self.topic_config(names)
+        with self._admin() as admin:
+            described = {item["name"]: item["partitions"] for item in admin.describe_topics(names)}
+        first: dict[str, dict[int, bytes]] = {name: {} for name in names}
+        for record in self._oldest(keyed):
+            if record.key:
+                first[record.topic][record.partition] = record.key
+        return {
+            name: TopicFacts(
+                settings[name],
+                min(len(item["replicas"]) for item in described[name]),
+                len(described[name]),
+                first[name],
+            )
+            for name in names
+        }
+
+    def _oldest(self, topics: list[str]) -> list[KafkaRecord]:
+        """The oldest record of each partition that holds any."""
+        oldest: dict[TopicPartition, KafkaRecord] = {}
+        with self._consumer() as consumer:
+            partitions = _assign(consumer, topics)
+            ends = consumer.end_offsets(partitions)
+            while any(item not in oldest and consumer.position(item) < ends[item] for item in partitions):
+                for item, records in consumer.poll(timeout_ms=1000).items():
+                    oldest[item] = _message(records[0])
+                    consumer.pause(item)
+        return list(oldest.values())
 
     def partitions(self, topic: str) -> int:
         with self._consumer() as consumer:
