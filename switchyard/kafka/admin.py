@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
@@ -24,6 +24,8 @@ from switchyard.core.fields import LATEST
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.kafka.topic_checks import TopicFacts
+
+T = TypeVar("T")
 
 PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
@@ -100,23 +102,36 @@ class Cluster:
             return missing
 
     def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
-        """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
+        """The settings in force, by topic. Raises SwitchyardError where Kafka does not tell them."""
+        return self._told(self._topic_config, names, "settings")
 
-        Raises SwitchyardError where Kafka does not tell them.
-        """
+    def facts(self, names: list[str], keyed: list[str]) -> dict[str, TopicFacts]:
+        """What Kafka tells of these topics; of those that are `keyed` the first keys, too. Raises as `topic_config`."""
+        settings = self.topic_config(names)
+        replicas = self._told(self._replicas, names, "partitions")
+        first: dict[str, dict[int, bytes]] = {name: {} for name in names}
+        for record in self._oldest(keyed):
+            if record.key:
+                first[record.topic][record.partition] = record.key
+        return {
+            name: TopicFacts(settings[name], min(replicas[name]), len(replicas[name]), first[name]) for name in names
+        }
+
+    def _told(self, ask: Callable[[list[str]], dict[str, T]], names: list[str], what: str) -> dict[str, T]:
+        """Kafka may tell nothing yet of a topic that was just made, so it is asked again."""
         again = Retrying(
-            retry=retry_if_result(lambda settings: not all(settings.get(name) for name in names)),
+            retry=retry_if_result(lambda answers: not all(answers.get(name) for name in names)),
             stop=stop_after_delay(BOOTSTRAP_MS / 1000),
             wait=wait_fixed(0.2),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        settings: dict[str, dict[str, str]] = again(self._topic_config, names)
-        missing = [name for name in names if not settings.get(name)]
+        answers: dict[str, T] = again(ask, names)
+        missing = [name for name in names if not answers.get(name)]
         if missing:
             raise SwitchyardError(
-                f"Kafka at {self.bootstrap} does not tell the settings of {missing[0]}; may this user read them?"
+                f"Kafka at {self.bootstrap} does not tell the {what} of {missing[0]}; may this user read them?"
             )
-        return settings
+        return answers
 
     def _topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         with self._admin() as admin:
@@ -128,24 +143,11 @@ class Cluster:
             for name, values in named.items()
         }
 
-    def facts(self, names: list[str], keyed: list[str]) -> dict[str, TopicFacts]:
-        """What Kafka tells of these topics; of those that are `keyed` the first keys, too. Raises as `topic_config`."""
-        settings = self.topic_config(names)
+    def _replicas(self, names: list[str]) -> dict[str, list[int]]:
+        """How many replicas each partition has."""
         with self._admin() as admin:
-            described = {item["name"]: item["partitions"] for item in admin.describe_topics(names)}
-        first: dict[str, dict[int, bytes]] = {name: {} for name in names}
-        for record in self._oldest(keyed):
-            if record.key:
-                first[record.topic][record.partition] = record.key
-        return {
-            name: TopicFacts(
-                settings[name],
-                min(len(item["replicas"]) for item in described[name]),
-                len(described[name]),
-                first[name],
-            )
-            for name in names
-        }
+            described = admin.describe_topics(names)
+        return {topic["name"]: [len(item["replica_nodes"]) for item in topic["partitions"]] for topic in described}
 
     def _oldest(self, topics: list[str]) -> list[KafkaRecord]:
         """The oldest record of each partition that holds any."""
