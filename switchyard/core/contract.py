@@ -68,7 +68,7 @@ class Contract:
         `outside`: it comes from outside, so that a string without a `maxLength` may have `OUTSIDE_LENGTH` characters.
         """
         try:
-            strictjson.check_depth(data, strictjson.DEEPEST - 1)
+            strictjson.check_depth(data, strictjson.DEEPEST_DATA)
         except ValueError as error:
             raise ContractViolation("", str(error)) from None
         (self._check_outside if outside else self._check)(data)

@@ -27,7 +27,7 @@ class InputValidator:
     def data(self, event_type: str, raw: bytes | None) -> Any:
         """One plain object of an input topic, to become the data of an event of this type."""
         try:
-            value = strictjson.loads_foreign(self._sized(raw), strictjson.DEEPEST - 1)
+            value = strictjson.loads_foreign(self._sized(raw), strictjson.DEEPEST_DATA)
         except ValueError as error:
             raise Rejected("not-json", f"the value is not JSON ({error})") from None
         contract = self.registry.contracts.get(event_type)

@@ -7,10 +7,9 @@ from typing import Any
 import orjson
 
 DEEPEST = 64
-"""Levels of arrays and objects, one in the other, that a record of a topic may have; RFC 8259 leaves it to readers.
-
-An event's data may have one fewer, for it stands inside the event.
-"""
+"""Levels of arrays and objects, one in the other, that a record of a topic may have; RFC 8259 leaves it to readers."""
+DEEPEST_DATA = 60
+"""The same of an event's data, which stands inside the event, and that inside of what asks for it again."""
 
 _CONTAINERS = (dict, list)
 

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from switchyard.core.fields import LARGEST_INT, LONGEST_NAME
 from switchyard.core.ledger.record import Action, DecidedBy
 
 
@@ -96,17 +95,14 @@ class ModelUnavailable:
 
 
 def model_usage(outcome: ModelDecision | ModelUnavailable | None) -> dict[str, Any]:
-    """What a record says about its model calls, by field; nothing where no model was asked.
-
-    Name and tokens are what a server says, so they are cut to what a record may hold.
-    """
+    """What a record says about its model calls, by field; nothing where no model was asked."""
     if outcome is None:
         return {}
     return {
-        "model": outcome.model[:LONGEST_NAME],
+        "model": outcome.model,
         "model_calls": outcome.calls,
-        "prompt_tokens": max(0, min(outcome.prompt_tokens, LARGEST_INT)),
-        "completion_tokens": max(0, min(outcome.completion_tokens, LARGEST_INT)),
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.completion_tokens,
         "cost": outcome.cost,
         "latency_ms": outcome.latency_ms,
     }
