@@ -113,11 +113,6 @@ class Note:
     def json(self) -> str:
         return strictjson.dumps(self)
 
-    @classmethod
-    def parse(cls, raw: bytes | str) -> Note:
-        """Raises ValueError where this is not a note."""
-        return _note(strictjson.loads_foreign(raw))
-
 
 _dead_letter = reader(DeadLetter)
 _note = reader(Note)

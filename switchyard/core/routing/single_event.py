@@ -98,6 +98,6 @@ def refused(error: Rejected, raw: bytes, position: Position, now: int) -> Decisi
     """
     verdict = Verdict("dead-letter", "guard", str(error), code=error.reason)
     text = raw.decode(errors="replace")
-    fits = len(strictjson.dumps(text)) < LARGEST_RECORD - MARGIN
+    fits = len(strictjson.dumps(text).encode()) < LARGEST_RECORD - MARGIN
     text = text if fits else text[: (LARGEST_RECORD - MARGIN) // 6]
     return decision(Subject.of_position(position), "", text, position, verdict, now)
