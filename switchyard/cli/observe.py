@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from switchyard.cli.reading import has_ended
-from switchyard.core import strictjson
 from switchyard.core.app import App
 from switchyard.core.deadletter import DeadLetter, parse_entry
 from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.summary import parse_summary
 from switchyard.core.topics import Topics
 from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
 
@@ -31,18 +31,24 @@ class Observed:
         return self._first.records
 
     def add(self, message: KafkaRecord, topics: Topics) -> Decision | None:
-        """Take in a record of one of the three topics; answers a decision that is effective and new."""
-        if message.topic == topics.workflow_status:
-            summary = strictjson.loads(message.value)["data"]
-            self.workflows[summary["workflow_id"]] = summary
-        elif message.topic == topics.dead_letters:
-            letter = parse_entry(message.value)
-            if isinstance(letter, DeadLetter):
-                self.dead_letters[(letter.topic, letter.partition, letter.offset)] = letter
-        else:
-            record = parse_record(message.value)
-            if isinstance(record, Decision):
-                return self._decision(record)
+        """Take in a record of one of the three topics; answers a decision that is effective and new.
+
+        What is no record of its topic is left out: the job keeps it as a dead letter.
+        """
+        try:
+            if message.topic == topics.workflow_status:
+                summary = parse_summary(message.value)
+                self.workflows[summary["workflow_id"]] = summary
+            elif message.topic == topics.dead_letters:
+                letter = parse_entry(message.value)
+                if isinstance(letter, DeadLetter):
+                    self.dead_letters[(letter.topic, letter.partition, letter.offset)] = letter
+            else:
+                record = parse_record(message.value)
+                if isinstance(record, Decision):
+                    return self._decision(record)
+        except ValueError:
+            pass
         return None
 
     def _decision(self, record: Decision) -> Decision | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from switchyard.core import strictjson
 from switchyard.core.audit import AuditEntry
 from switchyard.core.deadletter import DeadLetter, Note, Position, parse_entry
+from switchyard.core.errors import Rejected
 from switchyard.core.ledger.record import Decision, Record, parse_record
+from switchyard.core.summary import parse_summary
 
 if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
@@ -28,12 +29,21 @@ def ledger(target: AppOnKafka) -> Iterator[tuple[KafkaRecord, Record]]:
 
 
 def decisions(target: AppOnKafka, workflow_id: str | None = None) -> list[Decision]:
-    """All decisions in the ledger, or one workflow's, in ledger order."""
+    """All decisions in the ledger, or one workflow's, in ledger order; those about what is no event are left out."""
     return [
         record
         for _, record in ledger(target)
-        if isinstance(record, Decision) and workflow_id in (None, record.workflow_id)
+        if isinstance(record, Decision) and workflow_id in (None, record.workflow_id) and is_about_event(record)
     ]
+
+
+def is_about_event(record: Decision) -> bool:
+    """Whether the text that a record was made about is an event: that of a dead letter may be anything."""
+    try:
+        record.parsed_event()
+    except Rejected:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,9 @@ class LatestStatus:
 def summary_of(raw: bytes) -> dict[str, Any] | None:
     """The summary that a status event holds; None where this is none."""
     try:
-        event = strictjson.loads(raw)
+        return parse_summary(raw)
     except ValueError:
         return None
-    data = event.get("data") if isinstance(event, dict) else None
-    return data if isinstance(data, dict) else None
 
 
 def latest_statuses(target: AppOnKafka) -> dict[str, LatestStatus]:

@@ -11,11 +11,13 @@ from rich.tree import Tree
 
 from switchyard.cli import formatting
 from switchyard.cli.workflows import status_of
+from switchyard.core.contract import Contract
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.dispatches import GATHER
+from switchyard.core.registry import GATHERED
 
 COLOURS = {
     "completed": "green",
@@ -33,6 +35,7 @@ ACTIONS = {
     "late": ("too late, counts no more", "yellow"),
     "gather": ("taken into the gather", "green"),
 }
+_RESULT = Contract.of("gathered", GATHERED)
 OF_WORKFLOW = {"cancel": "asked to cancel", "deadline": "out of time"}
 
 
@@ -129,7 +132,7 @@ class _Branches:
         if (record.subject, record.attempt) in self.refused:
             text.append("  refused when read back, decided anew", style="red")
         text.append(f"\n{_why(record)}", style="dim")
-        if cause is not None and cause[1] == GATHER and record.subject.kind == "dispatch":
+        if cause is not None and cause[1] == GATHER and _RESULT.accepts(event.data):
             text.append_text(_votes(event.data))
         return text
 

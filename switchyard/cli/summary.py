@@ -11,7 +11,7 @@ import httpx2
 
 from switchyard.cli import formatting
 from switchyard.cli.observe import Observed
-from switchyard.cli.reading import has_ended
+from switchyard.cli.reading import has_ended, is_about_event
 from switchyard.core.app import App
 from switchyard.local.info import StackInfo
 from switchyard.worker.background import BackgroundContext
@@ -92,8 +92,9 @@ def gathers(app: App, observed: Observed) -> dict[str, int]:
     types = {item.result for item in app.registry.file.gathers}
     if not types:
         return {}
-    events = {record.subject: record.parsed_event() for record in observed.decisions}
-    results = [event.data for event in events.values() if event.type in types and event.causation_id is not None]
+    events = {record.subject: record.parsed_event() for record in observed.decisions if is_about_event(record)}
+    made = (event for event in events.values() if event.type in types and event.causation_id is not None)
+    results = [event.data for event in made if app.registry.meets_contract(event)]
     return {
         "gathers": len(results),
         "partial_gathers": sum(not data["complete"] for data in results),

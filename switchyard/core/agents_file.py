@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -13,9 +13,13 @@ RESERVED_NAMES = ("complete", "none")
 REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
 """`module:object` in the app's folder."""
 
+Weight = Annotated[float, Field(ge=0)]
+LONGEST_S = 10 * 366 * 86_400.0
+"""Ten years: no time limit is longer."""
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Agent(_Strict):
@@ -26,11 +30,11 @@ class Agent(_Strict):
     accepts: tuple[str, ...] = Field(min_length=1, description="event types that it may be given")
     emits: tuple[str, ...] = Field(min_length=1, description="event types that it may answer with")
     handler: str | None = Field(default=None, description="`module:function`; `handlers:<name>` if not given")
-    deadline: float = Field(default=300.0, gt=0, description="seconds for an answer")
+    deadline: float = Field(default=300.0, gt=0, le=LONGEST_S, description="seconds for an answer")
     attempts: int = Field(default=3, ge=1, le=20, description="attempts at one event, before another is asked")
     backoff: float = Field(default=1.0, ge=0, description="seconds before the second attempt, doubled for each further")
     approval: Literal["required"] | None = Field(default=None, description="a person must approve each event for it")
-    approval_timeout: float | None = Field(default=None, gt=0, description="seconds to approve")
+    approval_timeout: float | None = Field(default=None, gt=0, le=LONGEST_S, description="seconds to approve")
     open_dispatches: int | None = Field(default=None, ge=1, description="most events it has at once")
 
     @field_validator("name")
@@ -53,12 +57,12 @@ class Limits(_Strict):
     dispatches: int = Field(default=100, ge=1, description="of one workflow, further attempts not counted")
     tokens: int = Field(default=1_000_000, ge=1, description="of one workflow")
     cost: float | None = Field(default=None, gt=0, description="of one workflow, in the currency of the prices")
-    deadline: float = Field(default=86_400.0, gt=0, description="seconds a workflow may take")
+    deadline: float = Field(default=86_400.0, gt=0, le=LONGEST_S, description="seconds a workflow may take")
     tokens_per_hour: int | None = Field(default=None, ge=1, description="of the app")
     cost_per_hour: float | None = Field(default=None, gt=0, description="of the app")
     open_workflows: int = Field(default=10_000, ge=1, description="of the app; more wait")
     open_dispatches: int = Field(default=1_000, ge=1, description="of each agent; more wait")
-    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted")
+    event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted; at most 491520")
 
 
 class Gather(_Strict):
@@ -71,10 +75,10 @@ class Gather(_Strict):
         description="all, quorum, first or weighted: when it is complete; or `module:function`, one's own policy",
     )
     quorum: int | None = Field(default=None, ge=1, description="answers that must agree")
-    weights: dict[str, float] = Field(default_factory=dict, description="weight of an agent's vote; 1 if not given")
+    weights: dict[str, Weight] = Field(default_factory=dict, description="weight of an agent's vote; 1 if not given")
     vote: str | None = Field(default=None, description="field of the answers that holds the vote")
     confidence: str | None = Field(default=None, description="field that holds the confidence, 0 to 1")
-    deadline: float = Field(default=60.0, gt=0, description="seconds")
+    deadline: float = Field(default=60.0, gt=0, le=LONGEST_S, description="seconds")
     on_missing: Literal["partial", "fail"] = Field(default="partial", description="what becomes of it without all")
 
     @property

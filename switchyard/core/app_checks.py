@@ -11,6 +11,7 @@ from typing import Any
 from switchyard.core.agents_file import EVENT_TYPE, Agent, AgentsFile
 from switchyard.core.app_problem import AppProblem, YamlPath
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.topics import LARGEST_EVENT, LARGEST_RECORD
 
 _NEAR = 0.88
 """How near a type's name is to another one's for it to be taken as misspelt; 1 is equal."""
@@ -31,7 +32,17 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[AppProblem]:
         if name in misspelt
     ]
     meant = _with_types(file, misspelt)
-    return [*problems, *_names(meant), *_types(meant, written), *_structure(meant)]
+    return [*problems, *_limits(meant), *_names(meant), *_types(meant, written), *_structure(meant)]
+
+
+def _limits(file: AgentsFile) -> list[AppProblem]:
+    if file.limits.event_bytes <= LARGEST_EVENT:
+        return []
+    message = (
+        f"limits.event_bytes is {file.limits.event_bytes}; write at most {LARGEST_EVENT}, for Kafka's topics take "
+        f"records of {LARGEST_RECORD} bytes, and an event can be twice as large in the ledger"
+    )
+    return [AppProblem(message, path=("limits", "event_bytes"))]
 
 
 def _structure(file: AgentsFile) -> list[AppProblem]:

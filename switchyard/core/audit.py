@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from switchyard.core import strictjson
 from switchyard.core.control import EVERY_WORKFLOW, Control
 from switchyard.core.errors import Rejected
+from switchyard.core.fields import Id, Millis, Name, Text, reader
 
 Outcome = Literal["done", "refused"]
 
@@ -22,15 +23,15 @@ class AuditEntry:
     message     why it was refused
     """
 
-    id: str
-    at: int
-    action: str
-    by: str
-    reason: str
+    id: Id
+    at: Millis
+    action: Name
+    by: Text
+    reason: Text
     outcome: Outcome
-    workflow_id: str | None = None
-    about: str | None = None
-    message: str | None = None
+    workflow_id: Id | None = None
+    about: Text | None = None
+    message: Text | None = None
 
     @classmethod
     def of(cls, control: Control, at: int, refusal: Rejected | None = None) -> AuditEntry:
@@ -52,16 +53,10 @@ class AuditEntry:
     @classmethod
     def parse(cls, raw: bytes | str) -> AuditEntry:
         """Read what `json` writes. Raises ValueError."""
-        value: Any = strictjson.loads(raw)
-        names = {item.name for item in fields(cls)}
-        if not isinstance(value, dict) or value.keys() != names:
-            raise ValueError("no entry of the audit")
-        texts = names - {"at"}
-        if type(value["at"]) is not int or any(not isinstance(value[name], str | None) for name in texts):
-            raise ValueError("a field of the entry has the wrong type")
-        if any(value[name] is None for name in ("id", "action", "by", "reason", "outcome")):
-            raise ValueError("a field of the entry is missing")
-        return cls(**value)
+        return _entry(strictjson.loads_foreign(raw))
 
     def json(self) -> str:
-        return strictjson.dumps(asdict(self))
+        return strictjson.dumps(self)
+
+
+_entry = reader(AuditEntry)

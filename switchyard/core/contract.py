@@ -1,13 +1,13 @@
 """Contracts: an Avro record schema for an event's data, checked strictly against plain JSON.
 
 The subset: boolean, int, long, double, string, enum, array, map, record, nullable as ["null", X]. A string may
-carry `"format"`: one of `date`, `date-time`, `email`. Unknown fields are refused. A field with a default may be absent.
+carry `"format"`: one of `date`, `date-time`, `email`; and `"maxLength"`, in characters. Unknown fields are refused. A
+field with a default may be absent. Every check takes time in proportion to the data.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,11 +18,20 @@ import fastavro
 from fastavro.schema import SchemaParseException, UnknownType
 
 from switchyard.core import strictjson
+from switchyard.core.contract_json import field_schema, json_schema
 from switchyard.core.errors import ContractViolation, Rejected
 from switchyard.core.event import json_type
 
-Check = Callable[[Any, str], None]
+Check = Callable[[Any], None]
 INT_RANGES = {"int": 2**31, "long": 2**63}
+
+OUTSIDE_LENGTH = 16_384
+"""Most characters of a string without a `maxLength` in an event that comes from outside: that answers no dispatch."""
+
+_LONGEST_OF_A_FORMAT = 254
+"""Characters. That of an address in RFC 5321 (section 4.5.3.1.3: 256 with its brackets); a date is shorter."""
+_LONGEST_NAME = 80
+"""Characters of a key that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +41,13 @@ class Contract:
     type: str
     schema: dict[str, Any]
     _check: Check
+    _check_outside: Check
 
     @classmethod
     def load(cls, path: Path) -> Contract:
         """Read `<event type>.avsc`. Raises ValueError with the file's name and what is wrong."""
         try:
-            return cls.of(path.name.removesuffix(".avsc"), strictjson.loads(path.read_bytes()))
+            return cls.of(path.name.removesuffix(".avsc"), strictjson.loads_foreign(path.read_bytes()))
         except ValueError as error:
             raise ValueError(f"{path.name}: {error}") from None
 
@@ -50,14 +60,18 @@ class Contract:
             raise ValueError(f"not an Avro schema: {error}") from None
         if not isinstance(schema, dict) or schema.get("type") != "record":
             raise ValueError("the outermost schema must be a record")
-        return cls(type, schema, _compile(schema, {}))
+        return cls(type, schema, _compile(schema, {}, None), _compile(schema, {}, OUTSIDE_LENGTH))
 
-    def check(self, data: Any) -> None:
-        """Raise ContractViolation, naming the field, where `data` does not match."""
+    def check(self, data: Any, *, outside: bool = False) -> None:
+        """Raise ContractViolation, naming the field, where `data` does not match.
+
+        `outside`: it comes from outside, so that a string without a `maxLength` may have `OUTSIDE_LENGTH` characters.
+        """
         try:
-            self._check(data, "")
-        except RecursionError:
-            raise ContractViolation("", "nested too deeply") from None
+            strictjson.check_depth(data, strictjson.DEEPEST_DATA)
+        except ValueError as error:
+            raise ContractViolation("", str(error)) from None
+        (self._check_outside if outside else self._check)(data)
 
     def accepts(self, data: Any) -> bool:
         try:
@@ -69,17 +83,18 @@ class Contract:
     def json_schema(self) -> dict[str, Any]:
         """The same contract as JSON Schema, in the form that `response_format` takes: every field is
         required, an optional one is nullable, nothing else is allowed."""
-        return _json_schema(self.schema, {})
+        return json_schema(self.schema)
 
 
-def _compile(schema: Any, named: dict[str, Check]) -> Check:
+def _compile(schema: Any, named: dict[str, Check], longest: int | None) -> Check:
+    """The check of a schema. `named` are those of the named types before it; `longest` is of strings that say none."""
     kind = schema if isinstance(schema, str) else schema.get("type") if isinstance(schema, dict) else None
     if isinstance(schema, list):
         if len(schema) != 2 or schema[0] != "null":
             raise ValueError('a union must be ["null", X]')
-        return _nullable(_compile(schema[1], named))
+        return _nullable(_compile(schema[1], named, longest))
     if isinstance(kind, dict | list):
-        return _compile(kind, named)
+        return _compile(kind, named, longest)
     if kind in named:
         return named[kind]
     if kind in INT_RANGES:
@@ -89,15 +104,15 @@ def _compile(schema: Any, named: dict[str, Check]) -> Check:
     if kind == "double":
         return _double
     if kind == "string":
-        return _string(schema.get("format") if isinstance(schema, dict) else None)
+        return _string({} if isinstance(schema, str) else schema, longest)
     if kind == "enum":
         return _remember(named, schema, _enum(schema["symbols"]))
     if kind == "array":
-        return _array(_compile(schema["items"], named))
+        return _array(_compile(schema["items"], named, longest))
     if kind == "map":
-        return _map(_compile(schema["values"], named))
+        return _map(_compile(schema["values"], named, longest), longest)
     if kind == "record":
-        return _record(schema, named)
+        return _record(schema, named, longest)
     raise ValueError(f"type {kind!r} is not in the subset that contracts may use")
 
 
@@ -106,39 +121,53 @@ def _remember(named: dict[str, Check], schema: dict[str, Any], check: Check) -> 
     return check
 
 
-def _wrong(value: Any, path: str, expected: str) -> ContractViolation:
+def _wrong(value: Any, expected: str) -> ContractViolation:
     shown = f"{json_type(value)} {value!r}" if isinstance(value, str | int | float) else json_type(value)
-    return ContractViolation(path, f"expected {expected}, found {shown[:80]}")
+    return ContractViolation("", f"expected {expected}, found {shown[:80]}")
+
+
+def _inside(place: str, error: ContractViolation) -> ContractViolation:
+    """The same violation, seen from the value around it: paths are put together only where there is something to tell,
+    for one that is built for each element costs the length of its keys each time."""
+    dot = "." if error.field and not error.field.startswith("[") else ""
+    return ContractViolation(f"{place[:_LONGEST_NAME]}{dot}{error.field}", error.message)
 
 
 def _nullable(inner: Check) -> Check:
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if value is not None:
-            inner(value, path)
+            inner(value)
 
     return check
 
 
 def _integer(name: str, limit: int) -> Check:
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if type(value) is not int or not -limit <= value < limit:
-            raise _wrong(value, path, f"{name} (a whole number in its range)")
+            raise _wrong(value, f"{name} (a whole number in its range)")
 
     return check
 
 
-def _boolean(value: Any, path: str) -> None:
+def _boolean(value: Any) -> None:
     if type(value) is not bool:
-        raise _wrong(value, path, "boolean")
+        raise _wrong(value, "boolean")
 
 
-def _double(value: Any, path: str) -> None:
+def _double(value: Any) -> None:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise _wrong(value, path, "double")
+        raise _wrong(value, "double")
 
 
 def _email(value: str) -> bool:
-    return bool(re.fullmatch(r"[^@\s<>]+@[^@\s<>]+\.[^@\s<>]+", value))
+    """An address as forms take it: no quotes, no comments, a domain with a dot."""
+    local, _, domain = value.partition("@")
+    plain = value.isprintable() and not any(char in _SPECIALS or char.isspace() for char in value)
+    return bool(local) and plain and "@" not in domain and "." in domain[1:-1]
+
+
+_SPECIALS = frozenset('()<>[]:;\\,"')
+"""Of RFC 5322 (section 3.2.3), which stand in an address only inside quotes, but for @ and the dot."""
 
 
 def _parses(parse: Callable[[str], object]) -> Callable[[str], bool]:
@@ -164,16 +193,21 @@ FORMATS: dict[str, Callable[[str], bool]] = {
 }
 
 
-def _string(format: str | None) -> Check:
+def _string(schema: dict[str, Any], default_length: int | None) -> Check:
+    format, longest = schema.get("format"), schema.get("maxLength", default_length)
     if format is not None and format not in FORMATS:
         raise ValueError(f"format {format!r} is not known; there are {', '.join(sorted(FORMATS))}")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise ValueError(f"maxLength {longest!r} is not a number of characters, from 1")
     matches = FORMATS[format] if format else None
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if type(value) is not str:
-            raise _wrong(value, path, "string")
-        if matches and not matches(value):
-            raise _wrong(value, path, f"string in {format} format")
+            raise _wrong(value, "string")
+        if longest is not None and len(value) > longest:
+            raise ContractViolation("", f"expected at most {longest} characters, found {len(value)}")
+        if matches and not (len(value) <= _LONGEST_OF_A_FORMAT and matches(value)):
+            raise _wrong(value, f"string in {format} format")
 
     return check
 
@@ -181,97 +215,63 @@ def _string(format: str | None) -> Check:
 def _enum(symbols: list[str]) -> Check:
     allowed = frozenset(symbols)
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if type(value) is not str or value not in allowed:
-            raise _wrong(value, path, "one of " + ", ".join(symbols))
+            raise _wrong(value, "one of " + ", ".join(symbols))
 
     return check
 
 
 def _array(item: Check) -> Check:
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if type(value) is not list:
-            raise _wrong(value, path, "array")
+            raise _wrong(value, "array")
         for index, element in enumerate(value):
-            item(element, f"{path}[{index}]")
+            try:
+                item(element)
+            except ContractViolation as error:
+                raise _inside(f"[{index}]", error) from None
 
     return check
 
 
-def _map(item: Check) -> Check:
-    def check(value: Any, path: str) -> None:
+def _map(item: Check, longest: int | None) -> Check:
+    def check(value: Any) -> None:
         if type(value) is not dict:
-            raise _wrong(value, path, "object")
+            raise _wrong(value, "object")
         for name, element in value.items():
-            item(element, f"{path}.{name}" if path else name)
+            if longest is not None and len(name) > longest:
+                raise ContractViolation("", f"expected keys of at most {longest} characters, found {len(name)}")
+            try:
+                item(element)
+            except ContractViolation as error:
+                raise _inside(name, error) from None
 
     return check
 
 
-def _record(schema: dict[str, Any], named: dict[str, Check]) -> Check:
+def _record(schema: dict[str, Any], named: dict[str, Check], longest: int | None) -> Check:
     checks: dict[str, Check] = {}
     required: list[str] = []
 
-    def check(value: Any, path: str) -> None:
+    def check(value: Any) -> None:
         if type(value) is not dict:
-            raise _wrong(value, path, "object")
+            raise _wrong(value, "object")
         for name in required:
             if name not in value:
-                raise ContractViolation(f"{path}.{name}" if path else name, "required field is missing")
+                raise ContractViolation(name, "required field is missing")
         for name, element in value.items():
             inner = checks.get(name)
             if inner is None:
-                raise ContractViolation(
-                    f"{path}.{name}" if path else name,
-                    "unknown field; the contract has " + ", ".join(checks),
-                )
-            inner(element, f"{path}.{name}" if path else name)
+                raise ContractViolation(name[:_LONGEST_NAME], "unknown field; the contract has " + ", ".join(checks))
+            try:
+                inner(element)
+            except ContractViolation as error:
+                raise _inside(name, error) from None
 
     _remember(named, schema, check)
     for field in schema["fields"]:
-        checks[field["name"]] = _compile(_field_schema(field), named)
+        checks[field["name"]] = _compile(field_schema(field), named, longest)
         if "default" not in field:
             required.append(field["name"])
     return check
-
-
-def _field_schema(field: dict[str, Any]) -> Any:
-    """A field's schema; `format` may stand beside the field's `"type": "string"`."""
-    if "format" not in field:
-        return field["type"]
-    if isinstance(field["type"], list):
-        return ["null", {"type": field["type"][-1], "format": field["format"]}]
-    return {"type": field["type"], "format": field["format"]}
-
-
-def _json_schema(schema: Any, named: dict[str, Any]) -> dict[str, Any]:
-    if isinstance(schema, list):
-        return {"anyOf": [_json_schema(schema[1], named), {"type": "null"}]}
-    if isinstance(schema, str):
-        simple = {"int": "integer", "long": "integer", "double": "number"}
-        return named[schema] if schema in named else {"type": simple.get(schema, schema)}
-    kind = schema["type"]
-    described = {"description": schema["doc"]} if "doc" in schema else {}
-    if kind == "enum":
-        named[schema["name"]] = {"type": "string", "enum": schema["symbols"]}
-        return {**named[schema["name"]], **described}
-    if kind == "array":
-        return {"type": "array", "items": _json_schema(schema["items"], named), **described}
-    if kind == "map":
-        values = _json_schema(schema["values"], named)
-        return {"type": "object", "additionalProperties": values, **described}
-    if kind == "record":
-        fields = {field["name"]: _described(field, named) for field in schema["fields"]}
-        named[schema["name"]] = {
-            "type": "object",
-            "properties": fields,
-            "required": list(fields),
-            "additionalProperties": False,
-        }
-        return {**named[schema["name"]], **described}
-    return _json_schema(kind, named)
-
-
-def _described(field: dict[str, Any], named: dict[str, Any]) -> dict[str, Any]:
-    inner = _json_schema(field["type"], named)
-    return {**inner, "description": field["doc"]} if "doc" in field else inner

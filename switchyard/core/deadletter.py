@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
+from switchyard.core.fields import Count, Id, Millis, Name, Offset, Partition, Text, reader
+
+LONGEST_TEXT = 1_000
+"""Characters of `field` and of `message`, which may quote what was read: a letter must fit into its topic."""
 
 
 @dataclass(frozen=True)
@@ -19,21 +25,26 @@ class Position:
     offset: int
 
 
+def _base64(text: str) -> str:
+    base64.b64decode(text, validate=True)
+    return text
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """One input that cannot be handled. `time` is milliseconds since 1970; `original` base64 of its bytes."""
 
-    reason: str
-    field: str
-    message: str
-    topic: str
-    partition: int
-    offset: int
-    time: int
-    attempt: int
-    workflow_id: str | None
-    event_id: str | None
-    original: str
+    reason: Text
+    field: Text
+    message: Text
+    topic: Name
+    partition: Partition
+    offset: Offset
+    time: Millis
+    attempt: Count
+    workflow_id: Id | None
+    event_id: Name | None
+    original: Annotated[Text, AfterValidator(_base64)]
 
     @classmethod
     def of(
@@ -49,8 +60,8 @@ class DeadLetter:
     ) -> DeadLetter:
         return cls(
             error.reason,
-            error.field,
-            error.message,
+            error.field[:LONGEST_TEXT],
+            error.message[:LONGEST_TEXT],
             position.topic,
             position.partition,
             position.offset,
@@ -80,13 +91,7 @@ class DeadLetter:
     @classmethod
     def parse(cls, raw: bytes | str) -> DeadLetter:
         """Raises ValueError where this is not a dead letter."""
-        value = strictjson.loads(raw)
-        if not isinstance(value, dict):
-            raise ValueError("not a dead letter")
-        try:
-            return cls(**value)
-        except TypeError as error:
-            raise ValueError(f"not a dead letter: {error}") from None
+        return _dead_letter(strictjson.loads_foreign(raw))
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,11 @@ class Note:
     """What a person did about a dead letter; it stands in the same topic. `time` is milliseconds since 1970."""
 
     action: Literal["retried", "discarded"]
-    topic: str
-    partition: int
-    offset: int
-    time: int
-    by: str
+    topic: Name
+    partition: Partition
+    offset: Offset
+    time: Millis
+    by: Text
     kind: Literal["note"] = "note"
 
     @property
@@ -108,21 +113,12 @@ class Note:
     def json(self) -> str:
         return strictjson.dumps(self)
 
-    @classmethod
-    def parse(cls, raw: bytes | str) -> Note:
-        """Raises ValueError where this is not a note."""
-        value = strictjson.loads(raw)
-        if not isinstance(value, dict) or value.get("kind") != "note":
-            raise ValueError("not a note")
-        try:
-            return cls(**value)
-        except TypeError as error:
-            raise ValueError(f"not a note: {error}") from None
+
+_dead_letter = reader(DeadLetter)
+_note = reader(Note)
 
 
 def parse_entry(raw: bytes | str) -> DeadLetter | Note:
     """What one record of the topic is. Raises ValueError where it is neither."""
-    try:
-        return Note.parse(raw)
-    except ValueError:
-        return DeadLetter.parse(raw)
+    value = strictjson.loads_foreign(raw)
+    return _note(value) if isinstance(value, dict) and value.get("kind") == "note" else _dead_letter(value)

@@ -10,6 +10,7 @@ SwitchyardError                  the root; its text is a sentence for the person
 │   └── KafkaRefused                            kafka/connection.py
 ├── ModelFailure                 no usable answer of a model; core/model/reply.py
 ├── StateVersionError            state whose form this release does not read
+├── LedgerVersionError           a record of the ledger that another release wrote
 ├── KafkaUnreachable             kafka/admin.py
 ├── SqlError, UdfError           flink/sql_file.py, flink/udf_modules.py
 ├── FlinkError                   flink/rest.py
@@ -70,6 +71,11 @@ class Rejected(SwitchyardError):
         self.field = field
 
 
+def internal_error(error: Exception) -> Rejected:
+    """What becomes of an input at which we fail: raised in Flink, it would end the job, which would read it again."""
+    return Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
+
+
 class ContractViolation(Rejected):
     """Data that breaks its contract."""
 
@@ -95,6 +101,16 @@ class StateVersionError(SwitchyardError):
         super().__init__(
             f"the state of a {kind} has version {version}, and this release of Switchyard reads {reads}; "
             "go on with the release that wrote it, or begin anew: `switchyard stop`, then submit"
+        )
+
+
+class LedgerVersionError(SwitchyardError):
+    """A record of the ledger that another release wrote, and that this one cannot read."""
+
+    def __init__(self, what: str, reads: int) -> None:
+        super().__init__(
+            f"a record of the ledger has {what}, and this release of Switchyard reads version {reads}; "
+            "go on with the release that wrote it, or a later one, or begin anew in another namespace"
         )
 
 

@@ -25,6 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _OF_ANSWER = ("causationid", "hops", "answerindex", "answercount", "prompttokens", "completiontokens")
 _OF_DISPATCH = frozenset((*_OF_ANSWER, "dispatchid", "effectkey", "attempt", "capability"))
 _NAMED = ("id", "source", "type", "workflowid")
+_CAPPED = (*_NAMED, "causationid")
 _INTEGERS = {"hops": 0, "answerindex": 0, "answercount": 1, "retry": 0, "prompttokens": 0, "completiontokens": 0}
 """Attributes that are integers, and the least of each."""
 
@@ -122,7 +123,7 @@ class Event:
         Raises Rejected: `not-json`, or `not-a-cloudevent` with the attribute that is wrong.
         """
         try:
-            value = strictjson.loads(raw)
+            value = strictjson.loads_foreign(raw)
         except ValueError as error:
             raise Rejected("not-json", f"the value is not JSON ({error})") from None
         return cls.from_object(value)
@@ -198,12 +199,13 @@ def _check(attributes: dict[str, Any]) -> None:
     workflow = attributes.get("workflowid")
     if not isinstance(workflow, str) or not workflow:
         raise _broken("workflowid", "extension attribute is missing; it names the workflow, as a string")
-    for name in ("id", "source", "workflowid"):
-        if len(attributes[name]) > MAX_ID_LENGTH:
-            raise _broken(name, f"longer than {MAX_ID_LENGTH} characters")
-        if _CONTROL.search(attributes[name]):
-            raise _broken(name, "holds a control character, which CloudEvents does not allow")
     _check_answer(attributes)
+    for name in _CAPPED:
+        value = attributes.get(name, "")
+        if len(value) > MAX_ID_LENGTH:
+            raise _broken(name, f"longer than {MAX_ID_LENGTH} characters")
+        if _CONTROL.search(value):
+            raise _broken(name, "holds a control character, which CloudEvents does not allow")
 
 
 def _check_answer(attributes: dict[str, Any]) -> None:

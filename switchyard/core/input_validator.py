@@ -26,7 +26,8 @@ class InputValidator:
     def well_formed(self, raw: bytes | None) -> Event:
         """An event that meets its contract, whatever it may do."""
         event = Event.parse(self._sized(raw))
-        self.registry.check(event)
+        self._sized(event.json().encode())
+        self.registry.check(event, outside=event.causation_id is None and event.type in self.registry.file.starts)
         return event
 
     def event(self, raw: bytes | None) -> Event:
@@ -50,13 +51,14 @@ class InputValidator:
     def data(self, event_type: str, raw: bytes | None) -> Any:
         """One plain object of an input topic, to become the data of an event of this type."""
         try:
-            value = strictjson.loads(self._sized(raw))
+            value = strictjson.loads_foreign(self._sized(raw), strictjson.DEEPEST_DATA)
         except ValueError as error:
             raise Rejected("not-json", f"the value is not JSON ({error})") from None
         contract = self.registry.contracts.get(event_type)
         if contract is None:
             raise Rejected("unknown-type", f"no contract for {event_type!r}")
-        contract.check(value)
+        contract.check(value, outside=True)
+        self._sized(strictjson.dumps(value).encode())
         return value
 
     def _sized(self, raw: bytes | None) -> bytes:

@@ -31,9 +31,9 @@ FAILED_CONTRACT = {
     "type": "record",
     "name": "agent_failed",
     "fields": [
-        {"name": "agent", "type": "string"},
-        {"name": "reason", "type": "string"},
-        {"name": "message", "type": "string"},
+        {"name": "agent", "type": "string", "maxLength": 64},
+        {"name": "reason", "type": "string", "maxLength": 64},
+        {"name": "message", "type": "string", "maxLength": 4000},
         {"name": "retryable", "type": "boolean", "default": True},
     ],
 }
@@ -109,14 +109,17 @@ class Registry:
         """The agents that can take this type, in the order of the file."""
         return [agent for agent in self.agents.values() if event_type in agent.accepts]
 
-    def check(self, event: Event) -> None:
-        """Raise Rejected where the event's type is unknown or its data breaks the contract."""
+    def check(self, event: Event, *, outside: bool = False) -> None:
+        """Raise Rejected where the event's type is unknown or its data breaks the contract.
+
+        `outside`: it comes from outside; see `Contract.check`.
+        """
         contract = self.contracts.get(event.type)
         if contract is None:
             types = ", ".join(sorted(self.contracts))
             raise Rejected("unknown-type", f"no contract for {event.type!r}; there are {types}", "type")
         try:
-            contract.check(event.data)
+            contract.check(event.data, outside=outside)
         except Rejected as error:
             raise Rejected(error.reason, error.message, "data." + error.field if error.field else "data") from None
 

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 LARGEST_RECORD = 1 << 20
 """Bytes of the largest record that a topic takes unless its settings say more: Kafka's default, a little rounded up."""
 
+MARGIN = 64 * 1024
+"""Bytes of a record that are left for what stands beside the event in it."""
+
+LARGEST_EVENT = (LARGEST_RECORD - MARGIN) // 2
+"""Bytes that `limits: {event_bytes: ...}` may say: a record of the ledger holds the event as a JSON string, in which
+each quote and each backslash is two bytes."""
+
 NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 

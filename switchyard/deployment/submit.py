@@ -23,6 +23,7 @@ from switchyard.deployment.stop import FlinkTarget, continuing
 from switchyard.deployment.target import SECRETS, Target
 from switchyard.flink.rest import ENDED, Flink, FlinkError, FlinkJob, wait_for
 from switchyard.flink.savepoints import local_path, names_in, state_at, writers
+from switchyard.kafka import topic_checks
 from switchyard.kafka.admin import Cluster, topic_settings
 from switchyard.kafka.connection import PASSWORD
 from switchyard.local.jars import jars
@@ -169,35 +170,18 @@ def _recorded(wanted: Submission, target: Target, settings: Settings, job_id: st
 def prepare_topics(kafka: Cluster, app: App, namespace: str, report: Report) -> int:
     """Create missing topics; answers the largest record of any source topic, in bytes.
 
-    Raises SwitchyardError where the ledger would forget decisions about events that are still there.
+    Raises SwitchyardError where a topic is not kept as the app needs it, with all that must be changed.
     """
     wanted = topic_settings(app, namespace, LARGEST_RECORD)
     created = kafka.create_topics(wanted)
     if created:
         report(f"Created {len(created)} topics: {', '.join(created)}")
-    topics = Topics(namespace)
-    sources = [topics.agent_messages, topics.routing_decisions]
-    sources += [topics.named(item.topic) for item in app.registry.file.inputs]
-    configs = kafka.topic_config([*sources, topics.dead_letters])
-    ledger, events = (_retention(configs[name]) for name in (topics.routing_decisions, topics.agent_messages))
-    if ledger < events:
-        raise SwitchyardError(
-            f"topic {topics.routing_decisions} keeps records for a shorter time than {topics.agent_messages}; "
-            "raise its retention.ms to at least the same"
-        )
-    largest = max(int(configs[name]["max.message.bytes"]) for name in sources)
-    room = int(configs[topics.dead_letters]["max.message.bytes"])
-    if room < largest * 4 // 3:
-        raise SwitchyardError(
-            f"topic {topics.dead_letters} takes records of {room} bytes, but a source record may have {largest}; "
-            f"raise its max.message.bytes to {largest * 4 // 3 + 65536}"
-        )
-    return largest
-
-
-def _retention(config: dict[str, str]) -> float:
-    milliseconds = int(config["retention.ms"])
-    return float("inf") if milliseconds < 0 else milliseconds
+    topics, file = Topics(namespace), app.registry.file
+    facts = kafka.facts(list(wanted), topic_checks.own_topics(topics))
+    problems = topic_checks.topic_problems(file, topics, wanted, facts)
+    if problems:
+        raise SwitchyardError(topic_checks.sentence(problems, kafka.bootstrap))
+    return topic_checks.largest_source(file, topics, facts)
 
 
 def check_slots(flink: Flink, needed: int, freed: int = 0) -> None:

@@ -6,20 +6,26 @@ however often its fields are used.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pyflink.common import Row
 from pyflink.table import DataTypes
 from pyflink.table.udf import FunctionContext, ScalarFunction
 
 from switchyard.core import strictjson
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, internal_error
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.registry import Registry
 from switchyard.core.shards import shard_of
 from switchyard.core.topics import Topics
 from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 _ERROR = [
     DataTypes.FIELD("error", DataTypes.STRING()),
@@ -47,10 +53,10 @@ class CheckEvent(_Check):
     """
 
     def eval(self, value: Any, topic: str) -> Row:
-        try:
-            event = self._validator.retried(value) if topic == self._control else self._validator.event(value)
-        except Rejected as error:
-            return Row(None, None, None, None, None, None, None, 0, error.reason, error.field, error.message)
+        check = self._validator.retried if topic == self._control else self._validator.event
+        event = _read(lambda: check(value))
+        if isinstance(event, Rejected):
+            return Row(None, None, None, None, None, None, None, 0, event.reason, event.field, event.message)
         return Row(
             event.workflow_id,
             event.id,
@@ -70,10 +76,21 @@ class CheckData(_Check):
     """An input object as JSON text, or why it breaks the contract of its type."""
 
     def eval(self, event_type: str, value: Any) -> Row:
-        try:
-            return Row(strictjson.dumps(self._validator.data(event_type, value)), None, None, None)
-        except Rejected as error:
-            return Row(None, error.reason, error.field, error.message)
+        data = _read(lambda: strictjson.dumps(self._validator.data(event_type, value)))
+        if isinstance(data, Rejected):
+            return Row(None, data.reason, data.field, data.message)
+        return Row(data, None, None, None)
+
+
+def _read(read: Callable[[], T]) -> T | Rejected:
+    """What is read, or why it cannot be."""
+    try:
+        return read()
+    except Rejected as error:
+        return error
+    except Exception as error:
+        log.exception("a check failed on one record; it is kept as a dead letter")
+        return internal_error(error)
 
 
 EVENT_TYPE = DataTypes.ROW(

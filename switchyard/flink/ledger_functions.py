@@ -33,7 +33,10 @@ class _OfLedger(ScalarFunction):  # type: ignore[misc]
 
 
 class ReadDecision(_OfLedger):
-    """What a record of the ledger says: null for a fence; a dead letter for what may not be acted on."""
+    """What a record of the ledger says: null for a fence; a dead letter for what may not be acted on.
+
+    A record of another release ends the job, as it ends the orchestrator's.
+    """
 
     def eval(self, value: Any, topic: str, partition: int, offset: int) -> Row | None:
         raw, position = b"" if value is None else bytes(value), Position(topic, partition, offset)

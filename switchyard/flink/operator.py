@@ -21,7 +21,7 @@ import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this
 from switchyard.core.capability import without_capability
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.errors import Rejected, SettingsError
+from switchyard.core.errors import LedgerVersionError, Rejected, SettingsError, internal_error
 from switchyard.core.event import Event
 from switchyard.core.extensions import Extensions
 from switchyard.core.ledger.record import Decision, Fence, parse_record
@@ -150,8 +150,13 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         position = Position(row["topic"], row["partition"], row["offset"])
         try:
             item = self._input(row, raw, position, number)
-        except Rejected as error:
-            yield self._row(WriteDeadLetter(DeadLetter.of(error, raw, position, now)), number)
+        except LedgerVersionError:
+            raise
+        except Exception as error:
+            if not isinstance(error, Rejected):
+                log.exception("the orchestrator could not read one input; it is kept as a dead letter")
+            rejected = error if isinstance(error, Rejected) else internal_error(error)
+            yield self._row(WriteDeadLetter(DeadLetter.of(rejected, raw, position, now)), number)
             return
         yield from self._advance(number, item, now, raw, position)
         self._after(number, ctx, now)
@@ -171,7 +176,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._after(number, ctx, now)
 
     def _input(self, row: dict[str, Any], raw: bytes, position: Position, number: int) -> ShardInput:
-        """What a row holds. Raises Rejected where the shard must not see it."""
+        """What a row holds. Raises Rejected where the shard must not see it, LedgerVersionError to end the job."""
         if row["kind"] == "rejected":
             raise Rejected(row["error"], row["error_message"], row["error_field"])
         if row["kind"] == "record":
@@ -203,8 +208,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             log.exception("the orchestrator failed on one input; it is kept as a dead letter")
             place = position or Position(self._topics.agent_messages, -1, -1)
             workflow_id = item.workflow_id if isinstance(item, ModelAnswered) else None
-            reason = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
-            effects = [WriteDeadLetter(DeadLetter.of(reason, raw, place, now, workflow_id=workflow_id))]
+            effects = [WriteDeadLetter(DeadLetter.of(internal_error(error), raw, place, now, workflow_id=workflow_id))]
         for effect in effects:
             if isinstance(effect, Ask):
                 self._queues.setdefault(number, deque()).append((now, effect))

@@ -17,7 +17,7 @@ from pyflink.table.udf import AsyncScalarFunction, FunctionContext
 import switchyard.flink.flink_39532  # noqa: F401 - must be imported wherever an async function is
 from switchyard.core.capability import without_capability
 from switchyard.core.deadletter import Position
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, internal_error
 from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.record import Decision
@@ -63,7 +63,7 @@ class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
             refusal = error
         except Exception as error:
             log.exception("route_message failed on one event; it is settled as a dead letter")
-            refusal = Rejected("internal-error", f"{type(error).__name__}; the log of the TaskManager says where")
+            refusal = internal_error(error)
         return single_event.refused(refusal, raw, position, _now()).json()
 
     def _event(self, raw: bytes, topic: str) -> tuple[Event, str]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
@@ -20,8 +20,12 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
+from switchyard.core.fields import LATEST
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
+from switchyard.kafka.topic_checks import TopicFacts
+
+T = TypeVar("T")
 
 PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
@@ -46,19 +50,26 @@ class KafkaRecord:
 
 
 def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, dict[str, str]]:
-    """Every topic of an app with its settings. The ledger is kept at least as long as the events."""
+    """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
+
+    No size limits what is kept: it would drop what nobody has read yet.
+    """
     topics = Topics(namespace)
-    kept = {"retention.ms": str(WEEK_MS)}
+    file = app.registry.file
+    unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
+    kept = {**unsized, "retention.ms": str(WEEK_MS)}
+    ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
     return {
-        **{topics.named(item.topic): kept for item in app.registry.file.inputs},
+        **{topics.named(item.topic): kept for item in file.inputs},
         topics.agent_messages: kept,
-        topics.routing_decisions: {"retention.ms": str(2 * WEEK_MS)},
+        topics.routing_decisions: {**unsized, "retention.ms": str(ledger_ms)},
         **{topics.inbox(name): kept for name in app.registry.agents},
-        topics.control: {"retention.ms": str(2 * WEEK_MS)},
+        topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
         topics.audit: {"cleanup.policy": "compact"},
         topics.workflow_status: {"cleanup.policy": "compact"},
         topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
+            **unsized,
             "retention.ms": str(4 * WEEK_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
@@ -97,23 +108,36 @@ class Cluster:
             return missing
 
     def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
-        """The settings in force, by topic. A topic that was just made may have none yet, so they are asked for again.
+        """The settings in force, by topic. Raises SwitchyardError where Kafka does not tell them."""
+        return self._told(self._topic_config, names, "settings")
 
-        Raises SwitchyardError where Kafka does not tell them.
-        """
+    def facts(self, names: list[str], keyed: list[str]) -> dict[str, TopicFacts]:
+        """What Kafka tells of these topics; of those that are `keyed` the first keys, too. Raises as `topic_config`."""
+        settings = self.topic_config(names)
+        replicas = self._told(self._replicas, names, "partitions")
+        first: dict[str, dict[int, bytes]] = {name: {} for name in names}
+        for record in self._oldest(keyed):
+            if record.key:
+                first[record.topic][record.partition] = record.key
+        return {
+            name: TopicFacts(settings[name], min(replicas[name]), len(replicas[name]), first[name]) for name in names
+        }
+
+    def _told(self, ask: Callable[[list[str]], dict[str, T]], names: list[str], what: str) -> dict[str, T]:
+        """Kafka may tell nothing yet of a topic that was just made, so it is asked again."""
         again = Retrying(
-            retry=retry_if_result(lambda settings: not all(settings.get(name) for name in names)),
+            retry=retry_if_result(lambda answers: not all(answers.get(name) for name in names)),
             stop=stop_after_delay(BOOTSTRAP_MS / 1000),
             wait=wait_fixed(0.2),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        settings: dict[str, dict[str, str]] = again(self._topic_config, names)
-        missing = [name for name in names if not settings.get(name)]
+        answers: dict[str, T] = again(ask, names)
+        missing = [name for name in names if not answers.get(name)]
         if missing:
             raise SwitchyardError(
-                f"Kafka at {self.bootstrap} does not tell the settings of {missing[0]}; may this user read them?"
+                f"Kafka at {self.bootstrap} does not tell the {what} of {missing[0]}; may this user read them?"
             )
-        return settings
+        return answers
 
     def _topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
         with self._admin() as admin:
@@ -124,6 +148,24 @@ class Cluster:
             for named in answers.values()
             for name, values in named.items()
         }
+
+    def _replicas(self, names: list[str]) -> dict[str, list[int]]:
+        """How many replicas each partition has."""
+        with self._admin() as admin:
+            described = admin.describe_topics(names)
+        return {topic["name"]: [len(item["replica_nodes"]) for item in topic["partitions"]] for topic in described}
+
+    def _oldest(self, topics: list[str]) -> list[KafkaRecord]:
+        """The oldest record of each partition that holds any."""
+        oldest: dict[TopicPartition, KafkaRecord] = {}
+        with self._consumer() as consumer:
+            partitions = _assign(consumer, topics)
+            ends = consumer.end_offsets(partitions)
+            while any(item not in oldest and consumer.position(item) < ends[item] for item in partitions):
+                for item, records in consumer.poll(timeout_ms=1000).items():
+                    oldest[item] = _message(records[0])
+                    consumer.pause(item)
+        return list(oldest.values())
 
     def partitions(self, topic: str) -> int:
         with self._consumer() as consumer:
@@ -253,6 +295,6 @@ def _close(client: Any) -> None:
 
 
 def _message(record: Any) -> KafkaRecord:
-    return KafkaRecord(
-        record.topic, record.partition, record.offset, record.timestamp, record.key or b"", record.value or b""
-    )
+    """A record; its time, which its producer may set to anything, as one that a calendar has."""
+    moment = min(max(record.timestamp, 0), LATEST)
+    return KafkaRecord(record.topic, record.partition, record.offset, moment, record.key or b"", record.value or b"")

@@ -239,6 +239,9 @@ def test_records_that_are_no_memory_are_left_out(memories: SqliteMemory) -> None
         (b"a/s/2", b'{"text":1,"at":1,"expires":null}'),
         (b"a/s/2", b'{"text":"t","at":true,"expires":null}'),
         (b"a/s/2", b'{"text":"t","at":1}'),
+        (b"a/s/2", b'{"text":"t","at":18446744073709551615,"expires":null}'),
+        (b"a/s/2", b'{"text":"t","at":1,"expires":9223372036854775808}'),
+        (b"a/s/2", b"[" * 100 + b"]" * 100),
     ]
     assert memories.replay([*broken, good], {}) == len(broken)
     assert texts(memories, "a", "s") == ["t"]

@@ -93,7 +93,7 @@ LEADS = st.fixed_dictionaries(
     {
         "lead_id": TEXT,
         "name": TEXT,
-        "email": st.sampled_from(["a@b.example", "jörg@büro.example", '"x y@z.example'.replace(" ", ""), "o'n@x.y"]),
+        "email": st.sampled_from(["a@b.example", "jörg@büro.example", "=?x?=+y@z.example", "o'n@x.y"]),
         "company": TEXT | st.sampled_from(["Halden Freight", "halden  FREIGHT Inc."]),
         "title": TEXT | st.sampled_from(["CTO", "Student", "VP"]),
         "source": TEXT,
@@ -127,7 +127,7 @@ def test_unknown_companies_are_told_apart_too(processor: Any, changed: dict[str,
 
 
 def test_a_huge_lead_stays_within_the_limit(processor: Any) -> None:
-    lead = {**next(leads()), "message": "ü" * 120_000}
+    lead = {**next(leads()), "message": "ü" * 10_000}
     run(processor, lead)
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from switchyard.core import strictjson
 from switchyard.core.agents_file import Gather
 from switchyard.core.contract import Contract
 from switchyard.core.registry import GATHERED
@@ -44,6 +45,29 @@ def test_a_quorum_is_met_when_enough_agree_and_names_who_does_not() -> None:
     assert is_met(policy("quorum"), AGENTS, known)
     result = consensus(policy("quorum"), known)
     assert (result.vote, result.dissent, result.confidence) == ("buy", ("risk",), round(1.4 / 3, 6))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "text"),
+    [
+        ("1", "1.0", "1"),
+        ("0", "-0.0", "0"),
+        ("100", "1e2", "100"),
+        ("9007199254740993", "9007199254740993", "9007199254740993"),
+        ("1e300", "1.0e300", "1e+300"),
+        ('{"a":[2,{"b":3.0}],"c":1}', '{"c":1.0,"a":[2.0,{"b":3}]}', '{"a":[2,{"b":3}],"c":1}'),
+    ],
+)
+def test_equal_numbers_are_one_vote_however_they_are_written(one: str, other: str, text: str) -> None:
+    known = answers(market=strictjson.loads(one), risk=strictjson.loads(other))
+    assert is_met(policy("quorum"), AGENTS, known)
+    assert consensus(policy("quorum"), known).vote == text
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "true"), ("9007199254740993", "9007199254740992.0"), ("0.1", "0.2")])
+def test_other_values_are_other_votes(one: str, other: str) -> None:
+    known = answers(market=strictjson.loads(one), risk=strictjson.loads(other))
+    assert not is_met(policy("quorum"), AGENTS, known)
 
 
 def test_weights_and_confidence_decide_a_weighted_vote() -> None:

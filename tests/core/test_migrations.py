@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from switchyard.core.errors import StateVersionError
+from switchyard.core.errors import LedgerVersionError, StateVersionError
 from switchyard.core.ledger import record
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
@@ -82,17 +82,17 @@ def test_a_record_of_the_version_before_is_read(monkeypatch: pytest.MonkeyPatch)
     older = {**json.loads(RECORD.json()), "version": record.VERSION, "settles": "event/e1"}
     del older["subject"]
     monkeypatch.setattr(record, "VERSION", record.VERSION + 1)
-    with pytest.raises(ValueError, match="the record has version 2; this release reads 3"):
+    with pytest.raises(LedgerVersionError, match="has version 2, and this release of Switchyard reads version 3"):
         parse_record(json.dumps(older))
-    monkeypatch.setitem(
-        record.MIGRATIONS, 2, lambda value: {**value, "version": record.VERSION, "subject": value["settles"]}
-    )
+    monkeypatch.setitem(record.MIGRATIONS, 2, lambda value: {**value, "subject": value["settles"]})
     assert parse_record(json.dumps(older)) == replace(RECORD, version=record.VERSION)
+    with pytest.raises(ValueError, match="it is no record of version 2"):
+        parse_record(json.dumps({"kind": "decision", "version": 2}))
 
 
-@pytest.mark.parametrize("version", [None, [], {}, "2", 1, 3])
-def test_a_record_of_any_other_version_is_refused(version: Any) -> None:
-    with pytest.raises(ValueError, match="the record has version"):
+@pytest.mark.parametrize("version", [None, [], {}, "2", True, 0, -1, 2.0])
+def test_what_has_no_version_is_no_record(version: Any) -> None:
+    with pytest.raises(ValueError, match="a JSON object with a kind and a version"):
         parse_record(json.dumps({**json.loads(RECORD.json()), "version": version}))
 
 
@@ -108,3 +108,27 @@ def test_state_of_version_3_is_read() -> None:
     assert control is not None
     assert event is not None
     assert (control["control"], control["rule"], event["control"]) == (True, None, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"version": 1}, "version 1"),
+        ({"version": 9}, "version 9"),
+        ({"version": 9, "action": "dispatch-when", "subject": 7, "kind": "promise"}, "version 9"),
+        ({"action": "dispatch-when"}, "the action 'dispatch-when'"),
+        ({"decided_by": "oracle"}, "the decided_by 'oracle'"),
+    ],
+)
+def test_a_record_of_another_release_is_never_decided_anew(change: dict[str, Any], what: str) -> None:
+    """A dead letter would leave what it settles open: the job stops instead, and so do the commands."""
+    with pytest.raises(LedgerVersionError) as caught:
+        parse_record(json.dumps({**json.loads(RECORD.json()), **change}))
+    assert f"a record of the ledger has {what}" in str(caught.value)
+    assert "go on with the release that wrote it" in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"action": "dispatch-when", "at": None}, {"action": "\x1b[31m"}, {"action": 7}])
+def test_garbage_is_no_record_of_another_release(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="field"):
+        parse_record(json.dumps({**json.loads(RECORD.json()), **change}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,11 @@ def unreadable_predecessors(app: App) -> Iterator[Problem]:
             )
         for field in _gone(old, contract.schema):
             yield Problem(file, 1, f"{cannot}: field {field!r} is gone, and a field that a contract lacks is refused")
+        before = dict(_lengths(old, ""))
+        for field, longest in _lengths(contract.schema, ""):
+            if longest < before.get(field, 0):
+                found = f"field {field!r} takes {longest:g} characters, and older events may hold more"
+                yield Problem(file, _line(file, field.rpartition(".")[2]), f"{cannot}: {found}")
 
 
 def _field(schema: Any, place: str) -> str:
@@ -77,6 +83,22 @@ def _gone(old: Any, new: Any) -> list[str]:
     missing = [field["name"] for field in old["fields"] if field["name"] not in fields]
     deeper = (_gone(field, fields[field["name"]]) for field in old["fields"] if field["name"] in fields)
     return [*missing, *(name for names in deeper for name in names)]
+
+
+def _lengths(schema: Any, place: str) -> Iterator[tuple[str, float]]:
+    """Each string of a schema, by the path of its field, with the characters that it may have."""
+    if isinstance(schema, list):
+        yield from _lengths(schema[-1], place)
+    elif isinstance(schema, str):
+        yield from [(place, math.inf)] if schema == "string" else []
+    elif schema.get("type") == "string":
+        yield place, schema.get("maxLength", math.inf)
+    else:
+        for part in ("type", "items", "values"):
+            yield from _lengths(schema[part], place) if part in schema else []
+        for field in schema.get("fields", ()):
+            for name, longest in _lengths(field["type"], f"{place}.{field['name']}".strip(".")):
+                yield name, min(longest, field.get("maxLength", math.inf))
 
 
 def _line(file: Path, field: str) -> int:

@@ -6,17 +6,38 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, Strict, ValidationError
 
 from switchyard.core import ids, strictjson
 from switchyard.core.deadletter import Position
+from switchyard.core.errors import LedgerVersionError
 from switchyard.core.event import Event
+from switchyard.core.fields import (
+    LATEST,
+    Amount,
+    Count,
+    Id,
+    Millis,
+    Name,
+    Names,
+    Offset,
+    Partition,
+    Share,
+    Text,
+    reader,
+)
 from switchyard.core.ledger.subject import Subject
 
 VERSION = 2
+"""Of every record. A release that changes a record's form, or adds an action, raises it and adds a migration."""
 
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""By the version before this one: its records stay in the ledger for as long as its topic keeps them."""
+"""By the version that is read, to the next one: records stay in the ledger for as long as its topic keeps them."""
+
+LONGEST_REASON = 8_192
+"""Characters of a record's reason."""
 
 OUT_OF_ORDER = "out-of-order"
 
@@ -40,36 +61,36 @@ class Decision:
     cost        in the currency of the prices in the settings; None where they are not set
     """
 
-    subject: Subject
-    workflow_id: str
-    event: str
-    topic: str
-    partition: int
-    offset: int
+    subject: Annotated[Subject, PlainValidator(Subject.parse)]
+    workflow_id: Id
+    event: Text
+    topic: Name
+    partition: Partition
+    offset: Offset
     action: Action
     decided_by: DecidedBy
-    reason: str
-    at: int
-    attempt: int = 0
-    step: int = 0
-    agents: tuple[str, ...] = ()
-    candidates: tuple[str, ...] = ()
-    code: str | None = None
-    confidence: float | None = None
-    failed: tuple[str, ...] = ()
-    answer_count: int = 1
-    inputs: tuple[str, ...] = ()
-    elapsed_ms: int = 0
-    model: str | None = None
-    model_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
-    latency_ms: float = 0.0
-    registry_version: str = ""
-    prompt_version: str = ""
-    sql_version: str = ""
-    delay_ms: int = 0
+    reason: Annotated[Text, Field(max_length=LONGEST_REASON)]
+    at: Millis
+    attempt: Count = 0
+    step: Count = 0
+    agents: Names = ()
+    candidates: Names = ()
+    code: Name | None = None
+    confidence: Share | None = None
+    failed: Names = ()
+    answer_count: Annotated[Count, Field(ge=1)] = 1
+    inputs: Names = ()
+    elapsed_ms: Annotated[int, Strict(), Field(ge=-LATEST, le=LATEST)] = 0
+    model: Name | None = None
+    model_calls: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost: Amount | None = None
+    latency_ms: Amount = 0.0
+    registry_version: Name = ""
+    prompt_version: Name = ""
+    sql_version: Name = ""
+    delay_ms: Millis = 0
     version: int = VERSION
     kind: Literal["decision"] = "decision"
 
@@ -104,9 +125,9 @@ class Decision:
 class Fence:
     """A mark that a shard writes after a start. Once it is read back, all that was logged before is known."""
 
-    shard: int
-    nonce: str
-    at: int
+    shard: Count
+    nonce: Name
+    at: Millis
     version: int = VERSION
     kind: Literal["fence"] = "fence"
 
@@ -116,92 +137,59 @@ class Fence:
 
 Record = Decision | Fence
 
-_TUPLES = frozenset(item.name for item in fields(Decision) if str(item.type).startswith("tuple"))
-_REQUIRED: dict[str, type | tuple[type, ...]] = {
-    "subject": str,
-    "workflow_id": str,
-    "event": str,
-    "topic": str,
-    "partition": int,
-    "offset": int,
-    "action": str,
-    "decided_by": str,
-    "reason": str,
-    "at": int,
-    "attempt": int,
-    "agents": list,
-    "answer_count": int,
-}
-_NUMBER = (int, float)
-_OPTIONAL: dict[str, type | tuple[type, ...]] = {
-    "step": int,
-    "candidates": list,
-    "code": (str, type(None)),
-    "failed": list,
-    "inputs": list,
-    "elapsed_ms": int,
-    "model": (str, type(None)),
-    "model_calls": int,
-    "prompt_tokens": int,
-    "completion_tokens": int,
-    "cost": (*_NUMBER, type(None)),
-    "latency_ms": _NUMBER,
-    "delay_ms": int,
-}
-
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ACTIONS = frozenset(get_args(Action))
-_DECIDERS = frozenset(get_args(DecidedBy))
+_decision = reader(Decision)
+_fence = reader(Fence)
+_WORDS = {"action", "decided_by"}
+"""Fields with one of a few values, to which a newer release may add."""
+_WORD = re.compile(r"[a-z][a-z-]{0,40}")
 
 
 def parse_record(raw: bytes | str) -> Record:
     """Read one record, of this version or of one that `MIGRATIONS` brings to it. Unknown fields are ignored.
 
-    Raises ValueError with what is wrong.
+    Raises ValueError with what is wrong, LedgerVersionError where it is a record that another release wrote: what it
+    settles must not be decided anew.
     """
-    value = strictjson.loads(raw)
-    if not isinstance(value, dict):
-        raise ValueError("a ledger record is a JSON object")
-    version = value.get("version")
-    if isinstance(version, int) and version in MIGRATIONS:
-        value = MIGRATIONS[version](value)
-    if value.get("version") != VERSION:
-        raise ValueError(f"the record has version {value.get('version')!r:.80}; this release reads {VERSION}")
-    if value.get("kind") == "fence":
+    value = _migrated(strictjson.loads_foreign(raw))
+    kind = value.get("kind")
+    if kind == "fence":
         return _fence(value)
-    if value.get("kind") == "decision":
+    if kind == "decision":
         return decision_from(value)
-    raise ValueError(f"kind {value.get('kind')!r} is not one of decision, fence")
-
-
-def _fence(value: dict[str, Any]) -> Fence:
-    if type(value.get("shard")) is not int or not isinstance(value.get("nonce"), str):
-        raise ValueError("a fence needs a shard and a nonce")
-    if type(value.get("at")) is not int:
-        raise ValueError("a fence needs the time at which it was written")
-    return Fence(value["shard"], value["nonce"], value["at"])
+    raise ValueError(f"kind {kind!r:.80} is not one of decision, fence")
 
 
 def decision_from(value: dict[str, Any]) -> Decision:
-    """A decision from its parsed object. Raises ValueError."""
-    for name, expected in _REQUIRED.items():
-        if not isinstance(value.get(name), expected) or isinstance(value.get(name), bool):
-            raise ValueError(f"field {name!r} is missing or has the wrong type")
-    for name, expected in _OPTIONAL.items():
-        if name in value and (not isinstance(value[name], expected) or isinstance(value[name], bool)):
-            raise ValueError(f"field {name!r} has the wrong type")
-    if _CONTROL.search(value["subject"] + value["workflow_id"]):
-        raise ValueError("subject and workflow_id hold a control character")
-    if value["action"] not in _ACTIONS or value["decided_by"] not in _DECIDERS:
-        raise ValueError("action or decided_by has an unknown value")
-    for name in ("agents", "failed"):
-        if not all(isinstance(item, str) for item in value.get(name, ())):
-            raise ValueError(f"{name} must be a list of names")
-    names = {item.name for item in fields(Decision)}
-    arguments: dict[str, Any] = {
-        name: tuple(item) if name in _TUPLES and isinstance(item, list) else item
-        for name, item in value.items()
-        if name in names
-    }
-    return Decision(**{**arguments, "subject": Subject.parse(value["subject"])})
+    """A decision from its parsed object. Raises as `parse_record`."""
+    try:
+        record = _decision(value)
+    except ValueError as error:
+        unknown = _unknown_words(error.__cause__, value)
+        if unknown:
+            raise LedgerVersionError(f"the {unknown[0]} {value[unknown[0]]!r}", VERSION) from None
+        raise
+    if not 0 <= record.at - record.elapsed_ms <= LATEST:
+        raise ValueError("field 'elapsed_ms': it began at no possible time")
+    return record
+
+
+def _migrated(value: Any) -> dict[str, Any]:
+    version = value.get("version") if isinstance(value, dict) else None
+    if type(version) is not int or version < 1 or not isinstance(value.get("kind"), str):
+        raise ValueError(f"a ledger record is a JSON object with a kind and a version, such as {VERSION}")
+    while version < VERSION and version in MIGRATIONS:
+        try:
+            value = {**MIGRATIONS[version](value), "version": version + 1}
+        except (LookupError, TypeError, AttributeError):
+            raise ValueError(f"it is no record of version {version}") from None
+        version += 1
+    if version != VERSION:
+        raise LedgerVersionError(f"version {version}", VERSION)
+    return dict(value)
+
+
+def _unknown_words(error: BaseException | None, value: dict[str, Any]) -> list[str]:
+    """The fields whose value this release does not know, where nothing else is wrong with a record."""
+    wrong = {str(item["loc"][0]) for item in error.errors()} if isinstance(error, ValidationError) else set()
+    known = wrong <= _WORDS and all(isinstance(value.get(name), str) and _WORD.fullmatch(value[name]) for name in wrong)
+    return sorted(wrong) if known else []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from switchyard.core.deadletter import Position
@@ -14,6 +15,10 @@ SubjectKind = Literal["event", "dispatch", "timeout", "approval", "gather", "wor
 
 _KINDS = frozenset(get_args(SubjectKind))
 _INCOMPLETE = "incomplete"
+_POSITION = re.compile(r"0|[1-9][0-9]{0,9}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST = 400
+"""Characters: kind, an id of 256, a position; or the longest name of a topic, 249, with partition and offset."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,10 @@ class Subject:
         return cls("record", f"{position.topic}/{position.partition}/{position.offset}")
 
     @classmethod
-    def parse(cls, text: str) -> Subject:
+    def parse(cls, text: Any) -> Subject:
         """Read what `str()` writes. Raises ValueError."""
+        if not isinstance(text, str) or len(text) > LONGEST or _CONTROL.search(text):
+            raise ValueError(f"{str(text)[:80]!r} is no subject of a decision")
         kind, _, rest = text.partition("/")
         if kind not in _KINDS or not rest:
             raise ValueError(f"{text[:80]!r} is no subject of a decision")
@@ -80,7 +87,7 @@ class Subject:
             identity, _, part = rest.rpartition("/")
         else:
             identity, _, part = rest.partition("/")
-        if kind == "dispatch" and not (identity and part.isdecimal()):
+        if kind == "dispatch" and not (identity and _POSITION.fullmatch(part)):
             raise ValueError(f"{text[:80]!r} has no position of an answer")
         return cls(kind, identity, part)  # type: ignore[arg-type]
 

@@ -26,7 +26,10 @@ class AgentAnswer:
 
 @dataclass(frozen=True)
 class Vote:
-    """What one agent voted: canonical JSON text, or the text itself where the field is a string."""
+    """What one agent voted: canonical JSON text, or the text itself where the field is a string.
+
+    Equal values are one vote, and JSON has one kind of number: 1, 1.0 and 1e0 are the vote `1`.
+    """
 
     agent: str
     vote: str
@@ -74,7 +77,7 @@ def votes_of(policy: Gather, answers: Mapping[str, AgentAnswer]) -> tuple[Vote, 
             continue
         vote = data[policy.vote]
         weight = policy.weights.get(agent, 1.0) if policy.policy == "weighted" else 1.0
-        text = vote if isinstance(vote, str) else strictjson.canonical(vote).decode()
+        text = vote if isinstance(vote, str) else strictjson.canonical(_plain(vote)).decode()
         votes.append(Vote(agent, text, weight, _confidence(policy, data)))
     return tuple(votes)
 
@@ -214,6 +217,15 @@ def _counts(votes: tuple[Vote, ...]) -> dict[str, int]:
     for item in votes:
         counts[item.vote] = counts.get(item.vote, 0) + 1
     return counts
+
+
+def _plain(value: Any) -> Any:
+    """The value with whole numbers as integers, as far as JSON text has them: equal values are written alike."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and -(2**63) <= value < 2**64 else value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {name: _plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _confidence(policy: Gather, data: Mapping[str, Any]) -> float:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from switchyard.core.deadletter import Position
-from switchyard.core.ledger.record import Decision
+from switchyard.core.fields import LARGEST_INT, LONGEST_NAME
+from switchyard.core.ledger.record import LONGEST_REASON, Decision
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.registry import Registry
 from switchyard.core.routing.verdict import Verdict
+
+_TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 def decision(
     subject: Subject, workflow_id: str, text: str, position: Position, verdict: Verdict, now: int, **fields: Any
 ) -> Decision:
-    """The record that a verdict is; `text` is the event's, as it was read at `position`, `fields` are all others."""
+    """The record that a verdict is; `text` is the event's, as it was read at `position`, `fields` are all others.
+
+    What a model's server says of itself is cut to what a record may hold.
+    """
+    said = {name: max(0, min(fields[name], LARGEST_INT)) for name in _TOKENS if name in fields}
+    if fields.get("model"):
+        said["model"] = fields["model"][:LONGEST_NAME]
     return Decision(
         subject=subject,
         workflow_id=workflow_id,
@@ -24,13 +33,13 @@ def decision(
         offset=position.offset,
         action=verdict.action,
         decided_by=verdict.decided_by,
-        reason=verdict.reason,
+        reason=verdict.reason[:LONGEST_REASON],
         agents=verdict.agents,
         code=verdict.code,
         confidence=verdict.confidence,
         delay_ms=verdict.delay_ms,
         at=now,
-        **fields,
+        **(fields | said),
     )
 
 

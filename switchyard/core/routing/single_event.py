@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from switchyard.core import strictjson
 from switchyard.core.deadletter import Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
@@ -21,6 +22,7 @@ from switchyard.core.routing.inbox_event import hops_before
 from switchyard.core.routing.question import Question, question
 from switchyard.core.routing.records import decision, versions
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict, model_usage
+from switchyard.core.topics import LARGEST_RECORD, MARGIN
 
 Outcome = ModelDecision | ModelUnavailable
 Ask = Callable[[Question], Awaitable[Outcome]]
@@ -90,6 +92,12 @@ def record_of(
 
 
 def refused(error: Rejected, raw: bytes, position: Position, now: int) -> Decision:
-    """The record for what is no event of the app at all: a dead letter that belongs to no workflow."""
+    """The record for what is no event of the app at all: a dead letter that belongs to no workflow.
+
+    What would not fit into the ledger is cut, a byte being up to six there: the whole is where it was read.
+    """
     verdict = Verdict("dead-letter", "guard", str(error), code=error.reason)
-    return decision(Subject.of_position(position), "", raw.decode(errors="replace"), position, verdict, now)
+    text = raw.decode(errors="replace")
+    fits = len(strictjson.dumps(text).encode()) < LARGEST_RECORD - MARGIN
+    text = text if fits else text[: (LARGEST_RECORD - MARGIN) // 6]
+    return decision(Subject.of_position(position), "", text, position, verdict, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from switchyard.core import strictjson
+from switchyard.core import fields, strictjson
 from switchyard.core.agents_file import MemoryLimits
 from switchyard.core.settings import Settings
 from switchyard.worker.database import create
@@ -141,7 +142,7 @@ class SqliteMemory:
             for key, value in records:
                 try:
                     _apply(connection, key, value)
-                except (ValueError, KeyError, TypeError):
+                except ValueError:
                     broken += 1
             for partition, offset in positions.items():
                 row = {"partition": partition, "offset": offset}
@@ -197,12 +198,24 @@ def _key(agent: str, subject: str, id: str) -> bytes:
     return f"{agent}/{subject}/{id}".encode()
 
 
+@dataclass(frozen=True)
+class _Memory:
+    """The value of a record, as `_value` writes it."""
+
+    text: fields.Text
+    at: fields.BigInt
+    expires: fields.BigInt | None
+
+
+_memory = fields.reader(_Memory)
+
+
 def _value(entry: StoredMemory) -> bytes:
     return strictjson.dumps({"text": entry.text, "at": entry.at, "expires": entry.expires}).encode()
 
 
 def _apply(connection: Connection, key: bytes, value: bytes | None) -> None:
-    """One record of the topic. Raises ValueError, KeyError or TypeError where it is none."""
+    """One record of the topic. Raises ValueError where it is none."""
     agent, _, rest = key.decode().partition("/")
     subject, _, id = rest.rpartition("/")
     if not agent or not subject or not id:
@@ -210,8 +223,5 @@ def _apply(connection: Connection, key: bytes, value: bytes | None) -> None:
     if value is None:
         _trim(connection, agent, subject, id)
         return
-    memory = strictjson.loads(value)
-    text, at, expires = memory["text"], memory["at"], memory["expires"]
-    if not isinstance(text, str) or type(at) is not int or type(expires) not in (int, type(None)):
-        raise TypeError("text, at or expires is of another type")
-    _put(connection, StoredMemory(agent, subject, id, text, at, expires))
+    memory = _memory(strictjson.loads_foreign(value))
+    _put(connection, StoredMemory(agent, subject, id, memory.text, memory.at, memory.expires))
