@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from switchyard.core.event import Event
 from switchyard.core.orchestrator.limits import Quota, ShardUsage
 from switchyard.core.orchestrator.messages import StatusChanged
 from switchyard.core.orchestrator.queues import Queues
@@ -14,6 +15,7 @@ from switchyard.core.orchestrator.store import WorkflowStore
 from switchyard.core.orchestrator.timers import Timers
 from switchyard.core.orchestrator.workflow import Workflow, status_event
 from switchyard.core.registry import Registry
+from switchyard.core.times import milliseconds
 
 Price = Callable[[int, int], float | None]
 """The cost of prompt and completion tokens; None where no prices are set."""
@@ -44,6 +46,17 @@ class ShardContext:
     def accepting(self) -> bool:
         """Whether events are decided about, agents get dispatches and models are asked."""
         return self.fenced and not self.usage.paused
+
+    def spend(self, event: Event, now: int) -> tuple[int, float | None]:
+        """Charge what an agent says it has used of a model to the hour in which it answered; tokens and cost."""
+        prompt, completion = (int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens"))
+        cost = self.price(prompt, completion) if prompt or completion else None
+        try:
+            at = milliseconds(event.attributes.get("time"))
+        except ValueError:
+            at = now
+        self.usage.spend(at, now, prompt + completion, cost or 0.0)
+        return prompt + completion, cost
 
     def room_for_workflow(self) -> bool:
         return self.usage.workflows < self.quota.part(self.registry.file.limits.open_workflows)

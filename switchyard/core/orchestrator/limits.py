@@ -12,6 +12,7 @@ from switchyard.core import strictjson
 from switchyard.core.errors import SettingsError
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.registry import Registry
+from switchyard.core.routing.question import LARGEST_ASK
 
 HOUR_MS = 3_600_000
 _KEY = "usage"
@@ -34,9 +35,15 @@ class Quota:
 
 
 def check_shares(registry: Registry, shards: int) -> None:
-    """Raises SettingsError where a limit is so small that a shard would have no part of it."""
+    """Raises SettingsError where a limit leaves a shard no part of it, or too little for one ask."""
     limits = registry.file.limits
-    counted = {name: getattr(limits, name) for name in ("open_workflows", "open_dispatches", "tokens_per_hour")}
+    if limits.tokens_per_hour is not None and limits.tokens_per_hour < shards * LARGEST_ASK:
+        raise SettingsError(
+            f"agents.yaml: tokens_per_hour is {limits.tokens_per_hour}, but it is shared out between {shards} shards, "
+            f"and one question may use {LARGEST_ASK} tokens; raise it to {shards * LARGEST_ASK} or more, or start with "
+            "fewer SWITCHYARD_SHARDS"
+        )
+    counted = {name: getattr(limits, name) for name in ("open_workflows", "open_dispatches")}
     counted.update({f"open_dispatches of {name}": agent.open_dispatches for name, agent in registry.agents.items()})
     small = [f"{name} is {limit}" for name, limit in counted.items() if limit is not None and limit < shards]
     if small:
@@ -64,19 +71,23 @@ class ShardUsage:
         self._cost: float = value.get("cost", 0.0)
         self._written = dict(value)
 
-    def spend(self, at: int, tokens: int, cost: float) -> None:
-        """Count what was used at `at` (milliseconds since 1970), where that is in this hour or begins another."""
-        hour = at // HOUR_MS
-        if hour < self._hour:
+    def spend(self, at: int, now: int, tokens: int, cost: float) -> None:
+        """Count what was used at `at`, where `now` is in the same hour; both are milliseconds since 1970.
+
+        What a clock that is ahead has dated is used now, and what was counted by such a clock stays counted.
+        """
+        hour = now // HOUR_MS
+        if min(at, now) // HOUR_MS < hour:
             return
         if hour > self._hour:
-            self._hour, self._tokens, self._cost = hour, 0, 0.0
+            self._tokens, self._cost = 0, 0.0
+        self._hour = hour
         self._tokens += tokens
         self._cost += cost
 
     def spent(self, now: int) -> tuple[int, float]:
         """Tokens and cost of this hour."""
-        return (self._tokens, self._cost) if now // HOUR_MS == self._hour else (0, 0.0)
+        return (self._tokens, self._cost) if now // HOUR_MS <= self._hour else (0, 0.0)
 
     def save(self) -> None:
         """Write it, where it changed."""

@@ -46,9 +46,8 @@ from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
-from switchyard.core.routing.verdict import ModelUnavailable
+from switchyard.core.routing.verdict import ModelUnavailable, model_usage, tokens_and_cost
 
-ASK_AGAIN_MS = 2_000
 HELD, START = "held", "start"
 
 
@@ -250,6 +249,7 @@ class Shard:
         elif subject in tombstone.settled:
             tombstone.seen.append(subject)
         elif event.causation_id in tombstone.sent:
+            self.context.spend(event, now)
             tombstone.seen.append(subject)
             effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
         else:
@@ -260,14 +260,15 @@ class Shard:
 
     def _model_answered(self, item: ModelAnswered, now: int) -> list[Effect]:
         workflow, pending = self._asked(item.workflow_id, item.subject, item.attempt)
-        if workflow is None or pending is None:
-            return []
         outcome = item.outcome
-        if isinstance(outcome, ModelUnavailable) and outcome.retry:
-            self.context.timers.set(Timer.of("ask", item.workflow_id, item.subject), now + ASK_AGAIN_MS)
+        if workflow is None or pending is None:
+            self.context.usage.spend(now, now, *tokens_and_cost(model_usage(outcome)))
             return []
         transition = WorkflowTransition(self.context, workflow, now)
-        transition.answer(item.subject, outcome)
+        if isinstance(outcome, ModelUnavailable) and outcome.retry:
+            transition.asked_in_vain(item.subject, outcome)
+        else:
+            transition.answer(item.subject, outcome)
         return transition.finish()
 
     def _asked(
@@ -324,7 +325,7 @@ def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
     if pending is None:
         return
     if timer.kind == "ask":
-        transition.ask(subject)
+        transition.ask_again(subject)
     elif timer.kind == "event":
         transition.decide(subject)
     elif pending.record is not None:
