@@ -140,7 +140,7 @@ def _meaning(error: openai.APIStatusError) -> Exception:
     after = retry_after_s(error.response.headers.get("retry-after"), time.time())
     if status == 429:
         return Transient("rate-limited", "The model endpoint limits the rate of calls (429).", after)
-    reason: FailureReason = "unreachable" if status in _DOWN else "server-error"
+    reason: FailureReason = "unreachable" if status in _DOWN else "error"
     message = f"The model endpoint answered with status {status}."
     if error.response.headers.get("x-should-retry") == "false":
         return ModelFailure(reason, message, retry_after_s=after)

@@ -9,9 +9,7 @@ from switchyard.core.errors import SwitchyardError
 AnswerCheck = Callable[[Any], str | None]
 """Looks at a parsed answer; returns None, or the error to show the model."""
 
-FailureReason = Literal[
-    "unreachable", "rate-limited", "refused", "deadline", "server-error", "rejected", "unusable-answer"
-]
+FailureReason = Literal["unreachable", "rate-limited", "refused", "deadline", "error", "rejected", "unusable-answer"]
 """In this order: nobody there; too many calls; the key, quota or address; no answer in time; an error of the server;
 this one request; the answer."""
 

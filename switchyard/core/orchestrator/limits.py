@@ -5,14 +5,20 @@ The shares add up to the limit, so it is not exceeded; a shard may reach its sha
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 from switchyard.core import strictjson
+from switchyard.core.agents_file import Limits
 from switchyard.core.errors import SettingsError
+from switchyard.core.event import Event
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.registry import Registry
 from switchyard.core.routing.question import LARGEST_ASK
+from switchyard.core.times import milliseconds
+
+Price = Callable[[int, int], float | None]
+"""The cost of prompt and completion tokens; None where no prices are set."""
 
 HOUR_MS = 3_600_000
 _KEY = "usage"
@@ -103,3 +109,27 @@ class ShardUsage:
         if value != self._written:
             self._stored[_KEY] = strictjson.dumps(stamped(value))
             self._written = value
+
+
+def over_hour(limits: Limits, quota: Quota, usage: ShardUsage, price: Price, now: int, tokens: int) -> str | None:
+    """Why an ask that may use so many tokens must not begin in this hour; None where it may."""
+    used, spent = usage.spent(now)
+    planned = usage.reserved + tokens
+    if limits.tokens_per_hour is not None and used + planned > quota.part(limits.tokens_per_hour):
+        return f"limit of {limits.tokens_per_hour} tokens an hour reached"
+    cost = max(price(planned, 0) or 0.0, price(0, planned) or 0.0)
+    if limits.cost_per_hour is not None and spent + cost > quota.fraction(limits.cost_per_hour):
+        return f"limit of {limits.cost_per_hour:g} an hour reached"
+    return None
+
+
+def spend_of_agent(usage: ShardUsage, price: Price, event: Event, now: int) -> tuple[int, float | None]:
+    """Charge what an agent says it has used of a model to the hour in which it answered; tokens and cost."""
+    prompt, completion = (int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens"))
+    cost = price(prompt, completion) if prompt or completion else None
+    try:
+        at = milliseconds(event.attributes.get("time"))
+    except ValueError:
+        at = now
+    usage.spend(at, now, prompt + completion, cost or 0.0)
+    return prompt + completion, cost

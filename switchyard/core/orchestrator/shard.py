@@ -20,9 +20,9 @@ from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
-from switchyard.core.orchestrator.context import Price, ShardContext, no_price
+from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
-from switchyard.core.orchestrator.limits import Quota
+from switchyard.core.orchestrator.limits import Price, Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
     ControlRead,

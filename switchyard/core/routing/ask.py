@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 OF_THE_ENDPOINT = ("unreachable", "rate-limited", "refused")
 """Failures that a later ask may be spared: nobody there, too many calls, or a key, quota or address to be mended."""
 
-OF_THE_REQUEST = ("deadline", "server-error")
+OF_THE_REQUEST = ("deadline", "error")
 """Failures that may come back at every ask about the same event."""
 
 
