@@ -145,6 +145,11 @@ def test_an_error_of_the_agents_own_says_whether_a_further_attempt_helps(process
     SDR.registry.check(event)
 
 
+def test_a_request_that_the_model_rejects_is_not_made_again(processor: Any) -> None:
+    [event] = processor("lead-scoring", raising(ModelFailure("rejected", "It is too long."))).handle(raw())
+    assert (event.data["reason"], event.data["retryable"]) == ("model-unavailable", False)
+
+
 @pytest.mark.parametrize("reason", ["", "No prices", "a_b", "x" * 65])
 def test_a_reason_is_a_code(reason: str) -> None:
     with pytest.raises(ValueError, match="lower-case words joined by dashes"):

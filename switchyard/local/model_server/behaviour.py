@@ -37,8 +37,8 @@ class Action:
 
     `answer`: the message's text (anything but a string is sent as JSON); `raw`: the whole body of the HTTP
     response; `status`: an error with `message`; `delay_s` before any of them; `hang`: never an answer.
-    `purpose` limits a scripted action to calls of that purpose. `habit` is how the offline model wraps its answer, one
-    of `habits.WRAPPERS`.
+    `purpose` limits a scripted action to calls of that purpose. `habit` is what the offline model does to its answer:
+    `fence`, `think`, `think-untagged`, `several` or `ignores-response-format`.
     """
 
     answer: Any = None
