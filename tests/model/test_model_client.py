@@ -190,6 +190,18 @@ def test_what_the_server_does_not_count_is_estimated() -> None:
     assert failed.usage == Usage(5 * failed.calls, 0)
 
 
+def test_an_answer_in_parts() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "{}"}]},
+        {"type": "text", "text": json.dumps(GOOD)},
+    ]
+    for content, good in ((parts, True), ([{"type": "text"}], False), (["x"], False), ({"text": "x"}, False)):
+        body = json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+        with ScriptedServer([Action(raw=body), GOOD_ANSWER]) as server:
+            (reply,) = ask(model_at(server))
+        assert (reply.value, reply.calls) == (GOOD, 1 if good else 2)
+
+
 def test_a_count_beside_an_answer_that_is_none_is_charged() -> None:
     counted = json.dumps({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 7, "total_tokens": 47}})
     failed, _ = failure([Action(raw=counted), Action(raw=counted)])

@@ -99,7 +99,7 @@ def _answered(completion: Any) -> Completion:
     usage = _usage(getattr(completion, "usage", None))
     try:
         choice = completion.choices[0]
-        text = choice.message.content or ""
+        text = _text(choice.message.content or "")
         problem = None
         if not isinstance(text, str):
             text, problem = "", "the answer is not text"
@@ -110,6 +110,13 @@ def _answered(completion: Any) -> Completion:
         return Completion(text, problem, usage, str(completion.model or "")[:_LONGEST_NAME])
     except (AttributeError, IndexError, KeyError, TypeError):
         return replace(_NO_COMPLETION, usage=usage)
+
+
+def _text(content: Any) -> Any:
+    """The text of a message, which some servers give in parts, thinking among them."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part["type"] == "text")
+    return content
 
 
 def _usage(counted: Any) -> Usage | None:
