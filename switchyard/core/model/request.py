@@ -19,6 +19,8 @@ from switchyard.core.model.server_features import RequestShape, ServerFeatures
 MOST_TRIES = 16
 """HTTP calls for one answer, whatever time is left."""
 
+_LONGEST_PROBLEM = 500
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -66,6 +68,7 @@ class ModelRequest:
         for _ in range(2):
             answered = await self._answered(messages)
             value, problem = self._value(answered, check)
+            problem = problem[:_LONGEST_PROBLEM]
             if not problem:
                 return value, answered.model
             messages = messages + correction(answered.text, problem)

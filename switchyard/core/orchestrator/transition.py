@@ -210,7 +210,7 @@ class WorkflowTransition:
             self.effects.append(WriteDeadLetter(letter))
             return
         if record.action == "late" or counts_no_more(workflow, record):
-            workflow.spend(*tokens_and_cost(usage_of(record)))
+            workflow.spend(record.prompt_tokens + record.completion_tokens, record.cost)
             self._charge(workflow.pending.get(subject), usage_of(record), record.at)
             self.pending.settled(subject)
             return

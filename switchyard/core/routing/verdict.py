@@ -109,13 +109,13 @@ def model_usage(
     before = before or {}
     if outcome is None:
         return dict(before)
-    cost = outcome.cost if outcome.cost is None else outcome.cost + (before.get("cost") or 0.0)
+    costs = [cost for cost in (before.get("cost"), outcome.cost) if cost is not None]
     return {
         "model": outcome.model,
         "model_calls": before.get("model_calls", 0) + outcome.calls,
         "prompt_tokens": before.get("prompt_tokens", 0) + outcome.prompt_tokens,
         "completion_tokens": before.get("completion_tokens", 0) + outcome.completion_tokens,
-        "cost": before.get("cost") if cost is None else cost,
+        "cost": sum(costs) if costs else None,
         "latency_ms": before.get("latency_ms", 0.0) + outcome.latency_ms,
     }
 
