@@ -33,7 +33,9 @@ HONOURED = frozenset(
         "limits",
         "memory",
     )
-) | frozenset(("name", "description", "accepts", "emits", "handler", "hops", "event_bytes"))
+) | frozenset(
+    ("name", "description", "accepts", "emits", "handler", "hops", "event_bytes", "tokens_per_hour", "cost_per_hour")
+)
 """Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
 
 GROUP = "stateless"

@@ -18,8 +18,8 @@ from switchyard.core.ids import answer_id
 from switchyard.core.input_validator import InputValidator
 from switchyard.core.ledger.effective import FirstRecords
 from switchyard.core.ledger.record import Decision, Fence, parse_record
-from switchyard.core.orchestrator.context import Price, no_price
-from switchyard.core.orchestrator.limits import Quota
+from switchyard.core.orchestrator.context import no_price
+from switchyard.core.orchestrator.limits import Price, Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
     ControlRead,

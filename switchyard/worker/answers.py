@@ -63,6 +63,7 @@ def failure(agent: Agent, error: BaseException) -> Answer:
         reason = "handler-error"
         message = f"The handler of {agent.name} raised {type(error).__name__}; the worker's log has the trace."
     data: dict[str, Any] = {"agent": agent.name, "reason": reason, "message": message}
-    if isinstance(error, AgentError) and not error.retryable:
+    rejected = isinstance(error, ModelFailure) and error.reason == "rejected"
+    if rejected or (isinstance(error, AgentError) and not error.retryable):
         data["retryable"] = False
     return Answer(FAILED_TYPE, data)

@@ -11,6 +11,10 @@ from switchyard.core.agents_file import Agent
 from switchyard.core.contract import Contract
 from switchyard.core.errors import Rejected
 from switchyard.core.model import AnswerCheck, ModelFailure, Reply
+from switchyard.core.model.trimming import cut
+
+PROMPT_BYTES = 128 * 1024
+"""The most that the facts of one ask may hold."""
 
 
 class HandlerModel(Protocol):
@@ -45,14 +49,17 @@ class Thinker:
     def think(
         self, instructions: str, facts: Mapping[str, Any], type: str | None, fields: Sequence[str] | None
     ) -> dict[str, Any]:
-        """Return what the model answers. Raises ModelFailure, ValueError where the type is not clear."""
+        """Return what the model answers; facts beyond `PROMPT_BYTES` are cut, with a mark where.
+
+        Raises ModelFailure, ValueError where the type is not clear.
+        """
         contract = self._contract(type or self._only_type(), fields)
         if self.model is None:
             raise ModelFailure("refused", "No model is set: OPENAI_BASE_URL and SWITCHYARD_MODEL name one.")
         reply = self.model.ask(
             [
                 {"role": "system", "content": instructions},
-                {"role": "user", "content": strictjson.dumps(dict(facts))},
+                {"role": "user", "content": strictjson.dumps(cut(dict(facts), PROMPT_BYTES))},
             ],
             contract.json_schema(),
             name=f"{self.agent.name}-{contract.type}".replace(".", "-")[:64],

@@ -17,6 +17,7 @@ from switchyard.core.ids import answer_id
 from switchyard.core.model import ModelFailure, Reply, Usage
 from switchyard.worker.effects import EFFECTS
 from switchyard.worker.task import Answer, Task
+from switchyard.worker.thinking import PROMPT_BYTES
 from tests.agents.support import SCORED, SDR, inbox_event, leads
 
 LEAD = next(leads())
@@ -143,6 +144,20 @@ def test_an_error_of_the_agents_own_says_whether_a_further_attempt_helps(process
     [event] = processor("lead-scoring", raising(AgentError("x" * 501))).handle(raw(again))
     assert (len(event.data["message"]), "retryable" in event.data) == (500, False)
     SDR.registry.check(event)
+
+
+def test_the_model_is_shown_facts_of_a_bounded_size(processor: Any, model: Any) -> None:
+    long = inbox_event("lead-scoring", "lead.profiled", {**PROFILED, "message": "x" * 240_000})
+    [event] = processor("lead-scoring").handle(raw(long))
+    assert event.type == "lead.scored"
+    content = model.asked[0]["messages"][1]["content"]
+    assert len(content) <= PROMPT_BYTES
+    assert "(cut: 240000 bytes)" in content
+
+
+def test_a_request_that_the_model_rejects_is_not_made_again(processor: Any) -> None:
+    [event] = processor("lead-scoring", raising(ModelFailure("rejected", "It is too long."))).handle(raw())
+    assert (event.data["reason"], event.data["retryable"]) == ("model-unavailable", False)
 
 
 @pytest.mark.parametrize("reason", ["", "No prices", "a_b", "x" * 65])

@@ -100,9 +100,11 @@ def supervised(data: st.DataObject) -> InMemory:
 
     def model(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         names = question.schema["properties"]["agents"]["items"]["enum"]
-        pick = data.draw(st.sampled_from([*names, "unreachable"]), label="answer")
+        pick = data.draw(st.sampled_from([*names, "unreachable", "deadline"]), label="answer")
         if pick == "unreachable":
             return ModelUnavailable(pick, "scripted", retry=True)
+        if pick == "deadline":
+            return ModelUnavailable(pick, "scripted", calls=1, prompt_tokens=1, retry=True, bounded=True)
         return ModelDecision((pick,), "drawn", 0.5, "m", prompt_tokens=1)
 
     agents = toy.registry(2).file.model_dump(mode="json", exclude_defaults=True)["agents"]
@@ -166,6 +168,8 @@ def test_supervised_workflows_end_once_whatever_crashes(data: st.DataObject) -> 
     assert not state.timers
     assert (tally.workflows, tally.reserved, tally.paused) == (0, 0, False)
     assert not any(tally.dispatches.values())
+    assert tally.spent(run.now)[0] <= len(run.asked)
+    assert sum(event.data["tokens"] for event in run.statuses.values()) <= len(run.asked)
     effective = {(d.subject, d.attempt): d for d in run.decisions()}
     assert all(any(sent.agent in d.agents for d in effective.values()) for sent in run.dispatches)
     approved = {d.subject.id for d in effective.values() if d.decided_by == "operator"}

@@ -18,6 +18,7 @@ from switchyard.environment import read_settings
 from switchyard.flink.rest import Flink
 from switchyard.local.info import StackInfo
 from switchyard.local.model_server import behaviour
+from switchyard.local.model_server.habits import REFUSES, with_habit
 from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.local.stack import Stack
 from tests.e2e.conftest import CommandLine, files_with
@@ -122,7 +123,7 @@ def test_an_active_rule_saves_one_decision_a_lead_of_a_model_that_fails_half_of_
     text = requests.read_text()
     assert "    -- WHEN type = 'lead.created'" in text
     requests.write_text(text.replace("    -- WHEN type = 'lead.created'", "    WHEN type = 'lead.created'"))
-    behave = behaviour.failing(0.5, 7, behaviour.without_response_format(None))
+    behave = behaviour.failing(0.5, 7, with_habit(REFUSES))
     with ScriptedServer(behave) as server:
         command = command_line(
             OPENAI_BASE_URL=server.base_url,

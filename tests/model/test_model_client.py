@@ -25,7 +25,10 @@ from switchyard.core.model import (
     cost,
 )
 from switchyard.core.model.http_call import retry_after_s
-from switchyard.local.model_server.behaviour import Action, Behaviour, failing, in_turn, without_response_format
+from switchyard.core.model.reply import ANSWER_TOKENS
+from switchyard.core.model.request import MOST_TRIES
+from switchyard.local.model_server.behaviour import Action, Behaviour, failing, in_turn
+from switchyard.local.model_server.habits import REFUSES, with_habit
 from switchyard.local.model_server.scripted import ScriptedServer
 
 KEY = "sk-secret-4711"
@@ -82,7 +85,7 @@ def test_the_schema_is_sent_and_the_answer_returned() -> None:
 
 def test_a_server_without_response_format_gets_the_schema_in_the_prompt_and_is_remembered() -> None:
     fenced = Action(answer=f"```json\n{json.dumps(GOOD)}\n```")
-    with ScriptedServer(without_response_format(in_turn([GOOD_ANSWER, fenced]))) as server:
+    with ScriptedServer(with_habit(REFUSES, in_turn([GOOD_ANSWER, fenced]))) as server:
         model = model_at(server)
         first, second = ask(model)[0], ask(model)[0]
     assert (first.calls, second.calls) == (2, 1)
@@ -91,6 +94,42 @@ def test_a_server_without_response_format_gets_the_schema_in_the_prompt_and_is_r
     assert "response_format" not in plain
     assert json.dumps(SCHEMA) in plain["messages"][0]["content"]
     assert server.counts.of_namespace("sdr") == {"routing": 2, "agents": 0, "failed": 1}
+
+
+def test_a_server_that_ignores_response_format_is_told_the_schema_and_remembered() -> None:
+    with ScriptedServer(in_turn([Action(answer="I would take a."), GOOD_ANSWER], then=GOOD_ANSWER)) as server:
+        model = model_at(server)
+        assert [ask(model)[0].calls, ask(model)[0].calls] == [2, 1]
+    first, corrected, later = [json.dumps(SCHEMA) in call.body["messages"][0]["content"] for call in server.calls]
+    assert (first, corrected, later) == (False, True, True)
+    assert all("response_format" in call.body for call in server.calls)
+
+
+@pytest.mark.parametrize(("takes", "calls"), [("max_tokens", 1), ("max_completion_tokens", 2), ("neither", 3)])
+def test_an_answer_is_bounded_by_the_parameter_that_the_server_takes(takes: str, calls: int) -> None:
+    def picky(call: Any) -> Action:
+        wrong = [name for name in ("max_tokens", "max_completion_tokens") if name in call.body and name != takes]
+        return Action(status=400, message=f"Unsupported parameter: '{wrong[0]}'") if wrong else GOOD_ANSWER
+
+    with ScriptedServer(picky) as server:
+        model = model_at(server)
+        assert [ask(model)[0].calls, ask(model)[0].calls] == [calls, 1]
+    assert server.calls[-1].body.get(takes) == (None if takes == "neither" else ANSWER_TOKENS)
+    assert "response_format" in server.calls[-1].body
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_is_rejected_is_final(status: int) -> None:
+    failed, server = failure(lambda call: Action(status=status, message="maximum context length"))
+    assert failed.reason == "rejected"
+    assert str(status) in failed.message
+    assert failed.calls == len(server.calls) <= 2
+    with ScriptedServer(in_turn([GOOD_ANSWER], then=Action(status=status))) as server:
+        model = model_at(server)
+        ask(model)
+        with pytest.raises(ModelFailure):
+            ask(model)
+    assert len(server.calls) == 2, "a server that has taken the schema does not mean the schema"
 
 
 def test_a_model_that_takes_no_temperature() -> None:
@@ -109,8 +148,8 @@ def test_a_model_that_takes_no_temperature() -> None:
     "bad",
     [
         "not JSON",
-        'Here it is: {"agents": ["a"]}',
-        '```\n{"agents": ["a"]}\n```',
+        'Either {"agents": ["a"]} or {"agents": ["b"]}',
+        '<think>{"agents": ["a"]}</think>',
         '{"agents": NaN}',
         "",
         {"agents": ["c"]},
@@ -143,12 +182,44 @@ def test_twice_unusable_is_a_failure_that_says_what_it_cost() -> None:
     assert failed.usage.prompt_tokens > 0
 
 
+def test_what_the_server_does_not_count_is_estimated() -> None:
+    uncounted = json.dumps({"choices": [{"message": {"content": json.dumps(GOOD)}, "finish_reason": "stop"}]})
+    with ScriptedServer([Action(raw=uncounted)]) as server:
+        assert ask(model_at(server))[0].usage == Usage(5, 5)
+    failed, _ = failure(lambda call: Action(hang=True), deadline_s=0.3, attempt_s=0.1)
+    assert failed.usage == Usage(5 * failed.calls, 0)
+
+
+def test_an_answer_in_parts() -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "{}"}]},
+        {"type": "text", "text": json.dumps(GOOD)},
+    ]
+    for content, good in ((parts, True), ([{"type": "text"}], False), (["x"], False), ({"text": "x"}, False)):
+        body = json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+        with ScriptedServer([Action(raw=body), GOOD_ANSWER]) as server:
+            (reply,) = ask(model_at(server))
+        assert (reply.value, reply.calls) == (GOOD, 1 if good else 2)
+
+
+def test_a_count_beside_an_answer_that_is_none_is_charged() -> None:
+    counted = json.dumps({"choices": [], "usage": {"prompt_tokens": 40, "completion_tokens": 7, "total_tokens": 47}})
+    failed, _ = failure([Action(raw=counted), Action(raw=counted)])
+    assert failed.usage == Usage(80, 14)
+
+
 @pytest.mark.parametrize("raw", ["<html>", "{}", '{"choices": []}', "[]", '{"choices": [{"message": {}}]}'])
 def test_a_body_that_is_no_chat_completion(raw: str) -> None:
     failed, _ = failure([Action(raw=raw), Action(raw=raw)])
     assert failed.reason == "unusable-answer"
     with ScriptedServer([Action(raw=raw), GOOD_ANSWER]) as server:
         assert ask(model_at(server))[0].value == GOOD
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 408])
+def test_the_tries_of_an_ask_are_counted(status: int) -> None:
+    failed, server = failure(lambda call: Action(status=status))
+    assert failed.calls == len(server.calls) == MOST_TRIES
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 408])
@@ -161,7 +232,7 @@ def test_passing_trouble_is_retried(status: int) -> None:
 
 def test_retry_after_beyond_the_deadline_fails_at_once() -> None:
     failed, server = failure([Action(status=429, headers={"Retry-After": "3600"})])
-    assert failed.reason == "rate-limited"
+    assert (failed.reason, failed.retry_after_s) == ("rate-limited", 3600)
     assert len(server.calls) == 1
 
 
@@ -184,7 +255,7 @@ def test_half_of_the_answers_500_and_everything_succeeds() -> None:
 
 def test_a_server_that_never_recovers() -> None:
     failed, server = failure(lambda call: Action(status=500), deadline_s=0.3)
-    assert failed.reason == "unreachable"
+    assert failed.reason == "error"
     assert failed.calls == len(server.calls) > 1
 
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from switchyard.core.model.access import MissingKey, check_reachable, endpoint, sendable
 from switchyard.core.model.reply import AnswerCheck, CallListener, ModelFailure, Reply
+from switchyard.core.model.server_features import ServerFeatures
 
 if TYPE_CHECKING:
     import openai
-
-    from switchyard.core.model.request import UnsupportedFeatures
 
 
 class OpenAIModel:
     """A ModelClient over HTTP; one object serves any number of asks at once on one event loop.
 
-    `deadline_s` bounds an ask with all its retries, `attempt_s` one HTTP call (default: half of it).
+    `deadline_s` bounds an ask with all its retries, `attempt_s` one HTTP call (default: half of it). An answer is
+    bounded by `ANSWER_TOKENS`.
     Raises RemoteModelRefused for an address that may not be used, MissingKey for a key no header can carry.
     """
 
@@ -47,7 +47,7 @@ class OpenAIModel:
         self._listener = listener
         self._client: openai.AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._refusals: UnsupportedFeatures | None = None
+        self._features = ServerFeatures()
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r} at {endpoint(self.base_url)})"
@@ -65,10 +65,9 @@ class OpenAIModel:
 
         Raises ModelFailure; its `calls` and `usage` say what was spent in vain.
         """
-        from switchyard.core.model.request import ModelRequest, RetryPolicy, UnsupportedFeatures
+        from switchyard.core.model.request import ModelRequest, RetryPolicy
 
         started = time.monotonic()
-        self._refusals = self._refusals or UnsupportedFeatures()
         asking = ModelRequest(
             self._client_of_this_loop(),
             self.model,
@@ -76,7 +75,7 @@ class OpenAIModel:
             name,
             {"X-Switchyard-Purpose": purpose, "X-Switchyard-Namespace": self.namespace},
             RetryPolicy(self._deadline_s, self._attempt_s, *self._backoff),
-            self._refusals,
+            self._features,
             started + self._deadline_s,
             self._listener,
         )

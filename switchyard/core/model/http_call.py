@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,15 +15,19 @@ from switchyard.core.model.reply import FailureReason, ModelFailure, Usage
 _RETRIED = {408, 409, 425, 429}
 _NEVER_RETRIED = {501, 505}
 _REQUEST_REJECTED = {400, 404, 422}
+_DOWN = {408, 409, 425, 502, 503, 504}
+_LONGEST_NAME = 200
+_LONGEST_SAID = 10_000
+_MOST_TOKENS = 2**31
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What came back with status 200; `problem` says why `text` is none, if so."""
+    """What came back with status 200; `problem` says why `text` is none, if so; `usage` is None if it is not told."""
 
     text: str
     problem: str | None
-    usage: Usage
+    usage: Usage | None
     model: str
 
 
@@ -37,13 +41,25 @@ class Transient(Exception):
         self.retry_after_s = retry_after_s
 
 
-class UnsupportedParameter(Exception):
-    """The server does not take the request as it is; perhaps it does without temperature or schema."""
+class RequestRejected(Exception):
+    """The server does not take the request as it is; `said` is the body of its answer."""
 
-    def __init__(self, status: int, names_temperature: bool) -> None:
+    def __init__(self, status: int, said: str) -> None:
         super().__init__(status)
         self.status = status
-        self.names_temperature = names_temperature
+        self.said = said
+
+    def failure(self) -> ModelFailure:
+        """What it means where no other form of the request is taken."""
+        if self.status == 404:
+            return ModelFailure(
+                "refused",
+                "The model endpoint does not know the address or the model (status 404): "
+                "check OPENAI_BASE_URL and SWITCHYARD_MODEL.",
+            )
+        return ModelFailure(
+            "rejected", f"The model endpoint does not take this request (status {self.status}): its own log says why."
+        )
 
 
 def new_client(base_url: str, api_key: str) -> openai.AsyncOpenAI:
@@ -57,7 +73,7 @@ async def send(
 ) -> Completion:
     """Make one call.
 
-    Raises Transient, UnsupportedParameter, or ModelFailure where no other call would help. None of them has the
+    Raises Transient, RequestRejected, or ModelFailure where no other call would help. None of them has the
     original exception as cause or context: those can hold headers.
     """
     outcome: Exception
@@ -72,16 +88,18 @@ async def send(
     except openai.APIConnectionError:
         outcome = Transient("unreachable", "No connection to the model: check OPENAI_BASE_URL.")
     except (openai.OpenAIError, ValueError):
-        return Completion("", "the endpoint did not answer with a chat completion", Usage(), "")
+        return _NO_COMPLETION
     raise outcome
 
 
+_NO_COMPLETION = Completion("", "the endpoint did not answer with a chat completion", None, "")
+
+
 def _answered(completion: Any) -> Completion:
+    usage = _usage(getattr(completion, "usage", None))
     try:
-        counted = completion.usage
-        usage = Usage(_tokens(counted.prompt_tokens), _tokens(counted.completion_tokens)) if counted else Usage()
         choice = completion.choices[0]
-        text = choice.message.content or ""
+        text = _text(choice.message.content or "")
         problem = None
         if not isinstance(text, str):
             text, problem = "", "the answer is not text"
@@ -89,14 +107,27 @@ def _answered(completion: Any) -> Completion:
             problem = "the model declined to answer"
         elif choice.finish_reason == "length":
             problem = "the answer was cut off at the length limit"
-        return Completion(text, problem, usage, str(completion.model or ""))
-    except (AttributeError, IndexError, TypeError):
-        return Completion("", "the endpoint did not answer with a chat completion", Usage(), "")
+        return Completion(text, problem, usage, str(completion.model or "")[:_LONGEST_NAME])
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return replace(_NO_COMPLETION, usage=usage)
 
 
-def _tokens(counted: Any) -> int:
+def _text(content: Any) -> Any:
+    """The text of a message, which some servers give in parts, thinking among them."""
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part["type"] == "text")
+    return content
+
+
+def _usage(counted: Any) -> Usage | None:
+    usage = Usage(_tokens(counted, "prompt_tokens"), _tokens(counted, "completion_tokens"))
+    return usage if usage != Usage() else None
+
+
+def _tokens(counted: Any, name: str) -> int:
     """A count as the server gave it; 0 where it is none."""
-    return counted if isinstance(counted, int) and counted > 0 else 0
+    tokens = getattr(counted, name, None)
+    return min(tokens, _MOST_TOKENS) if type(tokens) is int and tokens > 0 else 0
 
 
 def _meaning(error: openai.APIStatusError) -> Exception:
@@ -106,16 +137,21 @@ def _meaning(error: openai.APIStatusError) -> Exception:
     if status == 429 and error.code == "insufficient_quota":
         return ModelFailure("refused", "The account behind OPENAI_API_KEY has no quota left (status 429).")
     if status in _REQUEST_REJECTED:
-        return UnsupportedParameter(status, "temperature" in str(error.body).lower())
-    final = status in _NEVER_RETRIED or error.response.headers.get("x-should-retry") == "false"
-    if (status >= 500 or status in _RETRIED) and not final:
-        after = retry_after_s(error.response.headers.get("retry-after"), time.time())
-        if status == 429:
-            return Transient("rate-limited", "The model endpoint limits the rate of calls (429).", after)
-        return Transient("unreachable", f"The model endpoint answered with status {status}.", after)
-    return ModelFailure(
-        "refused", f"The model endpoint refused the request with status {status}: its own log says why."
-    )
+        return RequestRejected(status, str(error.body)[:_LONGEST_SAID])
+    if status == 413:
+        return RequestRejected(status, "").failure()
+    if status in _NEVER_RETRIED or (status < 500 and status not in _RETRIED):
+        return ModelFailure(
+            "refused", f"The model endpoint refused the request with status {status}: its own log says why."
+        )
+    after = retry_after_s(error.response.headers.get("retry-after"), time.time())
+    if status == 429:
+        return Transient("rate-limited", "The model endpoint limits the rate of calls (429).", after)
+    reason: FailureReason = "unreachable" if status in _DOWN else "error"
+    message = f"The model endpoint answered with status {status}."
+    if error.response.headers.get("x-should-retry") == "false":
+        return ModelFailure(reason, message, retry_after_s=after)
+    return Transient(reason, message, after)
 
 
 def retry_after_s(header: str | None, now: float) -> float:

@@ -9,18 +9,31 @@ from switchyard.core.errors import SwitchyardError
 AnswerCheck = Callable[[Any], str | None]
 """Looks at a parsed answer; returns None, or the error to show the model."""
 
-FailureReason = Literal["unreachable", "rate-limited", "refused", "unusable-answer", "deadline"]
+FailureReason = Literal["unreachable", "rate-limited", "refused", "deadline", "error", "rejected", "unusable-answer"]
+"""In this order: nobody there; too many calls; the key, quota or address; no answer in time; an error of the server;
+this one request; the answer."""
+
+ANSWER_TOKENS = 8192
+"""The longest answer, thinking included, as `max_tokens` bounds it."""
+
+_BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens, as the server counted them."""
+    """Tokens, as the server counted them, or else estimated."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+def estimate(messages: list[dict[str, str]], answer: str = "") -> Usage:
+    """What a call has used, where no server counts it: a token for four bytes."""
+    asked = sum(len(message["content"].encode()) for message in messages)
+    return Usage(-(-asked // _BYTES_A_TOKEN), -(-len(answer.encode()) // _BYTES_A_TOKEN))
 
 
 @dataclass(frozen=True)
@@ -50,14 +63,26 @@ class Reply:
 
 
 class ModelFailure(SwitchyardError):
-    """No usable answer. `message` is our own sentence: no text of an exception or a server, and no key."""
+    """No usable answer. `message` is our own sentence: no text of an exception or a server, and no key.
 
-    def __init__(self, reason: FailureReason, message: str, *, calls: int = 0, usage: Usage | None = None) -> None:
+    `retry_after_s` is how long the server wants to be left alone; 0 where it does not say.
+    """
+
+    def __init__(
+        self,
+        reason: FailureReason,
+        message: str,
+        *,
+        calls: int = 0,
+        usage: Usage | None = None,
+        retry_after_s: float = 0.0,
+    ) -> None:
         super().__init__(reason, message)
         self.reason: FailureReason = reason
         self.message = message
         self.calls = calls
         self.usage = usage or Usage()
+        self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"

@@ -1,5 +1,7 @@
 """One ask under way: tries, corrections, and what all of it has spent."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import time
@@ -9,9 +11,15 @@ from typing import Any
 import openai
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from switchyard.core.model.answer import UnusableText, correction, parse, violation, with_schema_in_prompt
-from switchyard.core.model.http_call import Completion, Transient, UnsupportedParameter, send
-from switchyard.core.model.reply import AnswerCheck, CallListener, ModelFailure, Usage
+from switchyard.core.model.answer import UnusableText, correction, read, with_schema_in_prompt
+from switchyard.core.model.http_call import Completion, RequestRejected, Transient, send
+from switchyard.core.model.reply import ANSWER_TOKENS, AnswerCheck, CallListener, ModelFailure, Usage, estimate
+from switchyard.core.model.server_features import RequestShape, ServerFeatures
+
+MOST_TRIES = 16
+"""HTTP calls for one answer, whatever time is left."""
+
+_LONGEST_PROBLEM = 500
 
 
 @dataclass(frozen=True)
@@ -25,14 +33,6 @@ class RetryPolicy:
 
 
 @dataclass
-class UnsupportedFeatures:
-    """What a server turned out not to take; shared by all asks of one client."""
-
-    temperature: bool = False
-    schemas: set[str] = field(default_factory=set)
-
-
-@dataclass
 class ModelRequest:
     """Asks for JSON that meets `schema` until it has it, `deadline` (monotonic) is near, or `listener` is open."""
 
@@ -42,7 +42,7 @@ class ModelRequest:
     name: str
     headers: dict[str, str]
     patience: RetryPolicy
-    refusals: UnsupportedFeatures
+    features: ServerFeatures
     deadline: float
     listener: CallListener | None = None
     calls: int = 0
@@ -50,64 +50,67 @@ class ModelRequest:
     _trouble: Transient | None = None
 
     def out_of_time(self) -> ModelFailure:
-        """The failure of an ask whose time is up: the trouble that used it up, where there was one."""
-        if self._trouble is not None:
-            return ModelFailure(self._trouble.reason, self._trouble.message)
-        return ModelFailure("deadline", f"The model did not answer within {self.patience.deadline_s:.3g} s.")
+        """The failure of an ask whose time is up: the trouble that used it up, where there was one.
+
+        While the endpoint counts as down, that is the trouble, and not this request.
+        """
+        trouble = self._trouble or Transient(
+            "deadline", f"The model did not answer within {self.patience.deadline_s:.3g} s."
+        )
+        down = self.listener is not None and self.listener.open and trouble.reason != "rate-limited"
+        return ModelFailure(
+            "unreachable" if down else trouble.reason, trouble.message, retry_after_s=trouble.retry_after_s
+        )
 
     async def usable(self, messages: list[dict[str, str]], check: AnswerCheck | None) -> tuple[Any, str]:
         """The checked answer and the model that gave it. Raises ModelFailure."""
         problem = ""
         for _ in range(2):
             answered = await self._answered(messages)
-            if answered.problem is None:
-                try:
-                    value = parse(answered.text)
-                    wrong = violation(value, self.schema) or (check(value) if check else None)
-                    if wrong is None:
-                        return value, answered.model
-                    problem = wrong.rstrip(".")
-                except UnusableText as error:
-                    problem = str(error)
-            else:
-                problem = answered.problem
+            value, problem = self._value(answered, check)
+            problem = problem[:_LONGEST_PROBLEM]
+            if not problem:
+                return value, answered.model
             messages = messages + correction(answered.text, problem)
         raise ModelFailure("unusable-answer", f"The model's answer was unusable twice, the last time: {problem}.")
 
+    def _value(self, answered: Completion, check: AnswerCheck | None) -> tuple[Any, str]:
+        """What an answer holds, or in the second place what is wrong with it."""
+        if answered.problem is not None:
+            return None, answered.problem
+        try:
+            value = read(answered.text, self.schema)
+        except UnusableText as error:
+            self.features.not_enforced(self.name)
+            return None, str(error)
+        wrong = check(value) if check else None
+        return value, wrong.rstrip(".") if wrong else ""
+
     async def _answered(self, messages: list[dict[str, str]]) -> Completion:
         """One answer, leaving out what this server is known, or now turns out, not to take."""
-        cold = not self.refusals.temperature
-        constrained = self.name not in self.refusals.schemas
+        shape = self.features.shape(self.name)
         while True:
             try:
-                answered = await self._patient(self._body(messages, cold, constrained))
-            except UnsupportedParameter as refusal:
-                status = refusal.status
-                if cold and refusal.names_temperature:
-                    cold = False
-                    continue
-                if constrained:
-                    constrained = False
-                    continue
+                answered = await self._patient(self._body(messages, shape))
+            except RequestRejected as rejection:
+                rejected, fewer = rejection, self.features.without(shape, self.name, rejection.said)
             else:
-                self.refusals.temperature |= not cold
-                if not constrained:
-                    self.refusals.schemas.add(self.name)
+                self.features.learn(shape, self.name)
                 return answered
-            raise ModelFailure(
-                "refused",
-                f"The model endpoint does not take the request (status {status}): "
-                "check OPENAI_BASE_URL and SWITCHYARD_MODEL.",
-            )
+            if fewer is None:
+                raise rejected.failure()
+            shape = fewer
 
-    def _body(self, messages: list[dict[str, str]], cold: bool, constrained: bool) -> dict[str, Any]:
+    def _body(self, messages: list[dict[str, str]], shape: RequestShape) -> dict[str, Any]:
         body: dict[str, Any] = {"model": self.model, "messages": messages}
-        if cold:
+        if shape.temperature:
             body["temperature"] = 0
-        if constrained:
-            shape = {"name": self.name, "schema": self.schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": shape}
-        else:
+        if shape.limit is not None:
+            body[shape.limit] = ANSWER_TOKENS
+        if shape.constrained:
+            constraint = {"name": self.name, "schema": self.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": constraint}
+        if shape.stated:
             body["messages"] = with_schema_in_prompt(messages, self.schema)
         return body
 
@@ -130,18 +133,21 @@ class ModelRequest:
             answered = await send(self.client, body, self.headers, timeout_s)
         except asyncio.CancelledError:
             self._report(failed=True)
+            self.usage += estimate(body["messages"])
             raise
         except Transient as trouble:
             self._report(failed=trouble.reason != "rate-limited")
-            if trouble.reason != "deadline":
+            if trouble.reason == "deadline":
+                self.usage += estimate(body["messages"])
+            else:
                 self._trouble = trouble
             raise
-        except (UnsupportedParameter, ModelFailure):
+        except (RequestRejected, ModelFailure):
             self._report(failed=False)
             raise
         self._report(failed=False)
         self._trouble = None
-        self.usage += answered.usage
+        self.usage += answered.usage or estimate(body["messages"], answered.text)
         return answered
 
     def _pause(self, state: RetryCallState) -> float:
@@ -151,9 +157,10 @@ class ModelRequest:
         return wait_s + longest * random.uniform(0.5, 1.0)
 
     def _in_vain(self, state: RetryCallState) -> bool:
-        """Whether no other try is worth while: time will be up, or the endpoint counts as down."""
+        """Whether no other try is worth while: enough were made, time will be up, or the endpoint counts as down."""
         down = self.listener is not None and self.listener.open
-        return down or time.monotonic() + state.upcoming_sleep >= self.deadline
+        late = time.monotonic() + state.upcoming_sleep >= self.deadline
+        return down or late or state.attempt_number >= MOST_TRIES
 
     def _report(self, failed: bool) -> None:
         """Tell how a call went. One that the deadline cut off has failed like one that had no answer in time."""

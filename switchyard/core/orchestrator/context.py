@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from switchyard.core.orchestrator.limits import Quota, ShardUsage
+from switchyard.core.event import Event
+from switchyard.core.orchestrator.limits import Price, Quota, ShardUsage, over_hour, spend_of_agent
 from switchyard.core.orchestrator.messages import StatusChanged
 from switchyard.core.orchestrator.queues import Queues
 from switchyard.core.orchestrator.state import ShardState
@@ -14,9 +14,6 @@ from switchyard.core.orchestrator.store import WorkflowStore
 from switchyard.core.orchestrator.timers import Timers
 from switchyard.core.orchestrator.workflow import Workflow, status_event
 from switchyard.core.registry import Registry
-
-Price = Callable[[int, int], float | None]
-"""The cost of prompt and completion tokens; None where no prices are set."""
 
 
 def no_price(prompt_tokens: int, completion_tokens: int) -> float | None:
@@ -52,6 +49,10 @@ class ShardContext:
         """Whether events are decided about, agents get dispatches and models are asked."""
         return self.fenced and not self.usage.paused
 
+    def spend(self, event: Event, now: int) -> tuple[int, float | None]:
+        """Charge the hour with what an agent says it has used of a model; tokens and cost."""
+        return spend_of_agent(self.usage, self.price, event, now)
+
     def room_for_workflow(self) -> bool:
         return self.usage.workflows < self.quota.part(self.registry.file.limits.open_workflows)
 
@@ -62,15 +63,7 @@ class ShardContext:
 
     def over_hour(self, now: int, tokens: int) -> str | None:
         """Why an ask that may use so many tokens must not begin in this hour; None where it may."""
-        limits = self.registry.file.limits
-        used, spent = self.usage.spent(now)
-        planned = self.usage.reserved + tokens
-        if limits.tokens_per_hour is not None and used + planned > self.quota.part(limits.tokens_per_hour):
-            return f"limit of {limits.tokens_per_hour} tokens an hour reached"
-        cost = max(self.price(planned, 0) or 0.0, self.price(0, planned) or 0.0)
-        if limits.cost_per_hour is not None and spent + cost > self.quota.fraction(limits.cost_per_hour):
-            return f"limit of {limits.cost_per_hour:g} an hour reached"
-        return None
+        return over_hour(self.registry.file.limits, self.quota, self.usage, self.price, now, tokens)
 
     @property
     def hourly(self) -> bool:

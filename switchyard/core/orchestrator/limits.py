@@ -5,13 +5,20 @@ The shares add up to the limit, so it is not exceeded; a shard may reach its sha
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 
 from switchyard.core import strictjson
+from switchyard.core.agents_file import Limits
 from switchyard.core.errors import SettingsError
+from switchyard.core.event import Event
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.registry import Registry
+from switchyard.core.routing.question import LARGEST_ASK
+from switchyard.core.times import milliseconds
+
+Price = Callable[[int, int], float | None]
+"""The cost of prompt and completion tokens; None where no prices are set."""
 
 HOUR_MS = 3_600_000
 _KEY = "usage"
@@ -34,9 +41,15 @@ class Quota:
 
 
 def check_shares(registry: Registry, shards: int) -> None:
-    """Raises SettingsError where a limit is so small that a shard would have no part of it."""
+    """Raises SettingsError where a limit leaves a shard no part of it, or too little for one ask."""
     limits = registry.file.limits
-    counted = {name: getattr(limits, name) for name in ("open_workflows", "open_dispatches", "tokens_per_hour")}
+    if limits.tokens_per_hour is not None and limits.tokens_per_hour < shards * LARGEST_ASK:
+        raise SettingsError(
+            f"agents.yaml: tokens_per_hour is {limits.tokens_per_hour}, but it is shared out between {shards} shards, "
+            f"and one question may use {LARGEST_ASK} tokens; raise it to {shards * LARGEST_ASK} or more, or start with "
+            "fewer SWITCHYARD_SHARDS"
+        )
+    counted = {name: getattr(limits, name) for name in ("open_workflows", "open_dispatches")}
     counted.update({f"open_dispatches of {name}": agent.open_dispatches for name, agent in registry.agents.items()})
     small = [f"{name} is {limit}" for name, limit in counted.items() if limit is not None and limit < shards]
     if small:
@@ -64,19 +77,23 @@ class ShardUsage:
         self._cost: float = value.get("cost", 0.0)
         self._written = dict(value)
 
-    def spend(self, at: int, tokens: int, cost: float) -> None:
-        """Count what was used at `at` (milliseconds since 1970), where that is in this hour or begins another."""
-        hour = at // HOUR_MS
-        if hour < self._hour:
+    def spend(self, at: int, now: int, tokens: int, cost: float) -> None:
+        """Count what was used at `at`, where `now` is in the same hour; both are milliseconds since 1970.
+
+        What a clock that is ahead has dated is used now, and what was counted by such a clock stays counted.
+        """
+        hour = now // HOUR_MS
+        if min(at, now) // HOUR_MS < hour:
             return
         if hour > self._hour:
-            self._hour, self._tokens, self._cost = hour, 0, 0.0
+            self._tokens, self._cost = 0, 0.0
+        self._hour = hour
         self._tokens += tokens
         self._cost += cost
 
     def spent(self, now: int) -> tuple[int, float]:
         """Tokens and cost of this hour."""
-        return (self._tokens, self._cost) if now // HOUR_MS == self._hour else (0, 0.0)
+        return (self._tokens, self._cost) if now // HOUR_MS <= self._hour else (0, 0.0)
 
     def save(self) -> None:
         """Write it, where it changed."""
@@ -92,3 +109,27 @@ class ShardUsage:
         if value != self._written:
             self._stored[_KEY] = strictjson.dumps(stamped(value))
             self._written = value
+
+
+def over_hour(limits: Limits, quota: Quota, usage: ShardUsage, price: Price, now: int, tokens: int) -> str | None:
+    """Why an ask that may use so many tokens must not begin in this hour; None where it may."""
+    used, spent = usage.spent(now)
+    planned = usage.reserved + tokens
+    if limits.tokens_per_hour is not None and used + planned > quota.part(limits.tokens_per_hour):
+        return f"limit of {limits.tokens_per_hour} tokens an hour reached"
+    cost = max(price(planned, 0) or 0.0, price(0, planned) or 0.0)
+    if limits.cost_per_hour is not None and spent + cost > quota.fraction(limits.cost_per_hour):
+        return f"limit of {limits.cost_per_hour:g} an hour reached"
+    return None
+
+
+def spend_of_agent(usage: ShardUsage, price: Price, event: Event, now: int) -> tuple[int, float | None]:
+    """Charge what an agent says it has used of a model to the hour in which it answered; tokens and cost."""
+    prompt, completion = (int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens"))
+    cost = price(prompt, completion) if prompt or completion else None
+    try:
+        at = milliseconds(event.attributes.get("time"))
+    except ValueError:
+        at = now
+    usage.spend(at, now, prompt + completion, cost or 0.0)
+    return prompt + completion, cost

@@ -50,6 +50,8 @@ class PendingDecision(_AboutEvent):
     ancestors     `payload_hash` of each dispatch that led here
     branch        the gather that it belongs to, and the agent whose branch of it this is
     reserved      tokens that the ask under way may use
+    asks          how often a model was asked in vain
+    used          what asks before have used, as fields of a record; the hour is charged with it
     record        the record that is written, as JSON text
     """
 
@@ -64,6 +66,8 @@ class PendingDecision(_AboutEvent):
     branch: list[str] | None = None
     answer_count: int = 1
     reserved: int = 0
+    asks: int = 0
+    used: dict[str, Any] = field(default_factory=dict)
     record: str | None = None
 
     @property

@@ -151,7 +151,7 @@ class PendingDecisions:
             self._dispatches.expect(dispatch_id)
         pending = self.add(subject, text, position, event, opened.hop)
         pending.answer_count, pending.ancestors, pending.branch = count, opened.ancestors, opened.branch
-        self._spend(event)
+        workflow.spend(*self._context.spend(event, self._now))
         if event.type == FAILED_TYPE:
             self.failed(pending, opened, dict(event.data))
         elif failed:
@@ -159,14 +159,6 @@ class PendingDecisions:
         else:
             workflow.remember(opened.agent, event)
         return True
-
-    def _spend(self, event: Event) -> None:
-        """Count what an agent says it has used of a model."""
-        used = [int(event.attributes.get(name, 0)) for name in ("prompttokens", "completiontokens")]
-        if any(used):
-            cost = self._context.price(used[0], used[1])
-            self._workflow.spend(sum(used), cost)
-            self._context.usage.spend(self._now, sum(used), cost or 0.0)
 
 
 def _unknown_failure(agent: str) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from switchyard.core.ledger.record import Decision
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.context import ShardContext
@@ -39,8 +41,16 @@ def record_of(
         inputs=tuple(workflow.inputs),
         elapsed_ms=now - workflow.started_at,
         **versions(context.registry, context.sql_version),
-        **model_usage(outcome),
+        **model_usage(outcome, pending.used),
     )
+
+
+def usage_of(record: Decision) -> dict[str, Any]:
+    """What a record says about its model calls, by field; nothing where no model was asked."""
+    if not record.model_calls:
+        return {}
+    names = ("model", "model_calls", "prompt_tokens", "completion_tokens", "cost", "latency_ms")
+    return {name: getattr(record, name) for name in names}
 
 
 def late_record(context: ShardContext, item: EventRead, subject: Subject, status: str, now: int) -> Decision:

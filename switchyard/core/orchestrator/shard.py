@@ -21,10 +21,10 @@ from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, Fence
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
-from switchyard.core.orchestrator.context import Price, ShardContext, no_price
+from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
 from switchyard.core.orchestrator.held import held_entry, held_item
-from switchyard.core.orchestrator.limits import Quota
+from switchyard.core.orchestrator.limits import Price, Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
     ControlRead,
@@ -49,9 +49,8 @@ from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
 from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
-from switchyard.core.routing.verdict import ModelUnavailable
+from switchyard.core.routing.verdict import ModelUnavailable, model_usage, tokens_and_cost
 
-ASK_AGAIN_MS = 2_000
 HELD, START = "held", "start"
 
 
@@ -292,6 +291,7 @@ class Shard:
             elif subject in tombstone.settled:
                 tombstone.read(event, subject)
             elif event.causation_id in tombstone.sent:
+                self.context.spend(event, now)
                 tombstone.read(event, subject)
                 effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
             else:
@@ -303,14 +303,15 @@ class Shard:
 
     def _model_answered(self, item: ModelAnswered, now: int) -> list[Effect]:
         workflow, pending = self._asked(item.workflow_id, item.subject, item.attempt)
-        if workflow is None or pending is None:
-            return []
         outcome = item.outcome
-        if isinstance(outcome, ModelUnavailable) and outcome.retry:
-            self.context.timers.set(Timer.of("ask", item.workflow_id, item.subject), now + ASK_AGAIN_MS)
+        if workflow is None or pending is None:
+            self.context.usage.spend(now, now, *tokens_and_cost(model_usage(outcome)))
             return []
         transition = WorkflowTransition(self.context, workflow, now)
-        transition.answer(item.subject, outcome)
+        if isinstance(outcome, ModelUnavailable) and outcome.retry:
+            transition.asked_in_vain(item.subject, outcome)
+        else:
+            transition.answer(item.subject, outcome)
         return transition.finish()
 
     def _asked(
@@ -373,7 +374,7 @@ def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
     if pending is None:
         return
     if timer.kind == "ask":
-        transition.ask(subject)
+        transition.ask_again(subject)
     elif timer.kind == "event":
         transition.decide(subject)
     elif pending.record is not None:

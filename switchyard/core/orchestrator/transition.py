@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
@@ -24,14 +26,25 @@ from switchyard.core.orchestrator.messages import (
 from switchyard.core.orchestrator.open_work import PendingDecision
 from switchyard.core.orchestrator.pending import BEHIND_MS, PendingDecisions, again_ms
 from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
+from switchyard.core.orchestrator.records import usage_of
 from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats, status_event
 from switchyard.core.routing import decide
 from switchyard.core.routing.question import Question, question
-from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, RoutingContext, Verdict
+from switchyard.core.routing.verdict import (
+    ModelDecision,
+    ModelUnavailable,
+    RoutingContext,
+    Verdict,
+    model_usage,
+    tokens_and_cost,
+)
 
 UNREAD_MS = 600_000
 MOST_REFUSALS = 5
+MOST_ASKS = 10
+ASK_AGAIN_MS, ASK_AGAIN_MAX_MS = 2_000, 60_000
+RETRY_AFTER_MAX_MS = 300_000
 
 
 class WorkflowTransition:
@@ -70,6 +83,7 @@ class WorkflowTransition:
             return
         pending = workflow.pending.get(subject)
         if pending is None and cause is not None and self.pending.is_late(cause):
+            workflow.spend(*self.context.spend(event, self.now))
             self.pending.log_late(subject, item.text, item.position, event)
             return
         if pending is None and not self.pending.admit_event(subject, item):
@@ -165,6 +179,29 @@ class WorkflowTransition:
             self.effects.append(Ask(self.workflow.id, subject, pending.attempt))
         self.timers.set(Timer.of("ask", self.workflow.id, subject), IN_FLIGHT if accepting else 0)
 
+    def ask_again(self, subject: Subject) -> None:
+        """Ask what was asked before, where no limit has been reached meanwhile."""
+        pending = self.workflow.pending[subject]
+        over = decide.over_limit(self.registry, self._routing_context(subject))
+        if over is None and self.context.hourly:
+            over = self._reserve(pending)
+        if over is None:
+            self.ask(subject)
+        else:
+            self.pending.log(subject, over)
+
+    def asked_in_vain(self, subject: Subject, outcome: ModelUnavailable) -> None:
+        """Count what that has used. Ask again after a pause that grows, or, where that is bounded, settle it."""
+        pending = self.workflow.pending[subject]
+        if outcome.bounded and pending.asks + 1 >= MOST_ASKS:
+            self.answer(subject, outcome)
+            return
+        pause_ms = min(ASK_AGAIN_MS << min(pending.asks, 10), ASK_AGAIN_MAX_MS)
+        pending.asks += 1
+        self._charge(pending, model_usage(outcome, pending.used), self.now)
+        wanted_ms = min(int(outcome.retry_after_s * 1000), RETRY_AFTER_MAX_MS)
+        self.timers.set(Timer.of("ask", self.workflow.id, subject), self.now + max(pause_ms, wanted_ms))
+
     def question(self, pending: PendingDecision) -> Question:
         """What to ask a model about something that is pending."""
         return question(self.registry, pending.event, pending.failures, self.workflow.history)
@@ -185,6 +222,8 @@ class WorkflowTransition:
             self.effects.append(WriteDeadLetter(letter))
             return
         if record.action == "late" or counts_no_more(workflow, record):
+            workflow.spend(record.prompt_tokens + record.completion_tokens, record.cost)
+            self._charge(workflow.pending.get(subject), usage_of(record), record.at)
             self.pending.settled(subject)
             return
         was_pending = subject in workflow.pending
@@ -194,6 +233,7 @@ class WorkflowTransition:
         if read_back_error(self.registry, workflow, record, event) is None:
             self._act(record, event, pending)
             return
+        self._charge(pending, usage_of(record), record.at)
         pending.attempt = workflow.refused[subject] = record.attempt + 1
         pending.record = None
         self.timers.clear(Timer.of("log", workflow.id, subject))
@@ -248,7 +288,7 @@ class WorkflowTransition:
         workflow, subject = self.workflow, record.subject
         self.pending.settled(subject)
         workflow.account(record, event.type)
-        self.context.usage.spend(record.at, record.prompt_tokens + record.completion_tokens, record.cost or 0.0)
+        self._charge(pending, usage_of(record), record.at)
         if record.action == "dispatch" and subject.kind == "approval" and record.decided_by == "operator":
             self.effects += self.dispatches.approve(subject.id)
             self._tell_status()
@@ -304,10 +344,19 @@ class WorkflowTransition:
         reason = f"attempt {pending.tries + 1} of {agent.attempts}: {failure['reason']}: {failure['message']}"
         return Verdict("dispatch", "retry", reason, (agent.name,), delay_ms=backoff_ms(agent, pending.tries))
 
+    def _charge(self, pending: PendingDecision | None, used: dict[str, Any], at: int) -> None:
+        """Charge the hour with what asks have used, `used` being that of all asks so far."""
+        tokens, cost = tokens_and_cost(used)
+        if pending is not None:
+            before_tokens, before_cost = tokens_and_cost(pending.used)
+            tokens, cost = max(0, tokens - before_tokens), max(0.0, cost - before_cost)
+            pending.used = max(pending.used, used, key=lambda item: int(item.get("model_calls", 0)))
+        self.context.usage.spend(at, self.now, tokens, cost)
+
     def _reserve(self, pending: PendingDecision) -> Verdict | None:
         """Set tokens of this hour aside for an ask; the verdict where there are too few left."""
         tokens = self.question(pending).most_tokens
-        over = self.context.over_hour(self.now, tokens)
+        over = self.context.over_hour(self.now, tokens - pending.reserved)
         if over is not None:
             return decide.stop("hour-limit", over)
         pending.reserved = tokens
@@ -316,12 +365,13 @@ class WorkflowTransition:
     def _routing_context(self, subject: Subject) -> RoutingContext:
         workflow, pending = self.workflow, self.workflow.pending[subject]
         manual_retry = decide.is_manual_retry(pending.event, subject)
+        tokens, cost = tokens_and_cost(pending.used)
         return RoutingContext(
             hop=pending.hop,
             rule=pending.rule,
             failed=pending.failed_agents,
-            tokens=workflow.tokens,
-            cost=workflow.cost,
+            tokens=workflow.tokens + tokens,
+            cost=workflow.cost if pending.used.get("cost") is None else (workflow.cost or 0.0) + cost,
             next_step=workflow.next_step,
             ancestors=pending.ancestors,
             dispatch_count=0 if manual_retry else workflow.dispatch_count,

@@ -12,7 +12,11 @@ from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 
 log = logging.getLogger(__name__)
 
-RETRY = ("unreachable", "rate-limited", "deadline", "refused")
+OF_THE_ENDPOINT = ("unreachable", "rate-limited", "refused")
+"""Failures that a later ask may be spared: nobody there, too many calls, or a key, quota or address to be mended."""
+
+OF_THE_REQUEST = ("deadline", "error")
+"""Failures that may come back at every ask about the same event."""
 
 
 async def ask_model(
@@ -32,7 +36,9 @@ async def ask_model(
             failure.usage.prompt_tokens,
             failure.usage.completion_tokens,
             cost(failure.usage, prices),
-            retry=failure.reason in RETRY,
+            retry=failure.reason in OF_THE_ENDPOINT + OF_THE_REQUEST,
+            bounded=failure.reason in OF_THE_REQUEST,
+            retry_after_s=failure.retry_after_s,
         )
     except Exception:
         log.exception("asking the model failed in a way that it must not")

@@ -47,12 +47,24 @@ def guarded(registry: Registry, event: Event, context: RoutingContext, verdict: 
     again = [name for name in verdict.agents if payload_hash(name, event) in context.ancestors]
     if again and not context.failed:  # an agent that has an event may take over for one that failed
         return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
-    return _over_limit(registry, context) or verdict
+    return over_limit(registry, context) or verdict
 
 
 def stop(code: str, reason: str) -> Verdict:
     """The end of a workflow, by a guard."""
     return Verdict("stop", "guard", reason, code=code)
+
+
+def over_limit(registry: Registry, context: RoutingContext) -> Verdict | None:
+    """The end of a workflow that has used what it may; None where it has not."""
+    limits = registry.file.limits
+    if context.hop >= registry.hop_limit:
+        return stop("hop-limit", f"hop limit of {registry.hop_limit} reached")
+    if context.tokens >= limits.tokens:
+        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {context.tokens} used")
+    if limits.cost is not None and context.cost is not None and context.cost >= limits.cost:
+        return stop("cost-limit", f"limit of {limits.cost:g} reached: {context.cost:.4f} spent")
+    return None
 
 
 def payload_hash(agent: str, event: Event) -> str:
@@ -125,7 +137,7 @@ def _before_model(registry: Registry, event: Event, context: RoutingContext) -> 
         if context.failed:
             return _all_failed(registry, event, context)
         return Verdict("dead-letter", "guard", f"no agent accepts {event.type}", code="no-agent-accepts")
-    over = _over_limit(registry, context)
+    over = over_limit(registry, context)
     if over is not None or registry.router is None:
         return over
     verdict, trouble = routed(registry.router, event, context, tuple(agent.name for agent in able))
@@ -177,14 +189,3 @@ def _by_rule(registry: Registry, event: Event, context: RoutingContext) -> Verdi
     if disorder:
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {disorder}", code=OUT_OF_ORDER)
     return Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
-
-
-def _over_limit(registry: Registry, context: RoutingContext) -> Verdict | None:
-    limits = registry.file.limits
-    if context.hop >= registry.hop_limit:
-        return stop("hop-limit", f"hop limit of {registry.hop_limit} reached")
-    if context.tokens >= limits.tokens:
-        return stop("token-limit", f"limit of {limits.tokens} tokens reached: {context.tokens} used")
-    if limits.cost is not None and context.cost is not None and context.cost >= limits.cost:
-        return stop("cost-limit", f"limit of {limits.cost:g} reached: {context.cost:.4f} spent")
-    return None

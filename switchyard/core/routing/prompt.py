@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from switchyard.core import strictjson
 from switchyard.core.app_problem import AppProblem
+from switchyard.core.model.trimming import cut, cut_text, size
 
 if TYPE_CHECKING:
     from switchyard.core.agents_file import Agent
     from switchyard.core.registry import Registry
+
+PROMPT_BYTES = 32 * 1024
+"""The longest question, system message and all."""
 
 COMPLETE = "complete"
 NONE = "none"
@@ -55,12 +59,16 @@ def routing_messages(
     answered: Sequence[Mapping[str, Any]] = (),
     failed: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, str]]:
-    """The chat messages that ask who acts next. `event` has `type` and `data`; the rest is of this workflow."""
+    """The chat messages that ask who acts next. `event` has `type` and `data`; the rest is of this workflow.
+
+    Together they are no longer than `PROMPT_BYTES`: what would be loses its oldest history, then the ends of its texts.
+    """
     system = Template(registry.router_prompt).substitute(
         app=registry.app,
         description=registry.file.description,
         complete=registry.file.complete or "",
     )
+    system = cut_text(system, PROMPT_BYTES // 4)
     question = {
         "event": {"type": event["type"], "data": event["data"]},
         "contract": registry.contracts[event["type"]].schema,
@@ -77,7 +85,41 @@ def routing_messages(
         "answered": list(answered),
         "failed": list(failed),
     }
+    room = PROMPT_BYTES - len(system.encode())
+    if size(question) > room:
+        question = _fitted(question, room)
     return [{"role": "system", "content": system}, {"role": "user", "content": strictjson.dumps(question)}]
+
+
+def _fitted(question: dict[str, Any], room: int) -> dict[str, Any]:
+    """The question in `room` bytes: without the data of the oldest answers, and if need be with all of its parts cut,
+    but for the names of the candidates."""
+    answered, question = question["answered"], {**question, "answered": []}
+    part = room // 16
+    if size(question) > 14 * part:
+        event, candidates = question["event"], question["candidates"]
+        question |= {
+            "event": {**event, "data": cut(event["data"], 6 * part)},
+            "contract": cut(question["contract"], 2 * part),
+            "candidates": [_candidate(item, 4 * part // len(candidates)) for item in candidates],
+            "complete": cut(question["complete"], part // 2),
+            "failed": cut(question["failed"], part),
+        }
+    left = room - size(question)
+    for entry in reversed(answered):
+        if size(entry) >= left:
+            entry = {**entry, "data": "(left out: too large)"}
+        left -= size(entry) + 1
+        if left < 0:
+            break
+        question["answered"].insert(0, entry)
+    return question
+
+
+def _candidate(candidate: dict[str, Any], room: int) -> dict[str, Any]:
+    name = {"name": candidate["name"]}
+    shorter = cut(candidate, room)
+    return {**shorter, **name} if isinstance(shorter, dict) else name
 
 
 def choice_schema(candidates: Sequence[Agent]) -> dict[str, Any]:

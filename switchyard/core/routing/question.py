@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from switchyard.core.event import Event
+from switchyard.core.model.reply import ANSWER_TOKENS
 from switchyard.core.registry import Registry
 from switchyard.core.routing import decide
-from switchyard.core.routing.prompt import choice_problem, choice_schema, routing_messages
+from switchyard.core.routing.prompt import PROMPT_BYTES, choice_problem, choice_schema, routing_messages
 
-ANSWER_TOKENS = 1024
+LARGEST_ASK = PROMPT_BYTES + ANSWER_TOKENS
+"""The most that `Question.most_tokens` is."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Question:
 
     @property
     def most_tokens(self) -> int:
-        """More than one answer takes: a token is at least a byte of what is sent; the answer is short."""
+        """More than one answer takes: a token is at least a byte of what is sent, and the answer is bounded."""
         return sum(len(message["content"].encode()) for message in self.messages) + ANSWER_TOKENS
 
 

@@ -81,7 +81,10 @@ class ModelDecision:
 
 @dataclass(frozen=True)
 class ModelUnavailable:
-    """A model that gave no usable answer. `retry` tells that it could not be reached and is worth asking again."""
+    """A model that gave no usable answer. `retry` tells that it is worth asking again, `bounded` not for ever.
+
+    `retry_after_s` is how long the endpoint wants to be left alone.
+    """
 
     reason: str
     message: str
@@ -92,17 +95,31 @@ class ModelUnavailable:
     cost: float | None = None
     latency_ms: float = 0.0
     retry: bool = False
+    bounded: bool = False
+    retry_after_s: float = 0.0
 
 
-def model_usage(outcome: ModelDecision | ModelUnavailable | None) -> dict[str, Any]:
-    """What a record says about its model calls, by field; nothing where no model was asked."""
+def model_usage(
+    outcome: ModelDecision | ModelUnavailable | None, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a record says about its model calls, by field; nothing where no model was asked.
+
+    `before` is the same of the asks before this one, which is added.
+    """
+    before = before or {}
     if outcome is None:
-        return {}
+        return dict(before)
+    costs = [cost for cost in (before.get("cost"), outcome.cost) if cost is not None]
     return {
         "model": outcome.model,
-        "model_calls": outcome.calls,
-        "prompt_tokens": outcome.prompt_tokens,
-        "completion_tokens": outcome.completion_tokens,
-        "cost": outcome.cost,
-        "latency_ms": outcome.latency_ms,
+        "model_calls": before.get("model_calls", 0) + outcome.calls,
+        "prompt_tokens": before.get("prompt_tokens", 0) + outcome.prompt_tokens,
+        "completion_tokens": before.get("completion_tokens", 0) + outcome.completion_tokens,
+        "cost": sum(costs) if costs else None,
+        "latency_ms": before.get("latency_ms", 0.0) + outcome.latency_ms,
     }
+
+
+def tokens_and_cost(usage: Mapping[str, Any]) -> tuple[int, float]:
+    """Tokens and cost in a record's fields about its model calls."""
+    return usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0), usage.get("cost") or 0.0

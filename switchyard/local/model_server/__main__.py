@@ -11,6 +11,7 @@ import uvicorn
 from switchyard.local.model_server import behaviour
 from switchyard.local.model_server.app import create_app
 from switchyard.local.model_server.calls import Calls
+from switchyard.local.model_server.habits import HABITS, with_habit
 from switchyard.local.model_server.templates import Templates
 
 FAULTS = "SWITCHYARD_MODEL_FAULTS"
@@ -25,15 +26,15 @@ def main() -> None:
     parser.add_argument("--delay-sigma", type=float, default=0.0, help="sigma of the lognormal latency")
     parser.add_argument("--seed", type=int, default=0, help="for latencies and faults")
     parser.add_argument("--script", type=Path, help="JSON file: what happens to the first calls")
-    parser.add_argument("--refuse-response-format", action="store_true", help="answer 400 to a JSON schema")
+    parser.add_argument("--habit", choices=HABITS, help="what it does to a request, or to an answer")
     args = parser.parse_args()
     try:
         faults = float(os.environ.get(FAULTS) or 0.0)
         behave = behaviour.from_file(args.script) if args.script else behaviour.in_turn([])
     except (OSError, ValueError, TypeError) as error:
         sys.exit(f"{args.script or FAULTS}: {error}")
-    if args.refuse_response_format:
-        behave = behaviour.without_response_format(behave)
+    if args.habit:
+        behave = with_habit(args.habit, behave)
     if faults:
         behave = behaviour.failing(faults, args.seed, behave)
     behave = behaviour.slow(args.delay_s, args.delay_sigma, args.seed, behave)

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from switchyard.local.model_server.behaviour import OFFLINE, Action, Behaviour, Call
 from switchyard.local.model_server.calls import ROUTING, CallRecord, Calls, beginning
 from switchyard.local.model_server.choose import choose
+from switchyard.local.model_server.habits import WRAPPERS
 from switchyard.local.model_server.templates import NoTemplate, TemplateFailed, Templates
 
 MODEL = "switchyard-offline"
@@ -76,10 +77,10 @@ async def _respond(call: Call, action: Action, templates: Templates) -> Response
     if action.answer is not None:
         text = action.answer if isinstance(action.answer, str) else json.dumps(action.answer)
         return _completion(call, text)
-    return await _offline(call, templates)
+    return await _offline(call, action.habit, templates)
 
 
-async def _offline(call: Call, templates: Templates) -> Response:
+async def _offline(call: Call, habit: str | None, templates: Templates) -> Response:
     try:
         facts = json.loads(call.user)
     except ValueError:
@@ -87,7 +88,7 @@ async def _offline(call: Call, templates: Templates) -> Response:
     if not isinstance(facts, dict):
         return _error(400, "The offline model reads a JSON object as user message.")
     if call.purpose == ROUTING:
-        return _completion(call, json.dumps(choose(facts), ensure_ascii=False))
+        return _completion(call, _wrapped(call, habit, json.dumps(choose(facts), ensure_ascii=False)))
     kind, _, rest = call.purpose.partition("/")
     namespace, _, agent = rest.partition("/")
     if kind != "agent" or not agent:
@@ -98,7 +99,11 @@ async def _offline(call: Call, templates: Templates) -> Response:
         return _error(501, str(error))
     except TemplateFailed as error:
         return _error(500, str(error), {"x-should-retry": "false"})
-    return _completion(call, text)
+    return _completion(call, _wrapped(call, habit, text))
+
+
+def _wrapped(call: Call, habit: str | None, text: str) -> str:
+    return WRAPPERS[habit](call, text) if habit else text
 
 
 def _completion(call: Call, text: str) -> Response:

@@ -37,7 +37,8 @@ class Action:
 
     `answer`: the message's text (anything but a string is sent as JSON); `raw`: the whole body of the HTTP
     response; `status`: an error with `message`; `delay_s` before any of them; `hang`: never an answer.
-    `purpose` limits a scripted action to calls of that purpose.
+    `purpose` limits a scripted action to calls of that purpose. `habit` is what the offline model does to its answer:
+    `fence`, `think`, `think-untagged`, `several` or `ignores-response-format`.
     """
 
     answer: Any = None
@@ -48,6 +49,7 @@ class Action:
     delay_s: float = 0.0
     hang: bool = False
     purpose: str | None = None
+    habit: str | None = None
 
 
 Behaviour = Callable[[Call], Action]
@@ -89,17 +91,6 @@ def slow(median_s: float, sigma: float = 0.0, seed: int = 0, then: Behaviour | N
     def behave(call: Call) -> Action:
         action = then(call) if then else OFFLINE
         return replace(action, delay_s=action.delay_s + median_s * chance.lognormvariate(0.0, sigma))
-
-    return behave
-
-
-def without_response_format(then: Behaviour | None = None) -> Behaviour:
-    """A server that does not know response_format and says so with status 400."""
-
-    def behave(call: Call) -> Action:
-        if "response_format" in call.body:
-            return Action(status=400, message="response_format is not supported")
-        return then(call) if then else OFFLINE
 
     return behave
 
