@@ -11,10 +11,9 @@ from typing import Any
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
-from sqlalchemy.exc import SQLAlchemyError
 
 from switchyard.core.deadletter import DeadLetter, Position
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection, KafkaRefused
 from switchyard.worker.database import unavailable
@@ -28,12 +27,24 @@ IDLE_POLL_MS = 500
 BUSY_POLL_MS = 20
 COMMIT_TIMEOUT_MS = 5_000
 PAUSE_S = 1.0
+LONGEST_PAUSE_S = 15.0
+
+
+class HandlersHang(SwitchyardError):
+    """As many handlers of an agent hang as it may have at once; only the end of the process ends them."""
+
+    def __init__(self, agent: str, hanging: int) -> None:
+        super().__init__(
+            f"{hanging} handlers of {agent} hang, so the worker ends, to be started again: give what they wait for "
+            "a timeout below the agent's deadline"
+        )
 
 
 class Inbox:
     """One agent's consumer, in a thread of its own, which reads nothing before `ready` is set.
 
-    Where Kafka refuses it, `refusal` says so and `stop` is set.
+    Where it cannot go on, `refusal` says why and `stop` is set: Kafka refuses it, or so many handlers hang that the
+    process has to be started again.
     """
 
     def __init__(
@@ -58,8 +69,9 @@ class Inbox:
         self._lock = threading.Lock()
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._thread = threading.Thread(target=self._run, name=f"inbox-{self.agent}")
+        self._failing: dict[tuple[int, int], str] = {}
         self.handled = 0
-        self.refusal: KafkaRefused | None = None
+        self.refusal: SwitchyardError | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -85,6 +97,25 @@ class Inbox:
     def running(self) -> int:
         """How many messages are with a handler now."""
         return self._running
+
+    @property
+    def hanging(self) -> int:
+        """How many handlers go on although their deadlines have passed; each keeps a thread."""
+        return self._processor.hanging
+
+    @property
+    def problem(self) -> str | None:
+        """A sentence while not all is well."""
+        if not self.alive:
+            return f"the inbox of {self.agent} is no longer read; the log says why"
+        failing = next(iter(list(self._failing.items())), None)
+        if failing is None:
+            return None
+        (partition, offset), error = failing
+        return (
+            f"{self.agent} cannot handle offset {offset} of partition {partition} ({error}) and tries again; "
+            "the log has the trace"
+        )
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -115,6 +146,9 @@ class Inbox:
             consumer.subscribe([topic], listener=_Rebalance(self, consumer))
             while not self._stop.is_set():
                 self._step(consumer)
+                if self.hanging >= self._concurrency:
+                    self.refusal = HandlersHang(self.agent, self.hanging)
+                    self._stop.set()
             self._drain(consumer)
         finally:
             self._offsets = {}
@@ -191,25 +225,30 @@ class Inbox:
         except WorkerStopping:
             log.warning("%s stops before offset %d is published; it will be read again", self.agent, record.offset)
         finally:
+            self._failing.pop((record.partition, record.offset), None)
             with self._lock:
                 self._running -= 1
 
     def _settle(self, record: Any) -> None:
         """Publish the answers of one message, or its dead letter. Raises WorkerStopping."""
+        pause_s = PAUSE_S
         while True:
             try:
-                events = self._processor.handle(record.value or b"", record.timestamp)
+                events = self._processor.handle(record.value or b"")
+                self._publisher.publish(self._topics.agent_messages, events)
+                return
             except Rejected as error:
                 self._publisher.write(self._topics.dead_letters, [_dead_letter(error, record)])
                 return
-            except SQLAlchemyError as error:
+            except WorkerStopping:
+                raise
+            except Exception as error:  # no message may be passed over because of what a backend or driver raises
                 if not unavailable(error):
-                    log.warning("%s: the store does not answer (%s), trying again", self.agent, type(error).__name__)
-                if self._stop.wait(PAUSE_S):
-                    raise WorkerStopping from None
-            else:
-                self._publisher.publish(self._topics.agent_messages, events)
-                return
+                    self._failing[record.partition, record.offset] = type(error).__name__
+                    log.exception("%s cannot handle offset %d yet, trying again", self.agent, record.offset)
+            if self._stop.wait(pause_s):
+                raise WorkerStopping
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def _dead_letter(error: Rejected, record: Any) -> tuple[bytes, bytes]:

@@ -119,13 +119,13 @@ class Worker:
         self._stop.set()
 
     def wait(self) -> None:
-        """Wait until `stop` is called, or Kafka refuses the worker."""
+        """Wait until `stop` is called, or an inbox cannot go on."""
         self._stop.wait()
 
     def join(self) -> None:
         """Wait until every handler has finished, its answers are published and its offset is committed.
 
-        Raises KafkaRefused where that is why the worker stops.
+        Handlers that hang are not waited for. Raises what an inbox could not go on for: KafkaRefused, HandlersHang.
         """
         for inbox in self._inboxes:
             inbox.join()
@@ -141,12 +141,8 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """What `GET /health` says; `problem` is a sentence where it is not healthy."""
-        dead = [inbox.agent for inbox in self._inboxes if not inbox.alive]
-        problem = (
-            f"the inbox of {dead[0]} is no longer read; the log says why"
-            if dead
-            else self._health.problem or self._memory.problem
-        )
+        problems = (inbox.problem for inbox in self._inboxes)
+        problem = next(filter(None, problems), None) or self._health.problem or self._memory.problem
         return {
             "healthy": problem is None,
             "problem": problem,
@@ -157,6 +153,7 @@ class Worker:
                     "name": inbox.agent,
                     "partitions": inbox.partitions,
                     "running": inbox.running,
+                    "hanging": inbox.hanging,
                     "handled": inbox.handled,
                 }
                 for inbox in self._inboxes

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kafka import TopicPartition
@@ -107,12 +107,12 @@ class Started:
     def __init__(self, consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int) -> None:
         self.consumer, self.written, self.stop = consumer, Written(), threading.Event()
         self.ready = threading.Event()
-        processor: Any = SimpleNamespace(
-            agent=SimpleNamespace(name="echo"), namespace="ns", handle=lambda raw, dispatched_at: handle(raw)
+        self.processor = processor = SimpleNamespace(
+            agent=SimpleNamespace(name="echo"), namespace="ns", handle=handle, hanging=0
         )
         kafka: Any = SimpleNamespace(check=lambda: None, client=dict, unreachable_reason=lambda: "it is away")
         publisher: Any = self.written
-        self.inbox = Inbox(processor, kafka, publisher, self.stop, concurrency, self.ready)
+        self.inbox = Inbox(cast(Any, processor), kafka, publisher, self.stop, concurrency, self.ready)
 
     def end(self) -> None:
         self.stop.set()
@@ -217,6 +217,35 @@ def test_a_database_that_is_away_is_waited_for(start: Start) -> None:
     running = start(Consumer(b"a"), handle)
     until(lambda: running.consumer.commits[-1:] == [1])
     assert tries == [b"a"] * 3
+
+
+def test_what_a_backend_raises_passes_no_message_over(start: Start) -> None:
+    """It is told while it lasts."""
+    mended = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        if raw == b"a" and not mended.is_set():
+            raise KeyError("secret text")
+        return echo(raw)
+
+    running = start(Consumer(b"a", b"b"), handle)
+    until(lambda: running.inbox.problem is not None and running.inbox.handled == 1)
+    assert str(running.inbox.problem).startswith("echo cannot handle offset 0 of partition 0 (KeyError)")
+    mended.set()
+    until(lambda: running.consumer.commits[-1:] == [2])
+    assert running.inbox.problem is None
+
+
+def test_a_worker_whose_handlers_all_hang_ends_to_be_started_again(start: Start) -> None:
+    running = start(Consumer(b"a"), echo, concurrency=2)
+    until(lambda: running.consumer.commits[-1:] == [1])
+    running.processor.hanging = 1
+    assert running.inbox.hanging == 1
+    assert not running.stop.is_set()
+    running.processor.hanging = 2
+    assert running.stop.wait(30)
+    running.inbox.join()
+    assert str(running.inbox.refusal).startswith("2 handlers of echo hang, so the worker ends")
 
 
 def test_a_commit_that_fails_is_made_again(start: Start) -> None:

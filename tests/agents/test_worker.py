@@ -127,15 +127,15 @@ def test_a_background_function_is_called_again_after_a_failure(
     calls: list[int] = []
     stop = threading.Event()
 
-    def failing_once(context: BackgroundContext, stop: threading.Event) -> None:
+    def failing_twice(context: BackgroundContext, stop: threading.Event) -> None:
         calls.append(1)
-        if len(calls) == 1:
-            raise RuntimeError
+        if len(calls) < 3:
+            raise RuntimeError if len(calls) == 1 else SystemExit
         stop.wait()
 
-    thread = BackgroundThread("t", failing_once, BackgroundContext("a", "n", database), stop)
+    thread = BackgroundThread("t", failing_twice, BackgroundContext("a", "n", database), stop)
     thread.start()
-    while len(calls) < 2:
+    while len(calls) < 3:
         stop.wait(0.01)
     stop.set()
     thread.join(5)
