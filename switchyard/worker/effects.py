@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Engine, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
 from switchyard.core.model import Usage
 from switchyard.core.times import rfc3339_now
 from switchyard.worker.database import create
+from switchyard.worker.leases import LeaseLost, Leases
 from switchyard.worker.memory.backend import StoredMemory
 from switchyard.worker.task import Answer
 
@@ -25,6 +27,10 @@ EFFECTS = Table(
     Column("answers", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
 )
+
+
+def no_lease(connection: Connection) -> None:
+    """What no handler ran for needs none."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class EffectStore:
     """The store of one namespace. The first answer put under a key stays."""
 
     def __init__(self, engine: Engine, namespace: str) -> None:
+        self.leases = Leases(engine, namespace)
         self._engine = engine
         self._namespace = namespace
         create(engine, EFFECTS)
@@ -57,11 +64,19 @@ class EffectStore:
         return _effect(strictjson.loads(row.answers), row.created_at)
 
     def put(
-        self, key: str, agent: str, answers: Sequence[Answer], usage: Usage, remembered: Sequence[StoredMemory] = ()
+        self,
+        key: str,
+        agent: str,
+        answers: Sequence[Answer],
+        usage: Usage,
+        remembered: Sequence[StoredMemory] = (),
+        lease: Callable[[Connection], None] = no_lease,
     ) -> StoredEffect:
         """Keep the answers and what is remembered with them; return what is in the store.
 
-        Another worker may have put that there first."""
+        Another worker may have put that there first. `lease` is `Lease.end` or `Lease.keep` of the one under which the
+        handler ran. Raises LeaseLost where that is another worker's now: nothing is kept then.
+        """
         now = rfc3339_now()
         kept = {
             "answers": [asdict(answer) for answer in answers],
@@ -77,11 +92,14 @@ class EffectStore:
         }
         try:
             with self._engine.begin() as connection:
+                lease(connection)
                 connection.execute(EFFECTS.insert().values(row))
         except IntegrityError:
             first = self.get(key)
             if first is None:
                 raise
+            with suppress(LeaseLost), self._engine.begin() as connection:
+                lease(connection)
             return first
         return StoredEffect(tuple(answers), now, usage, tuple(remembered))
 

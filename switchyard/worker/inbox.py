@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import AsyncConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster
 from switchyard.kafka.connection import KafkaConnection, KafkaRefused
 from switchyard.worker.database import unavailable
+from switchyard.worker.leases import LeaseHeld
 from switchyard.worker.offsets import Offsets
 from switchyard.worker.processor import Processor
 from switchyard.worker.publisher import Publisher, WorkerStopping
@@ -28,6 +32,8 @@ BUSY_POLL_MS = 20
 COMMIT_TIMEOUT_MS = 5_000
 PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
+IDLE_S = 10.0
+"""A consumer that has had no partitions for so long looks whether anybody has them."""
 
 
 class HandlersHang(SwitchyardError):
@@ -38,6 +44,10 @@ class HandlersHang(SwitchyardError):
             f"{hanging} handlers of {agent} hang, so the worker ends, to be started again: give what they wait for "
             "a timeout below the agent's deadline"
         )
+
+
+class NobodyReads(Exception):
+    """A consumer has no partitions, and its group nobody else who reads the inbox."""
 
 
 class Inbox:
@@ -69,6 +79,9 @@ class Inbox:
         self._lock = threading.Lock()
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._thread = threading.Thread(target=self._run, name=f"inbox-{self.agent}")
+        self._client_id = f"{self._topics.group(self.agent)}-{uuid.uuid4().hex[:8]}"
+        self._idle_since = 0.0
+        self._unread = False
         self._failing: dict[tuple[int, int], str] = {}
         self.handled = 0
         self.refusal: SwitchyardError | None = None
@@ -108,6 +121,8 @@ class Inbox:
         """A sentence while not all is well."""
         if not self.alive:
             return f"the inbox of {self.agent} is no longer read; the log says why"
+        if self._unread:
+            return f"nobody reads the inbox of {self.agent}; its consumer connects anew"
         failing = next(iter(list(self._failing.items())), None)
         if failing is None:
             return None
@@ -124,6 +139,9 @@ class Inbox:
             except KafkaRefused as refusal:
                 self.refusal = refusal
                 self._stop.set()
+            except NobodyReads:
+                self._unread = True
+                log.warning("%s; it has had no partitions for %.0f s", self.problem, IDLE_S)
             except KafkaTimeoutError:
                 log.warning("%s: %s; connecting again", self.agent, self._kafka.unreachable_reason())
                 self._stop.wait(PAUSE_S)
@@ -144,8 +162,10 @@ class Inbox:
                 if self._stop.wait(PAUSE_S):
                     return
             consumer.subscribe([topic], listener=_Rebalance(self, consumer))
+            self._idle_since = time.monotonic()
             while not self._stop.is_set():
                 self._step(consumer)
+                self._look_around(topic)
                 if self.hanging >= self._concurrency:
                     self.refusal = HandlersHang(self.agent, self.hanging)
                     self._stop.set()
@@ -158,6 +178,7 @@ class Inbox:
         self._kafka.check()
         return KafkaConsumer(
             **self._kafka.client(),
+            client_id=self._client_id,
             group_id=self._topics.group(self.agent),
             auto_offset_reset="earliest",
             enable_auto_commit=False,
@@ -183,6 +204,18 @@ class Inbox:
                 self._pool.submit(self._handle, record, offsets)
         self.commit(consumer)
 
+    def _look_around(self, topic: str) -> None:
+        """Raises NobodyReads where this consumer should have partitions, and has none."""
+        now = time.monotonic()
+        if self.partitions:
+            self._idle_since, self._unread = now, False
+        elif now - self._idle_since >= IDLE_S:
+            self._idle_since = now
+            group = self._topics.group(self.agent)
+            if not Cluster(self._kafka).groups([group])[group].reads(topic, but=self._client_id):
+                raise NobodyReads
+            self._unread = False
+
     def _drain(self, consumer: KafkaConsumer) -> None:
         """Let running handlers finish, staying a member of the group, and commit what they did."""
         while self._running:
@@ -191,29 +224,31 @@ class Inbox:
             self.commit(consumer)
         self.commit(consumer)
 
+    def finished(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The offsets before which all is finished, where they are not committed yet."""
+        ready = {partition: offsets.ready for partition, offsets in list(self._offsets.items())}
+        return {partition: OffsetAndMetadata(offset) for partition, offset in ready.items() if offset is not None}
+
     def commit(self, consumer: KafkaConsumer) -> None:
         """Commit what is finished without a gap; what cannot be committed now is tried again."""
-        ready = {partition: offsets.ready for partition, offsets in self._offsets.items()}
-        positions = {partition: offset for partition, offset in ready.items() if offset is not None}
+        positions = self.finished()
         if not positions:
             return
         try:
-            consumer.commit(
-                {partition: OffsetAndMetadata(offset) for partition, offset in positions.items()},
-                timeout_ms=COMMIT_TIMEOUT_MS,
-            )
+            consumer.commit(positions, timeout_ms=COMMIT_TIMEOUT_MS)
         except KafkaError as error:
             log.warning("%s: offsets are not committed yet (%s)", self.agent, type(error).__name__)
             return
-        for partition, offset in positions.items():
-            if partition in self._offsets:
-                self._offsets[partition].committed(offset)
+        for partition, position in positions.items():
+            offsets = self._offsets.get(partition)
+            if offsets is not None:
+                offsets.committed(position.offset)
 
-    def forget(self, partitions: list[TopicPartition]) -> None:
+    def forget(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
             self._offsets.pop(partition, None)
 
-    def adopt(self, partitions: list[TopicPartition]) -> None:
+    def adopt(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
             self._offsets[partition] = Offsets()
 
@@ -231,10 +266,10 @@ class Inbox:
 
     def _settle(self, record: Any) -> None:
         """Publish the answers of one message, or its dead letter. Raises WorkerStopping."""
-        pause_s = PAUSE_S
+        pause_s, since = PAUSE_S, time.monotonic()
         while True:
             try:
-                events = self._processor.handle(record.value or b"")
+                events = self._processor.handle(record.value or b"", since)
                 self._publisher.publish(self._topics.agent_messages, events)
                 return
             except Rejected as error:
@@ -242,13 +277,15 @@ class Inbox:
                 return
             except WorkerStopping:
                 raise
+            except LeaseHeld:
+                pause_s = PAUSE_S
             except Exception as error:  # no message may be passed over because of what a backend or driver raises
                 if not unavailable(error):
                     self._failing[record.partition, record.offset] = type(error).__name__
                     log.exception("%s cannot handle offset %d yet, trying again", self.agent, record.offset)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             if self._stop.wait(pause_s):
                 raise WorkerStopping
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 def _dead_letter(error: Rejected, record: Any) -> tuple[bytes, bytes]:
@@ -257,14 +294,24 @@ def _dead_letter(error: Rejected, record: Any) -> tuple[bytes, bytes]:
     return b"", letter.json().encode()
 
 
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Rebalance(AsyncConsumerRebalanceListener):  # type: ignore[misc]
+    """Called in the consumer's I/O thread, which must not be blocked."""
+
     def __init__(self, inbox: Inbox, consumer: KafkaConsumer) -> None:
         self._inbox = inbox
         self._consumer = consumer
 
-    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        self._inbox.commit(self._consumer)
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        offsets = self._inbox.finished()
         self._inbox.forget(revoked)
+        if offsets:
+            try:
+                await self._consumer.commit_async(offsets)
+            except KafkaError as error:  # who reads them next finds the answers in the store
+                log.warning("%s: offsets are not committed (%s)", self._inbox.agent, type(error).__name__)
 
-    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+    async def on_partitions_lost(self, lost: set[TopicPartition]) -> None:
+        self._inbox.forget(lost)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._inbox.adopt(assigned)

@@ -6,12 +6,12 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from switchyard.core.agents_file import Agent
@@ -22,9 +22,10 @@ from switchyard.core.model import Usage
 from switchyard.core.registry import Registry
 from switchyard.worker.answers import checked, failure, timed_out
 from switchyard.worker.database import unwritable
-from switchyard.worker.effects import EffectStore, StoredEffect
+from switchyard.worker.effects import EffectStore, StoredEffect, no_lease
 from switchyard.worker.handler_loop import HandlerLoop, HandlerTimedOut
 from switchyard.worker.handler_run import HandlerRun
+from switchyard.worker.leases import Lease, LeaseHeld, LeaseLost
 from switchyard.worker.memory.backend import AgentMemory, MemoryBackend
 from switchyard.worker.task import Answer, Handler, Task
 from switchyard.worker.thinking import HandlerModel, Thinker
@@ -58,16 +59,18 @@ class Processor:
     _runs: dict[str, HandlerRun] = field(default_factory=dict, repr=False)
     """By effect key: what runs, hangs, or has ended and is not stored yet."""
 
-    def handle(self, raw: bytes) -> list[Event]:
+    def handle(self, raw: bytes, since: float | None = None) -> list[Event]:
         """Return the answer events for one inbox message: the stored ones, or those of the handler, stored first.
 
+        `since` is when it was first tried, in `time.monotonic()`; now if not given.
+
         What the handler remembers is stored with them, and has been kept when this returns. It has the agent's
-        deadline for it, from now on; one that goes on is answered for, and what it answers later is kept for the next
-        attempt, which does not run it a second time.
+        deadline for it, from its start; one that goes on is answered for, and what it answers later is kept for the
+        next attempt, which does not run it a second time.
         A failure is stored for its dispatch alone, so that the next attempt runs the handler again.
-        Raises Rejected where the message is no dispatch, SQLAlchemyError where the database cannot do its work, also
-        when it was the handler that wrote to it: such a message is to be handled again. What a handler answered is
-        not lost then; it does not run again for it.
+        Raises Rejected where the message is no dispatch. Such a message is to be handled again: raises LeaseHeld where
+        another worker runs its handler, SQLAlchemyError where the database cannot do its work, also when it was the
+        handler that wrote to it. What a handler answered is not lost then, and it does not run again for it.
         """
         event = Event.parse(raw)
         effect_key, dispatch_id = _dispatch(event)
@@ -80,11 +83,16 @@ class Processor:
                 run = self._runs.get(effect_key) or self._run(event, effect_key)
             except AgentError as error:
                 return self._events(event, dispatch_id, self._failure(event, dispatch_id, error, Usage()))
+            except LeaseHeld:
+                if since is None or time.monotonic() - since < self.agent.deadline + GRACE_S:
+                    raise
+                failed = self._failure(event, dispatch_id, timed_out(self.agent), Usage())
+                return self._events(event, dispatch_id, failed)
             if run.wait(self.agent.deadline + GRACE_S) or not run.leave():
                 return self._settled(event, effect_key, dispatch_id, run)
             log.error("%s hangs: %d handlers of it go on after their deadlines", self.agent.name, self.hanging)
             spent = run.uncharged
-            stored = self._failure(event, dispatch_id, timed_out(self.agent), spent)
+            stored = self._failure(event, dispatch_id, timed_out(self.agent), spent, self._lease(effect_key).keep)
             run.charge(spent)
             return self._events(event, dispatch_id, stored)
 
@@ -94,7 +102,7 @@ class Processor:
         return sum(run.hangs for run in list(self._runs.values()))
 
     def _run(self, event: Event, effect_key: str) -> HandlerRun:
-        """Start the handler. Raises AgentError where the event is none for this agent."""
+        """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
         meter = None if self.model is None else UsageMeter(self.model)
         task = self._task(event, effect_key, meter)
         deadline = time.monotonic() + self.agent.deadline
@@ -104,40 +112,63 @@ class Processor:
             late=lambda run: self._late(effect_key, run),
             spent=lambda: Usage() if meter is None else meter.usage,
         )
+        self._lease(effect_key).take()
         run.start()
         self._runs[effect_key] = run
         return run
 
     def _settled(self, event: Event, effect_key: str, dispatch_id: str, run: HandlerRun) -> list[Event]:
-        """Store what came of a run that has ended, which is known here alone until then. Raises SQLAlchemyError."""
+        """Store what came of a run that has ended, which is known here alone until then.
+
+        Raises SQLAlchemyError, LeaseLost.
+        """
         if run.error is not None and unwritable(run.error):
             del self._runs[effect_key]
             raise run.error
-        if run.error is None:
-            key, stored = effect_key, self._stored(effect_key, run)
-        else:
-            key, stored = dispatch_id, self._failure(event, dispatch_id, run.error, run.uncharged)
+        try:
+            if run.error is None:
+                key, stored = effect_key, self._success(effect_key, run)
+            else:
+                lease = self._lease(effect_key).end
+                key, stored = dispatch_id, self._failure(event, dispatch_id, run.error, run.uncharged, lease)
+        except LeaseLost:
+            log.warning("%s was overtaken by another worker, whose answer counts", self.agent.name)
+            del self._runs[effect_key]
+            raise
         del self._runs[effect_key]
         return self._events(event, key, stored)
 
-    def _stored(self, effect_key: str, run: HandlerRun) -> StoredEffect:
+    def _success(self, effect_key: str, run: HandlerRun) -> StoredEffect:
         answers, remembered = run.returned
-        return self.effects.put(effect_key, self.agent.name, answers, run.uncharged, remembered)
+        lease = self._lease(effect_key).end
+        return self.effects.put(effect_key, self.agent.name, answers, run.uncharged, remembered, lease)
+
+    def _failure(
+        self,
+        event: Event,
+        dispatch_id: str,
+        error: BaseException,
+        usage: Usage,
+        lease: Callable[[Connection], None] = no_lease,
+    ) -> StoredEffect:
+        """Store the failure of one dispatch. Raises SQLAlchemyError, LeaseLost."""
+        _log_failure(self.agent, event, error)
+        return self.effects.put(dispatch_id, self.agent.name, [failure(self.agent, error)], usage, lease=lease)
 
     def _late(self, effect_key: str, run: HandlerRun) -> None:
         """A handler has ended after its deadline: the next attempt finds what it answered, in any worker."""
-        with self._locks.held(effect_key):
+        with self._locks.held(effect_key), suppress(SQLAlchemyError):
             if self._runs.get(effect_key) is not run:
                 return
-            with suppress(SQLAlchemyError):
+            with suppress(LeaseLost):
                 if run.error is None:
-                    self._stored(effect_key, run)
-                del self._runs[effect_key]
+                    self._success(effect_key, run)
+                else:
+                    self._lease(effect_key).give_back()
+            del self._runs[effect_key]
 
-    def _failure(self, event: Event, dispatch_id: str, error: BaseException, usage: Usage) -> StoredEffect:
-        """Store the failure of one dispatch. Raises SQLAlchemyError."""
-        _log_failure(self.agent, event, error)
-        return self.effects.put(dispatch_id, self.agent.name, [failure(self.agent, error)], usage)
+    def _lease(self, effect_key: str) -> Lease:
+        return self.effects.leases.of(effect_key)
 
     def _task(self, event: Event, effect_key: str, model: HandlerModel | None) -> Task:
         """Raises AgentError where the event is none for this agent."""

@@ -20,6 +20,7 @@ from switchyard.worker.database import DatabaseHealth, database_url, open_databa
 from switchyard.worker.effects import EffectStore
 from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.inbox import Inbox
+from switchyard.worker.leases import LeaseRenewal
 from switchyard.worker.memory.backend import MemoryBackend
 from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.processor import Processor
@@ -53,6 +54,7 @@ class WorkerOptions:
 def processors(
     job: WorkerOptions,
     code: AppCode,
+    effects: EffectStore,
     database: Engine,
     memories: MemoryBackend,
     model: HandlerModel | None,
@@ -61,7 +63,6 @@ def processors(
     """Return the message logic of every agent to serve. Raises AppError where a handler is missing."""
     registry = job.app.registry
     settings = job.settings
-    effects = EffectStore(database, job.namespace)
     return [
         Processor(
             agent=registry.agents[name],
@@ -99,9 +100,11 @@ class Worker:
         self._memory = MemoryService(
             job.app, code, job.namespace, job.settings, kafka, self._publisher, self._leads, self._stop
         )
+        effects = EffectStore(self._database, job.namespace)
+        self._renewal = LeaseRenewal(effects.leases)
         self._inboxes = [
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
-            for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
+            for processor in processors(job, code, effects, self._database, self._memory.memories, model, self._loop)
         ]
         context = BackgroundContext(job.app.name, job.namespace, self._database)
         functions = job.app.registry.file.background if job.background or not job.agents else ()
@@ -109,6 +112,7 @@ class Worker:
 
     def start(self) -> None:
         self._memory.start()
+        self._renewal.start()
         for inbox in self._inboxes:
             inbox.start()
         for thread in self._background:
@@ -129,6 +133,7 @@ class Worker:
         """
         for inbox in self._inboxes:
             inbox.join()
+        self._renewal.close()
         self._loop.close()
         for thread in self._background:
             thread.join()

@@ -151,7 +151,7 @@ def test_a_store_that_cannot_write_is_tried_alone(processor: Any, monkeypatch: p
         runs.append(task.event.id)
         return SCORED_LEAD if task.event.id == "e1" else None
 
-    def full(*args: Any) -> Any:
+    def full(*args: Any, **how: Any) -> Any:
         raise OperationalError("INSERT", None, Exception("database or disk is full"))
 
     scoring = processor("lead-scoring", handler)

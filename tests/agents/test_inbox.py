@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
+from switchyard.kafka.admin import ConsumerGroup, GroupMember
 from switchyard.kafka.connection import KafkaRefused
 from switchyard.worker import inbox as module
 from switchyard.worker.inbox import Inbox
@@ -46,6 +48,7 @@ class Consumer:
         self.closed = False
         self.looks_before_it_is_there = 0
         self.listener: Any = None
+        self.gets_partitions, self.is_assigned = True, False
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         self.looks_before_it_is_there -= 1
@@ -53,7 +56,9 @@ class Consumer:
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
-        listener.on_partitions_assigned([TOPIC])
+        self.is_assigned = self.gets_partitions
+        if self.is_assigned:
+            asyncio.run(listener.on_partitions_assigned({TOPIC}))
 
     def assignment(self) -> set[TopicPartition]:
         return {TOPIC}
@@ -68,7 +73,7 @@ class Consumer:
         self.is_paused = False
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
-        new = [] if self.is_paused else self.records[self.given : self.given + max_records]
+        new = [] if self.is_paused or not self.is_assigned else self.records[self.given : self.given + max_records]
         self.given += len(new)
         if not new:
             time.sleep(0.001)
@@ -79,6 +84,9 @@ class Consumer:
             self.failing_commits -= 1
             raise KafkaError("not now")
         self.commits.append(positions[TOPIC].offset)
+
+    async def commit_async(self, positions: dict[TopicPartition, Any]) -> None:
+        self.commit(positions, timeout_ms=0)
 
     def close(self, **how: Any) -> None:
         self.closed = True
@@ -108,7 +116,7 @@ class Started:
         self.consumer, self.written, self.stop = consumer, Written(), threading.Event()
         self.ready = threading.Event()
         self.processor = processor = SimpleNamespace(
-            agent=SimpleNamespace(name="echo"), namespace="ns", handle=handle, hanging=0
+            agent=SimpleNamespace(name="echo"), namespace="ns", handle=lambda raw, since: handle(raw), hanging=0
         )
         kafka: Any = SimpleNamespace(check=lambda: None, client=dict, unreachable_reason=lambda: "it is away")
         publisher: Any = self.written
@@ -265,7 +273,7 @@ def test_a_partition_that_another_worker_has_is_committed_no_longer(start: Start
     running = start(Consumer(b"before", b"moved"), handle)
     until(lambda: running.consumer.commits[-1:] == [1])
     until(lambda: running.inbox.running == 1)
-    running.consumer.listener.on_partitions_revoked([TOPIC])
+    asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
     assert running.inbox.partitions == 0
     go_on.set()
     until(lambda: running.inbox.handled == 2)
@@ -323,3 +331,72 @@ def test_an_inbox_may_be_made_after_its_worker(start: Start) -> None:
     consumer.looks_before_it_is_there = 3
     start(consumer, echo)
     until(lambda: consumer.commits[-1:] == [1])
+
+
+def test_what_is_finished_is_committed_when_partitions_move(start: Start) -> None:
+    """A commit that fails then ends no session: who reads them next finds the answers in the store."""
+    for failing in (0, 1):
+        running = start(Consumer(b"a", b"b"), echo, ready=False)
+        running.consumer.failing_commits = 1_000_000
+        running.ready.set()
+        until(lambda running=running: running.inbox.handled == 2)  # type: ignore[misc]
+        running.consumer.failing_commits = failing
+        asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
+        assert running.consumer.commits == [2] * (1 - failing)
+        assert running.inbox.partitions == 0
+        running.end()
+
+
+@pytest.mark.parametrize(
+    ("group", "unread"),
+    [
+        (ConsumerGroup(stable=True), True),
+        (ConsumerGroup(True, (GroupMember("me", frozenset()),)), True),
+        (ConsumerGroup(True, (GroupMember("other", frozenset()),)), True),
+        (ConsumerGroup(True, (GroupMember("other", frozenset({TopicPartition("another", 0)})),)), True),
+        (ConsumerGroup(True, (GroupMember("me", frozenset()), GroupMember("other", frozenset({TOPIC})))), False),
+        (ConsumerGroup(False, (GroupMember("me", frozenset()), GroupMember("other", frozenset()))), False),
+        (ConsumerGroup(False, (GroupMember("me", frozenset()),)), True),
+    ],
+)
+def test_whether_anybody_reads_an_inbox(group: ConsumerGroup, unread: bool) -> None:
+    assert group.reads(TOPIC.topic, but="me") is not unread
+
+
+def test_a_consumer_without_partitions_that_nobody_else_has_is_made_anew(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so, and is unhealthy until it has some."""
+    groups = {"ns.echo": ConsumerGroup(stable=True)}
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    monkeypatch.setattr(module, "Cluster", lambda kafka: SimpleNamespace(groups=lambda names: groups))
+    consumer = Consumer(b"a")
+    consumer.gets_partitions = False
+    running = start(consumer, echo)
+    until(lambda: running.inbox.problem is not None)
+    assert running.inbox.problem == "nobody reads the inbox of echo; its consumer connects anew"
+    assert running.inbox.problem in caplog.text
+    assert consumer.closed
+    consumer.gets_partitions = True
+    until(lambda: consumer.commits[-1:] == [1])
+    assert running.inbox.problem is None
+
+
+def test_a_consumer_may_wait_beside_others_that_have_the_partitions(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[str]] = []
+    group = ConsumerGroup(True, (GroupMember("other", frozenset({TOPIC})),))
+
+    def groups(names: list[str]) -> dict[str, ConsumerGroup]:
+        looks.append(names)
+        return {"ns.echo": group}
+
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    monkeypatch.setattr(module, "Cluster", lambda kafka: SimpleNamespace(groups=groups))
+    consumer = Consumer()
+    consumer.gets_partitions = False
+    running = start(consumer, echo)
+    until(lambda: len(looks) > 2)
+    assert running.inbox.problem is None
+    assert not consumer.closed

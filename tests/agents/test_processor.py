@@ -91,16 +91,6 @@ def test_two_deliveries_at_once_run_the_handler_once(processor: Any) -> None:
     assert len(runs) == 1
 
 
-def test_of_two_workers_the_first_to_store_wins(processor: Any) -> None:
-    second = processor("lead-scoring", lambda task: {**SCORED_LEAD, "score": 2})
-
-    def overtaken(task: Task) -> dict[str, Any]:
-        second.handle(raw())
-        return {**SCORED_LEAD, "score": 1}
-
-    assert processor("lead-scoring", overtaken).handle(raw())[0].data["score"] == 2
-
-
 class Panic(BaseException):
     """As a Rust extension raises one."""
 

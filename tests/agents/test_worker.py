@@ -17,6 +17,7 @@ from switchyard.core.settings import Settings
 from switchyard.local.health import Health
 from switchyard.worker.__main__ import main
 from switchyard.worker.background import BackgroundContext, BackgroundThread
+from switchyard.worker.effects import EffectStore
 from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.health import HealthServer
 from switchyard.worker.memory.store import SqliteMemory
@@ -51,6 +52,7 @@ def test_an_app_anywhere_on_disk_with_a_module_of_its_own(tiny: App, settings: S
     [echo] = processors(
         WorkerOptions(tiny, "tiny", settings),
         AppCode(tiny.folder),
+        EffectStore(database, "tiny"),
         database,
         SqliteMemory(database, lambda records: None),
         None,
