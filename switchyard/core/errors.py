@@ -11,7 +11,7 @@ SwitchyardError                  the root; its text is a sentence for the person
 ├── ModelFailure                 no usable answer of a model; core/model/reply.py
 ├── StateVersionError            state whose form this release does not read
 ├── KafkaUnreachable             kafka/admin.py
-├── HandlersHang                 worker/inbox.py
+├── HandlersHang, StoreDiffers   worker/inbox.py
 ├── SqlError, UdfError           flink/sql_file.py, flink/udf_modules.py
 ├── FlinkError                   flink/rest.py
 ├── StackError                   local/errors.py

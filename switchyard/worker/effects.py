@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -18,14 +19,21 @@ from switchyard.worker.leases import LeaseLost, Leases
 from switchyard.worker.memory.backend import StoredMemory
 from switchyard.worker.task import Answer
 
+_METADATA = MetaData()
 EFFECTS = Table(
     "effects",
-    MetaData(),
+    _METADATA,
     Column("namespace", String(64), primary_key=True),
     Column("effect_key", String(256), primary_key=True),
     Column("agent", String(64), nullable=False),
     Column("answers", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+)
+STORES = Table(
+    "stores",
+    _METADATA,
+    Column("namespace", String(64), primary_key=True),
+    Column("id", String(32), nullable=False),
 )
 
 
@@ -44,13 +52,24 @@ class StoredEffect:
 
 
 class EffectStore:
-    """The store of one namespace. The first answer put under a key stays."""
+    """The store of one namespace. The first answer put under a key stays.
+
+    `id` is the same for all workers that share it, and for no others.
+    """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
         self.leases = Leases(engine, namespace)
         self._engine = engine
         self._namespace = namespace
         create(engine, EFFECTS)
+        create(engine, STORES)
+        self.id = self._id()
+
+    def _id(self) -> str:
+        with suppress(IntegrityError), self._engine.begin() as connection:
+            connection.execute(STORES.insert().values(namespace=self._namespace, id=uuid.uuid4().hex))
+        with self._engine.connect() as connection:
+            return str(connection.scalar(select(STORES.c.id).where(STORES.c.namespace == self._namespace)))
 
     def get(self, key: str) -> StoredEffect | None:
         """Return what is kept under a key, or None."""

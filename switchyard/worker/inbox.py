@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -46,6 +46,17 @@ class HandlersHang(SwitchyardError):
         )
 
 
+class StoreDiffers(SwitchyardError):
+    """What was done for an inbox before is in another store than this worker's."""
+
+    def __init__(self, topic: str, group: str) -> None:
+        super().__init__(
+            f"what was done for {topic} so far is in another store than this worker's, which could do it again: give "
+            "all workers of the app one SWITCHYARD_DATABASE, or this one the SQLite file of the others. Where that "
+            f"store is lost, reset the offsets of {group} to what they are (docs/operations.md)"
+        )
+
+
 class NobodyReads(Exception):
     """A consumer has no partitions, and its group nobody else who reads the inbox."""
 
@@ -53,8 +64,8 @@ class NobodyReads(Exception):
 class Inbox:
     """One agent's consumer, in a thread of its own, which reads nothing before `ready` is set.
 
-    Where it cannot go on, `refusal` says why and `stop` is set: Kafka refuses it, or so many handlers hang that the
-    process has to be started again.
+    Where it cannot go on, `refusal` says why and `stop` is set: Kafka refuses it, others have another store, or so many
+    handlers hang that the process has to be started again.
     """
 
     def __init__(
@@ -80,6 +91,8 @@ class Inbox:
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._thread = threading.Thread(target=self._run, name=f"inbox-{self.agent}")
         self._client_id = f"{self._topics.group(self.agent)}-{uuid.uuid4().hex[:8]}"
+        self._store = processor.effects.id
+        self._unclaimed: set[TopicPartition] = set()
         self._idle_since = 0.0
         self._unread = False
         self._failing: dict[tuple[int, int], str] = {}
@@ -136,7 +149,7 @@ class Inbox:
         while not self._stop.is_set():
             try:
                 self._session()
-            except KafkaRefused as refusal:
+            except (KafkaRefused, StoreDiffers) as refusal:
                 self.refusal = refusal
                 self._stop.set()
             except NobodyReads:
@@ -171,7 +184,7 @@ class Inbox:
                     self._stop.set()
             self._drain(consumer)
         finally:
-            self._offsets = {}
+            self._offsets, self._unclaimed = {}, set()
             consumer.close(autocommit=False, timeout_ms=2_000)
 
     def _connect(self) -> KafkaConsumer:
@@ -193,7 +206,8 @@ class Inbox:
 
     def _step(self, consumer: KafkaConsumer) -> None:
         free = self._concurrency - self._running
-        consumer.resume(*consumer.paused()) if free > 0 else consumer.pause(*consumer.assignment())
+        readable = self._claim(consumer) and free > 0
+        consumer.resume(*consumer.paused()) if readable else consumer.pause(*consumer.assignment())
         wait_ms = BUSY_POLL_MS if self._running else IDLE_POLL_MS
         for partition, records in consumer.poll(timeout_ms=wait_ms, max_records=max(free, 1)).items():
             offsets = self._offsets.setdefault(partition, Offsets())
@@ -203,6 +217,35 @@ class Inbox:
                     self._running += 1
                 self._pool.submit(self._handle, record, offsets)
         self.commit(consumer)
+
+    def _claim(self, consumer: KafkaConsumer) -> bool:
+        """Whether all that was done for this worker's partitions is in its store, whose id their offsets carry.
+
+        Until that is known nothing is read. Raises StoreDiffers.
+        """
+        unclaimed = list(self._unclaimed)
+        try:
+            committed = {
+                partition: consumer.committed(partition, metadata=True, timeout_ms=COMMIT_TIMEOUT_MS)
+                for partition in unclaimed
+            }
+            if any(item is not None and item.metadata not in ("", self._store) for item in committed.values()):
+                raise StoreDiffers(self._topics.inbox(self.agent), self._topics.group(self.agent))
+            claims = {
+                partition: item.offset if item else consumer.position(partition, timeout_ms=COMMIT_TIMEOUT_MS)
+                for partition, item in committed.items()
+                if item is None or not item.metadata
+            }
+            if claims:
+                consumer.commit(self._positions(claims), timeout_ms=COMMIT_TIMEOUT_MS)
+        except KafkaError as error:
+            log.warning("%s: offsets are not known yet (%s)", self.agent, type(error).__name__)
+            return False
+        self._unclaimed.difference_update(unclaimed)
+        return not self._unclaimed
+
+    def _positions(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, OffsetAndMetadata]:
+        return {partition: OffsetAndMetadata(offset, self._store) for partition, offset in offsets.items()}
 
     def _look_around(self, topic: str) -> None:
         """Raises NobodyReads where this consumer should have partitions, and has none."""
@@ -227,7 +270,7 @@ class Inbox:
     def finished(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """The offsets before which all is finished, where they are not committed yet."""
         ready = {partition: offsets.ready for partition, offsets in list(self._offsets.items())}
-        return {partition: OffsetAndMetadata(offset) for partition, offset in ready.items() if offset is not None}
+        return self._positions({partition: offset for partition, offset in ready.items() if offset is not None})
 
     def commit(self, consumer: KafkaConsumer) -> None:
         """Commit what is finished without a gap; what cannot be committed now is tried again."""
@@ -247,10 +290,12 @@ class Inbox:
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
             self._offsets.pop(partition, None)
+            self._unclaimed.discard(partition)
 
     def adopt(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
             self._offsets[partition] = Offsets()
+            self._unclaimed.add(partition)
 
     def _handle(self, record: Any, offsets: Offsets) -> None:
         try:
@@ -315,3 +360,4 @@ class _Rebalance(AsyncConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._inbox.adopt(assigned)
+        self._consumer.pause(*assigned)

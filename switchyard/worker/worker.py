@@ -129,7 +129,8 @@ class Worker:
     def join(self) -> None:
         """Wait until every handler has finished, its answers are published and its offset is committed.
 
-        Handlers that hang are not waited for. Raises what an inbox could not go on for: KafkaRefused, HandlersHang.
+        Handlers that hang are not waited for. Raises why an inbox could not go on: KafkaRefused,
+        StoreDiffers, HandlersHang.
         """
         for inbox in self._inboxes:
             inbox.join()

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import OperationalError
 
 from switchyard.core import strictjson
@@ -49,6 +50,8 @@ class Consumer:
         self.looks_before_it_is_there = 0
         self.listener: Any = None
         self.gets_partitions, self.is_assigned = True, False
+        self.before: OffsetAndMetadata | None = OffsetAndMetadata(0, "store")
+        self.stores: set[str] = set()
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         self.looks_before_it_is_there -= 1
@@ -84,9 +87,16 @@ class Consumer:
             self.failing_commits -= 1
             raise KafkaError("not now")
         self.commits.append(positions[TOPIC].offset)
+        self.stores.add(positions[TOPIC].metadata)
 
     async def commit_async(self, positions: dict[TopicPartition, Any]) -> None:
         self.commit(positions, timeout_ms=0)
+
+    def committed(self, partition: TopicPartition, metadata: bool, timeout_ms: int) -> OffsetAndMetadata | None:
+        return self.before
+
+    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
+        return self.given
 
     def close(self, **how: Any) -> None:
         self.closed = True
@@ -116,7 +126,11 @@ class Started:
         self.consumer, self.written, self.stop = consumer, Written(), threading.Event()
         self.ready = threading.Event()
         self.processor = processor = SimpleNamespace(
-            agent=SimpleNamespace(name="echo"), namespace="ns", handle=lambda raw, since: handle(raw), hanging=0
+            agent=SimpleNamespace(name="echo"),
+            namespace="ns",
+            handle=lambda raw, since: handle(raw),
+            hanging=0,
+            effects=SimpleNamespace(id="store"),
         )
         kafka: Any = SimpleNamespace(check=lambda: None, client=dict, unreachable_reason=lambda: "it is away")
         publisher: Any = self.written
@@ -400,3 +414,28 @@ def test_a_consumer_may_wait_beside_others_that_have_the_partitions(
     until(lambda: len(looks) > 2)
     assert running.inbox.problem is None
     assert not consumer.closed
+
+
+@pytest.mark.parametrize(
+    ("before", "commits"),
+    [(None, [0, 1]), (OffsetAndMetadata(0, ""), [0, 1]), (OffsetAndMetadata(0, "store"), [1])],
+    ids=["nobody's", "an earlier release's", "this store's"],
+)
+def test_a_partition_is_claimed_for_the_store_before_it_is_read(
+    start: Start, before: OffsetAndMetadata | None, commits: list[int]
+) -> None:
+    consumer = Consumer(b"a")
+    consumer.before, consumer.failing_commits = before, 2
+    start(consumer, echo)
+    until(lambda: consumer.commits == commits)
+    assert consumer.stores == {"store"}
+
+
+def test_a_worker_with_another_store_is_refused_before_it_reads(start: Start) -> None:
+    consumer = Consumer(b"a")
+    consumer.before = OffsetAndMetadata(0, "of another machine")
+    refused = start(consumer, echo)
+    assert refused.stop.wait(30)
+    refused.inbox.join()
+    assert "in another store than this worker's" in str(refused.inbox.refusal)
+    assert (consumer.given, consumer.commits) == (0, [])
