@@ -27,6 +27,7 @@ PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
 WEEK_MS = 7 * 24 * 3600 * 1000
+DEAD_LETTERS_MS = 4 * WEEK_MS
 
 
 class KafkaUnreachable(SwitchyardError):
@@ -58,7 +59,7 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.workflow_status: {"cleanup.policy": "compact"},
         topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
-            "retention.ms": str(4 * WEEK_MS),
+            "retention.ms": str(DEAD_LETTERS_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
     }

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Engine, Index, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
 from switchyard.core.model import Usage
-from switchyard.core.times import rfc3339_now
+from switchyard.core.times import rfc3339, rfc3339_now
 from switchyard.worker.database import create
 from switchyard.worker.leases import LeaseLost, Leases
 from switchyard.worker.memory.backend import StoredMemory
 from switchyard.worker.task import Answer
+
+PURGED_AT_ONCE = 500
 
 _METADATA = MetaData()
 EFFECTS = Table(
@@ -28,6 +31,7 @@ EFFECTS = Table(
     Column("agent", String(64), nullable=False),
     Column("answers", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Index("effects_by_time", "namespace", "created_at"),
 )
 STORES = Table(
     "stores",
@@ -121,6 +125,17 @@ class EffectStore:
                 lease(connection)
             return first
         return StoredEffect(tuple(answers), now, usage, tuple(remembered))
+
+    def purge(self, kept_s: float) -> bool:
+        """Forget a batch of effects that are older, and leases of workers that are gone. Whether all are forgotten."""
+        self.leases.purge()
+        oldest = rfc3339(time.time() - kept_s)
+        mine = EFFECTS.c.namespace == self._namespace
+        old = select(EFFECTS.c.effect_key).where(mine, EFFECTS.c.created_at < oldest).limit(PURGED_AT_ONCE)
+        with self._engine.begin() as connection:
+            keys = connection.execute(old).scalars().all()
+            connection.execute(EFFECTS.delete().where(mine, EFFECTS.c.effect_key.in_(keys)))
+        return len(keys) < PURGED_AT_ONCE
 
 
 def _effect(kept: Any, created_at: str) -> StoredEffect:

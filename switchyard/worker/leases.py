@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Float, MetaData, String, Table
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from switchyard.worker.database import create, unavailable
-
-log = logging.getLogger("switchyard.worker")
+from switchyard.worker.database import create
 
 LEASE_S = 10.0
 """How long after its last renewal a lease may be taken by another worker."""
-RENEWAL_S = 2.0
 
 LEASES = Table(
     "leases",
@@ -127,24 +122,8 @@ class Leases:
         with self._engine.begin() as connection:
             connection.execute(LEASES.update().where(mine).values(until=DatabaseTime() + LEASE_S))
 
-
-class LeaseRenewal(threading.Thread):
-    """Renews a worker's leases until `close`."""
-
-    def __init__(self, leases: Leases) -> None:
-        super().__init__(name="leases", daemon=True)
-        self._leases = leases
-        self._closed = threading.Event()
-
-    def run(self) -> None:
-        while not self._closed.wait(RENEWAL_S):
-            try:
-                self._leases.renew()
-            except SQLAlchemyError as error:
-                if not unavailable(error):
-                    log.warning("leases are not renewed yet (%s)", type(error).__name__)
-
-    def close(self) -> None:
-        """Call it when no handler runs any more."""
-        self._closed.set()
-        self.join()
+    def purge(self) -> None:
+        """Forget those that ran out a day ago, of workers that are gone. Raises SQLAlchemyError."""
+        old = (LEASES.c.namespace == self._namespace) & (LEASES.c.until < DatabaseTime() - 86_400.0)
+        with self._engine.begin() as connection:
+            connection.execute(LEASES.delete().where(old))

@@ -20,11 +20,11 @@ from switchyard.worker.database import DatabaseHealth, database_url, open_databa
 from switchyard.worker.effects import EffectStore
 from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.inbox import Inbox
-from switchyard.worker.leases import LeaseRenewal
 from switchyard.worker.memory.backend import MemoryBackend
 from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.processor import Processor
 from switchyard.worker.publisher import Publisher
+from switchyard.worker.store_keeper import StoreKeeper
 from switchyard.worker.thinking import HandlerModel
 
 
@@ -101,7 +101,7 @@ class Worker:
             job.app, code, job.namespace, job.settings, kafka, self._publisher, self._leads, self._stop
         )
         effects = EffectStore(self._database, job.namespace)
-        self._renewal = LeaseRenewal(effects.leases)
+        self._keeper = StoreKeeper(effects)
         self._inboxes = [
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
             for processor in processors(job, code, effects, self._database, self._memory.memories, model, self._loop)
@@ -112,7 +112,7 @@ class Worker:
 
     def start(self) -> None:
         self._memory.start()
-        self._renewal.start()
+        self._keeper.start()
         for inbox in self._inboxes:
             inbox.start()
         for thread in self._background:
@@ -134,7 +134,7 @@ class Worker:
         """
         for inbox in self._inboxes:
             inbox.join()
-        self._renewal.close()
+        self._keeper.close()
         self._loop.close()
         for thread in self._background:
             thread.join()

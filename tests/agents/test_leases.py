@@ -11,11 +11,14 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import OperationalError
 
 from switchyard.core.model import Usage
+from switchyard.kafka.admin import topic_settings
 from switchyard.worker import leases as module
+from switchyard.worker import store_keeper
 from switchyard.worker.effects import EFFECTS, EffectStore
-from switchyard.worker.leases import LEASES, DatabaseTime, LeaseHeld, LeaseLost, LeaseRenewal, Leases
+from switchyard.worker.leases import LEASES, DatabaseTime, LeaseHeld, LeaseLost, Leases
+from switchyard.worker.store_keeper import KEPT_S, StoreKeeper
 from switchyard.worker.task import Task
-from tests.agents.support import inbox_event
+from tests.agents.support import SDR, inbox_event
 from tests.agents.test_inbox import until
 from tests.agents.test_processor import MESSAGE, PROFILED, SCORED_LEAD, raising, raw
 
@@ -35,10 +38,10 @@ class Held:
         return {**SCORED_LEAD, "score": self.score}
 
 
-def expire(database: Engine) -> None:
+def expire(database: Engine, before_s: float = 1.0) -> None:
     """What a frozen worker's leases do."""
     with database.begin() as connection:
-        connection.execute(LEASES.update().values(until=DatabaseTime() - 1))
+        connection.execute(LEASES.update().values(until=DatabaseTime() - before_s))
 
 
 def rows(database: Engine, table: Any = LEASES) -> int:
@@ -134,12 +137,13 @@ def test_no_handler_runs_while_no_lease_can_be_written(processor: Any, monkeypat
 
 
 def test_leases_are_renewed_until_they_are_given_back(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RENEWAL_S", 0.01)
-    mine, others = Leases(database, "test"), Leases(database, "test")
+    monkeypatch.setattr(store_keeper, "RENEWAL_S", 0.01)
+    store, others = EffectStore(database, "test"), Leases(database, "test")
+    mine = store.leases
     mine.of("k").take()
     expire(database)
-    renewal = LeaseRenewal(mine)
-    renewal.start()
+    keeper = StoreKeeper(store)
+    keeper.start()
 
     def others_may_have_it() -> bool:
         with database.connect() as connection:
@@ -148,7 +152,7 @@ def test_leases_are_renewed_until_they_are_given_back(database: Engine, monkeypa
     until(lambda: not others_may_have_it())
     with pytest.raises(LeaseHeld):
         others.of("k").take()
-    renewal.close()
+    keeper.close()
     mine.of("k").give_back()
     others.of("k").take()
     mine.of("k").give_back()
@@ -186,3 +190,31 @@ def test_the_clock_is_the_databases(dialect: str, clock: str) -> None:
     dialects: Any = {"sqlite": sqlite, "postgresql": postgresql, "mysql": mysql}
     statement = LEASES.update().values(until=DatabaseTime() + 1.0)
     assert clock in str(statement.compile(dialect=dialects[dialect].dialect()))
+
+
+def test_effects_are_kept_as_long_as_anything_can_be_delivered_again(
+    database: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [
+        int(each["retention.ms"]) for each in topic_settings(SDR, "sdr", 1 << 20).values() if "retention.ms" in each
+    ]
+    assert max(kept) < KEPT_S * 1000
+
+    monkeypatch.setattr(store_keeper, "RENEWAL_S", 0.01)
+    monkeypatch.setattr("switchyard.worker.effects.PURGED_AT_ONCE", 2)
+    store, other = EffectStore(database, "test"), EffectStore(database, "other")
+    for number in range(5):
+        store.put(f"old-{number}", "a", [], Usage())
+    other.put("old", "a", [], Usage())
+    with database.begin() as connection:
+        connection.execute(EFFECTS.update().values(created_at="2020-01-31T12:00:00Z"))
+    store.put("new", "a", [], Usage())
+    store.leases.of("gone").take()
+    expire(database, 2 * 86_400.0)
+    keeper = StoreKeeper(EffectStore(database, "test"))
+    keeper.start()
+    until(lambda: rows(database, EFFECTS) == 2)
+    keeper.close()
+    assert store.get("new") is not None
+    assert other.get("old") is not None
+    assert rows(database) == 0
