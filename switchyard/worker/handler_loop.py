@@ -6,8 +6,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 log = logging.getLogger("switchyard.worker")
@@ -33,16 +35,20 @@ class HandlerLoop:
         self._guard = threading.Lock()
         self._loops: list[_Loop] = []
 
-    def run(self, returned: Awaitable[Any], deadline: float) -> Any:
-        """Await what a handler returned, and return or raise what comes of it.
+    def run(self, returned: Awaitable[Any], deadline: float, agent: str = "") -> Any:
+        """Await what a handler of an agent returned, and return or raise what comes of it.
 
         At `deadline`, in `time.monotonic()`, it is cancelled. Raises HandlerTimedOut then.
         """
         loop = self._current().loop
-        value, error = asyncio.run_coroutine_threadsafe(_outcome(returned, deadline), loop).result()
+        value, error = asyncio.run_coroutine_threadsafe(_outcome(returned, deadline, agent), loop).result()
         if error is not None:
             raise error
         return value
+
+    def hanging(self, agent: str) -> int:
+        """How many threads work on for handlers of the agent that have ended, such as those that were cancelled."""
+        return sum(loop.executor.hanging(agent) for loop in list(self._loops))
 
     def close(self) -> None:
         """End the threads; call it when no handler runs any more. Tasks that handlers left behind are cancelled."""
@@ -62,13 +68,42 @@ class HandlerLoop:
         return self._loops[0]
 
 
+@dataclass
+class _Handler:
+    """One run of an `async def` handler."""
+
+    agent: str
+    ended: bool = False
+
+
+_HANDLER: ContextVar[_Handler | None] = ContextVar("handler", default=None)
+
+
+class _Threads(ThreadPoolExecutor):
+    """Knows for which handlers its threads work."""
+
+    def __init__(self) -> None:
+        super().__init__(MOST_THREADS, thread_name_prefix="handlers")
+        self._busy: dict[Future[Any], _Handler | None] = {}
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **how: Any) -> Future[Any]:
+        future = super().submit(function, *args, **how)
+        self._busy[future] = _HANDLER.get()
+        future.add_done_callback(self._busy.pop)
+        return future
+
+    def hanging(self, agent: str) -> int:
+        handlers = [item for item in list(self._busy.values()) if item is not None]
+        return sum(item.ended and item.agent == agent for item in handlers)
+
+
 class _Loop:
     """An event loop that runs in a thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="handlers")
-        self.loop.set_default_executor(self._executor)
+        self.executor = _Threads()
+        self.loop.set_default_executor(self.executor)
         self._thread = threading.Thread(target=self.loop.run_forever, name="handlers", daemon=True)
         self._thread.start()
 
@@ -85,13 +120,15 @@ class _Loop:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
-        ending = threading.Thread(target=self._executor.shutdown, daemon=True)
+        ending = threading.Thread(target=self.executor.shutdown, daemon=True)
         ending.start()
         ending.join(CLOSE_S)
 
 
-async def _outcome(returned: Awaitable[Any], deadline: float) -> tuple[Any, BaseException | None]:
+async def _outcome(returned: Awaitable[Any], deadline: float, agent: str) -> tuple[Any, BaseException | None]:
     """Whatever a handler raises is its own failure, and must not end the loop."""
+    handler = _Handler(agent)
+    _HANDLER.set(handler)
     scope = asyncio.timeout(deadline - time.monotonic())
     try:
         async with scope:
@@ -99,6 +136,8 @@ async def _outcome(returned: Awaitable[Any], deadline: float) -> tuple[Any, Base
     except BaseException as error:  # noqa: BLE001  # whatever user code raises goes to who waits for it
         timed_out = scope.expired() and isinstance(error, TimeoutError)
         return None, HandlerTimedOut() if timed_out else error
+    finally:
+        handler.ended = True
 
 
 async def _cancel_others() -> None:

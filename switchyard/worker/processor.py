@@ -98,8 +98,8 @@ class Processor:
 
     @property
     def hanging(self) -> int:
-        """How many handlers go on although their deadlines have passed."""
-        return sum(run.hangs for run in list(self._runs.values()))
+        """How many threads are kept by handlers that go on although their deadlines have passed."""
+        return sum(run.hangs for run in list(self._runs.values())) + self.loop.hanging(self.agent.name)
 
     def _run(self, event: Event, effect_key: str) -> HandlerRun:
         """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
@@ -197,7 +197,7 @@ class Processor:
         returned = self.handler(task)
         if inspect.isawaitable(returned):
             try:
-                returned = self.loop.run(returned, deadline)
+                returned = self.loop.run(returned, deadline, self.agent.name)
             except HandlerTimedOut:
                 raise timed_out(self.agent) from None
         largest = self.registry.file.limits.event_bytes

@@ -124,6 +124,19 @@ def test_an_async_handler_is_cancelled(scoring: Any) -> None:
     assert scoring.hanging == 0
 
 
+def test_a_thread_that_outlives_its_async_handler_counts(scoring: Any, go_on: threading.Event) -> None:
+    async def handler(task: Task) -> Any:
+        await asyncio.to_thread(go_on.wait)
+        return SCORED_LEAD
+
+    scoring.handler = handler
+    assert reason(scoring.handle(message())) == "handler-timeout"
+    assert reason(scoring.handle(message(id="e2"))) == "handler-timeout"
+    assert scoring.hanging == 2
+    go_on.set()
+    until(lambda: scoring.hanging == 0)
+
+
 def test_an_async_handler_that_blocks_the_loop_holds_up_nobody_who_comes_later(
     scoring: Any, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
