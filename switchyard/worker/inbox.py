@@ -34,6 +34,7 @@ PAUSE_S = 1.0
 LONGEST_PAUSE_S = 15.0
 IDLE_S = 10.0
 """A consumer that has had no partitions for so long looks whether anybody has them."""
+STUCK_S = 60.0
 
 
 class HandlersHang(SwitchyardError):
@@ -94,6 +95,7 @@ class Inbox:
         self._store = processor.effects.id
         self._unclaimed: set[TopicPartition] = set()
         self._idle_since = 0.0
+        self._polled_at: float | None = None
         self._unread = False
         self._failing: dict[tuple[int, int], str] = {}
         self.handled = 0
@@ -134,6 +136,10 @@ class Inbox:
         """A sentence while not all is well."""
         if not self.alive:
             return f"the inbox of {self.agent} is no longer read; the log says why"
+        polled_at = self._polled_at
+        stuck_s = 0.0 if polled_at is None else time.monotonic() - polled_at
+        if stuck_s > STUCK_S:
+            return f"the inbox of {self.agent} has not been polled for {stuck_s:.0f} s: start the worker again"
         if self._unread:
             return f"nobody reads the inbox of {self.agent}; its consumer connects anew"
         failing = next(iter(list(self._failing.items())), None)
@@ -184,7 +190,7 @@ class Inbox:
                     self._stop.set()
             self._drain(consumer)
         finally:
-            self._offsets, self._unclaimed = {}, set()
+            self._offsets, self._unclaimed, self._polled_at = {}, set(), None
             consumer.close(autocommit=False, timeout_ms=2_000)
 
     def _connect(self) -> KafkaConsumer:
@@ -216,6 +222,7 @@ class Inbox:
                 with self._lock:
                     self._running += 1
                 self._pool.submit(self._handle, record, offsets)
+        self._polled_at = time.monotonic()
         self.commit(consumer)
 
     def _claim(self, consumer: KafkaConsumer) -> bool:

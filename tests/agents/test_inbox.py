@@ -353,12 +353,26 @@ def test_what_is_finished_is_committed_when_partitions_move(start: Start) -> Non
         running = start(Consumer(b"a", b"b"), echo, ready=False)
         running.consumer.failing_commits = 1_000_000
         running.ready.set()
-        until(lambda running=running: running.inbox.handled == 2)  # type: ignore[misc]
+        until(lambda running=running: running.inbox.handled == 2)
         running.consumer.failing_commits = failing
         asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
         assert running.consumer.commits == [2] * (1 - failing)
         assert running.inbox.partitions == 0
         running.end()
+
+
+def test_a_client_that_does_not_come_back_is_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, come_back = Consumer(b"a"), threading.Event()
+    poll = consumer.poll
+    running = start(consumer, echo)
+    until(lambda: consumer.commits[-1:] == [1])
+    monkeypatch.setattr(module, "STUCK_S", 0.01)
+    consumer.poll = lambda **how: come_back.wait(30) and poll(**how)
+    until(lambda: running.inbox.problem is not None)
+    assert str(running.inbox.problem).startswith("the inbox of echo has not been polled for")
+    monkeypatch.setattr(module, "STUCK_S", 60.0)
+    come_back.set()
+    until(lambda: running.inbox.problem is None)
 
 
 @pytest.mark.parametrize(
