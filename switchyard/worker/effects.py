@@ -70,10 +70,15 @@ class EffectStore:
         self.id = self._id()
 
     def _id(self) -> str:
-        with suppress(IntegrityError), self._engine.begin() as connection:
-            connection.execute(STORES.insert().values(namespace=self._namespace, id=uuid.uuid4().hex))
+        mine = select(STORES.c.id).where(STORES.c.namespace == self._namespace)
         with self._engine.connect() as connection:
-            return str(connection.scalar(select(STORES.c.id).where(STORES.c.namespace == self._namespace)))
+            known = connection.scalar(mine)
+        if known is None:
+            with suppress(IntegrityError), self._engine.begin() as connection:
+                connection.execute(STORES.insert().values(namespace=self._namespace, id=uuid.uuid4().hex))
+            with self._engine.connect() as connection:
+                known = connection.scalar(mine)
+        return str(known)
 
     def get(self, key: str) -> StoredEffect | None:
         """Return what is kept under a key, or None."""

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Float, MetaData, String, Table
+from sqlalchemy import Column, Connection, Engine, Float, MetaData, String, Table, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
-from switchyard.worker.database import create
+from switchyard.worker.database import UPKEEP, create
 
 LEASE_S = 10.0
 """How long after its last renewal a lease may be taken by another worker."""
@@ -108,10 +108,10 @@ class Leases:
     """The leases of one worker in one namespace, which has a token of its own."""
 
     def __init__(self, engine: Engine, namespace: str) -> None:
-        self._engine = engine
+        create(engine, LEASES)
+        self._engine = engine.execution_options(**UPKEEP)
         self._namespace = namespace
         self._token = uuid.uuid4().hex
-        create(engine, LEASES)
 
     def of(self, effect_key: str) -> Lease:
         return Lease(self._engine, self._namespace, effect_key, self._token)
@@ -119,6 +119,9 @@ class Leases:
     def renew(self) -> None:
         """Keep all that this worker has. Raises SQLAlchemyError."""
         mine = (LEASES.c.namespace == self._namespace) & (LEASES.c.token == self._token)
+        with self._engine.connect() as connection:
+            if connection.execute(select(LEASES.c.token).where(mine).limit(1)).first() is None:
+                return
         with self._engine.begin() as connection:
             connection.execute(LEASES.update().where(mine).values(until=DatabaseTime() + LEASE_S))
 

@@ -186,7 +186,7 @@ class Processor:
             agent=self.agent.name,
             namespace=self.namespace,
             effect_key=effect_key,
-            deadline=datetime.now(UTC) + timedelta(seconds=self.agent.deadline),
+            deadline=datetime.now(UTC) + timedelta(seconds=min(self.agent.deadline, threading.TIMEOUT_MAX)),
             memory=AgentMemory(self.memories, self.agent.name, effect_key),
             database=self.database,
             _thinker=Thinker(self.agent, self.namespace, self.registry.contracts, model, self.language_model),

@@ -163,6 +163,12 @@ def test_a_task_says_when_its_time_is_over(processor: Any) -> None:
     assert before <= tasks[0].deadline - timedelta(seconds=scoring.agent.deadline) <= datetime.now(UTC)
 
 
+def test_an_agent_may_have_all_the_time_there_is(processor: Any) -> None:
+    scoring = processor("lead-scoring", lambda task: SCORED_LEAD)
+    scoring.agent = scoring.agent.model_copy(update={"deadline": float("inf")})
+    assert scoring.handle(raw())[0].type == "lead.scored"
+
+
 def test_a_task_holds_no_settings(processor: Any) -> None:
     tasks: list[Task] = []
     processor("lead-scoring", lambda task: tasks.append(task) or SCORED_LEAD).handle(raw())
