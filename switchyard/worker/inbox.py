@@ -212,11 +212,15 @@ class Inbox:
 
     def _step(self, consumer: KafkaConsumer) -> None:
         free = self._concurrency - self._running
-        readable = self._claim(consumer) and free > 0
-        consumer.resume(*consumer.paused()) if readable else consumer.pause(*consumer.assignment())
+        if self._claim(consumer) and free > 0:
+            consumer.resume(*(item for item in consumer.paused() if item not in self._unclaimed))
+        else:
+            consumer.pause(*consumer.assignment())
         wait_ms = BUSY_POLL_MS if self._running else IDLE_POLL_MS
         for partition, records in consumer.poll(timeout_ms=wait_ms, max_records=max(free, 1)).items():
-            offsets = self._offsets.setdefault(partition, Offsets())
+            offsets = self._offsets.get(partition)
+            if offsets is None:
+                continue  # it has just moved: another worker reads them
             for record in records:
                 offsets.begin(record.offset)
                 with self._lock:
