@@ -58,14 +58,11 @@ class HandlerLoop:
 
     def _current(self) -> _Loop:
         with self._guard:
-            if self._loops and not self._loops[-1].responds():
-                log.error("an async handler blocks all others: one that does not await is to be a plain function")
+            if not self._loops or not self._loops[-1].responds():
+                if self._loops:
+                    log.error("an async handler blocks all others: one that does not await is to be a plain function")
                 self._loops.append(_Loop())
-            return self._loops[-1] if self._loops else self._first()
-
-    def _first(self) -> _Loop:
-        self._loops.append(_Loop())
-        return self._loops[0]
+            return self._loops[-1]
 
 
 @dataclass

@@ -75,12 +75,11 @@ class Processor:
         event = Event.parse(raw)
         effect_key, dispatch_id = _dispatch(event)
         with self._locks.held(effect_key):
-            for key in (effect_key, dispatch_id):
-                stored = self.effects.get(key)
-                if stored is not None:
-                    return self._events(event, key, stored)
+            known = self._known(effect_key, dispatch_id)
+            if known is not None:
+                return self._events(event, *known)
             try:
-                run = self._runs.get(effect_key) or self._run(event, effect_key)
+                run = self._runs.get(effect_key) or self._run(event, effect_key, dispatch_id)
             except AgentError as error:
                 return self._events(event, dispatch_id, self._failure(event, dispatch_id, error, Usage()))
             except LeaseHeld:
@@ -101,7 +100,12 @@ class Processor:
         """How many threads are kept by handlers that go on although their deadlines have passed."""
         return sum(run.hangs for run in list(self._runs.values())) + self.loop.hanging(self.agent.name)
 
-    def _run(self, event: Event, effect_key: str) -> HandlerRun:
+    def _known(self, *keys: str) -> tuple[str, StoredEffect] | None:
+        """The first of these keys that something is stored under, with that."""
+        stored = ((key, self.effects.get(key)) for key in keys)
+        return next(((key, effect) for key, effect in stored if effect is not None), None)
+
+    def _run(self, event: Event, effect_key: str, dispatch_id: str) -> HandlerRun:
         """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
         meter = None if self.model is None else UsageMeter(self.model)
         task = self._task(event, effect_key, meter)
@@ -112,7 +116,11 @@ class Processor:
             late=lambda run: self._late(effect_key, run),
             spent=lambda: Usage() if meter is None else meter.usage,
         )
-        self._lease(effect_key).take()
+        lease = self._lease(effect_key)
+        lease.take()
+        if self._known(effect_key, dispatch_id):  # another worker has just given it back
+            lease.give_back()
+            raise LeaseHeld
         run.start()
         self._runs[effect_key] = run
         return run

@@ -91,6 +91,27 @@ def test_a_worker_that_was_overtaken_neither_stores_nor_publishes(processor: Any
     assert rows(database) == 0
 
 
+@pytest.mark.parametrize("answer", [SCORED_LEAD, None], ids=["answer", "failure"])
+def test_an_answer_that_is_stored_just_before_the_lease_is_taken_counts(
+    processor: Any, monkeypatch: pytest.MonkeyPatch, answer: Any
+) -> None:
+    runs: list[Task] = []
+    one, other = (processor("lead-scoring", lambda task: runs.append(task) or answer) for _ in range(2))
+    take, first = module.Lease.take, []
+
+    def late(lease: module.Lease) -> None:
+        if not first:
+            first.append(lease)
+            other.handle(raw())
+        take(lease)
+
+    monkeypatch.setattr(module.Lease, "take", late)
+    with pytest.raises(LeaseHeld):
+        one.handle(raw())
+    one.handle(raw())
+    assert len(runs) == 1
+
+
 def test_the_failure_of_a_worker_that_was_overtaken_is_none(processor: Any, database: Engine) -> None:
     other = processor("lead-scoring", lambda task: SCORED_LEAD)
 
