@@ -43,9 +43,8 @@ def trace(
         )
     if as_json:
         return
-    console = Console()
-    console.print(render_trace(records, status, letters))
+    Console().print(render_trace(records, status, letters))
     if status is not None and not reading.has_ended(status):
         agents = {name for record in records for name in record.agents if name in target.app.registry.agents}
         for topic in target.cluster.unread(target.topics.inboxes(sorted(agents))):
-            console.print(f"nobody reads this inbox: {topic}; is its worker up? switchyard status", markup=False)
+            typer.echo(f"nobody reads this inbox: {topic}; is its worker up? switchyard status")
