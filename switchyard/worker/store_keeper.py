@@ -6,8 +6,6 @@ import logging
 import threading
 import time
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from switchyard.kafka.admin import DEAD_LETTERS_MS, WEEK_MS
 from switchyard.worker.database import unavailable
 from switchyard.worker.effects import EffectStore
@@ -36,7 +34,7 @@ class StoreKeeper(threading.Thread):
                 # A batch at a time: no lease may run out meanwhile.
                 if time.monotonic() >= purge_at and self._effects.purge(KEPT_S):
                     purge_at = time.monotonic() + PURGE_S
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001  # without renewals every lease would run out
                 if not unavailable(error):
                     log.warning("the store is not kept in order now (%s)", type(error).__name__)
 
