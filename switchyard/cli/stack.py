@@ -62,6 +62,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on each line.")] = False,
 ) -> None:
     """Show each process, its health and restarts, and each job on Flink. Exit 1 unless all processes are healthy."""
+    from switchyard.cli.inboxes import show_unread
     from switchyard.cli.jobs import show_jobs
     from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
@@ -82,6 +83,8 @@ def status(
     flink = settings.flink or (info.flink if info else None)
     if flink is not None:
         show_jobs(flink, as_json)
+    if info is not None and all(item.healthy for item in processes if item.process == "kafka"):
+        show_unread(info, settings, as_json)
     if not processes or not all(item.healthy for item in processes):
         raise typer.Exit(1)
 

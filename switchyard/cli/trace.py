@@ -41,5 +41,10 @@ def trace(
             f"nothing is known of workflow {workflow!r} in {target.topics.namespace}; "
             f"list them: switchyard workflows {target.options}"
         )
-    if not as_json:
-        Console().print(render_trace(records, status, letters))
+    if as_json:
+        return
+    Console().print(render_trace(records, status, letters))
+    if status is not None and not reading.has_ended(status):
+        agents = {name for record in records for name in record.agents if name in target.app.registry.agents}
+        for topic in target.cluster.unread(target.topics.inboxes(sorted(agents))):
+            typer.echo(f"nobody reads this inbox: {topic}; is its worker up? switchyard status")

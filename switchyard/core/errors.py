@@ -12,6 +12,7 @@ SwitchyardError                  the root; its text is a sentence for the person
 ├── StateVersionError            state whose form this release does not read
 ├── LedgerVersionError           a record of the ledger that another release wrote
 ├── KafkaUnreachable             kafka/admin.py
+├── HandlersHang, StoreDiffers   worker/inbox.py
 ├── SqlError, UdfError           flink/sql_file.py, flink/udf_modules.py
 ├── FlinkError                   flink/rest.py
 ├── StackError                   local/errors.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LARGEST_RECORD = 1 << 20
@@ -70,6 +71,10 @@ class Topics:
     def group(self, agent: str) -> str:
         """The consumer group of an agent's workers."""
         return f"{self.namespace}.{agent}"
+
+    def inboxes(self, agents: Iterable[str]) -> dict[str, str]:
+        """The group of each agent's workers, by the topic that they read."""
+        return {self.inbox(name): self.group(name) for name in agents}
 
 
 def table_name(topic: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
 WEEK_MS = 7 * 24 * 3600 * 1000
+DEAD_LETTERS_MS = 4 * WEEK_MS
 
 
 class KafkaUnreachable(SwitchyardError):
@@ -70,10 +71,32 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
             **unsized,
-            "retention.ms": str(4 * WEEK_MS),
+            "retention.ms": str(DEAD_LETTERS_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
     }
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """One member of a consumer group: the id that its client gave itself, and what it reads."""
+
+    client_id: str
+    partitions: frozenset[TopicPartition]
+
+
+@dataclass(frozen=True)
+class ConsumerGroup:
+    """A consumer group; it is `stable` unless its partitions are being given out just now."""
+
+    stable: bool
+    members: tuple[GroupMember, ...] = ()
+
+    def reads(self, topic: str, but: str = "") -> bool:
+        """Whether a member reads the topic or, other than the client `but`, may be about to."""
+        if not self.stable:
+            return any(member.client_id != but for member in self.members)
+        return any(item.topic == topic for member in self.members for item in member.partitions)
 
 
 class Cluster:
@@ -211,6 +234,21 @@ class Cluster:
                 committed = {}
         return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
 
+    def groups(self, names: Sequence[str]) -> dict[str, ConsumerGroup]:
+        """Consumer groups by name; one that is not there has no members."""
+        with self._admin() as admin:
+            try:
+                described = admin.describe_groups(list(names))
+            except CoordinatorNotAvailableError:  # no group has ever joined this broker
+                described = {}
+        return {name: _group(described[name]) if name in described else ConsumerGroup(True) for name in names}
+
+    def unread(self, inboxes: Mapping[str, str]) -> list[str]:
+        """Those of the topics that are there and that nobody reads; `inboxes` are groups by topic."""
+        there = self.topics()
+        groups = self.groups([group for topic, group in inboxes.items() if topic in there])
+        return [topic for topic, group in inboxes.items() if group in groups and not groups[group].reads(topic)]
+
     def follow(self, topics: list[str]) -> Follower:
         """A reader that goes on where it stopped; see `Follower.poll`."""
         return Follower(self, topics)
@@ -292,6 +330,21 @@ def _close(client: Any) -> None:
     closing = threading.Thread(target=client.close, daemon=True)
     closing.start()
     closing.join(CLOSE_S)
+
+
+def _group(described: Mapping[str, Any]) -> ConsumerGroup:
+    members = tuple(
+        GroupMember(
+            member["client_id"],
+            frozenset(
+                TopicPartition(item["topic"], number)
+                for item in (member["member_assignment"] or {}).get("assigned_partitions", ())
+                for number in item["partitions"]
+            ),
+        )
+        for member in described["members"]
+    )
+    return ConsumerGroup(described["group_state"] in ("Stable", "Empty", "Dead"), members)
 
 
 def _message(record: Any) -> KafkaRecord:

@@ -52,6 +52,12 @@ def _breaks(message: str) -> AgentError:
     return AgentError(message, reason="contract-violation")
 
 
+def timed_out(agent: Agent) -> AgentError:
+    """Return what a handler fails with that has not ended at its agent's deadline."""
+    message = f"The handler of {agent.name} took longer than {agent.deadline:g} s, the agent's deadline."
+    return AgentError(message, reason="handler-timeout")
+
+
 def failure(agent: Agent, error: BaseException) -> Answer:
     """Return the answer that says why there is no other. Only an AgentError's and a ModelFailure's text is in it."""
     if isinstance(error, AgentError):

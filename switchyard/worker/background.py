@@ -47,7 +47,7 @@ class BackgroundThread(threading.Thread):
             try:
                 self._function(self._context, self._stop_event)
                 return
-            except Exception as error:  # one failure of user code must not end what it does for all later events
+            except BaseException as error:  # one failure of user code must not end what it does for all later events
                 if not unavailable(error):
                     log.exception("%s failed and is started again", self.name)
                 self._stop_event.wait(PAUSE_S)

@@ -18,6 +18,8 @@ log = logging.getLogger("switchyard.worker")
 
 BUSY_TIMEOUT_S = 30
 LOG_PAUSE_S = 10.0
+UPKEEP = {"switchyard_upkeep": True}
+"""Execution options of what writes little: that it can be written says nothing of the rest."""
 
 
 def database_url(settings: Settings, namespace: str) -> str:
@@ -56,6 +58,10 @@ def _sqlite_code(error: BaseException) -> int | None:
     return None if code is None else code & 0xFF
 
 
+def _is_upkeep(connection: Any) -> bool:
+    return connection is not None and UPKEEP.items() <= connection.get_execution_options().items()
+
+
 class DatabaseHealth:
     """How an engine fares: `problem` is a sentence while it does not do its work, None once it has committed again.
 
@@ -65,6 +71,7 @@ class DatabaseHealth:
     def __init__(self, engine: Engine) -> None:
         self.problem: str | None = None
         self._logged_at = -LOG_PAUSE_S
+        self._upkeep_failed = False
         self._sqlite = engine.url.get_backend_name() == "sqlite"
         self._name = engine.url.database if self._sqlite else engine.url.host or engine.url.get_backend_name()
         event.listen(engine, "commit", self._commits)
@@ -72,12 +79,14 @@ class DatabaseHealth:
 
     def _commits(self, connection: Any) -> None:
         """Comes before the database is told to commit: where that fails, `_failed` comes next."""
-        self.problem = None
+        if self._upkeep_failed or not _is_upkeep(connection):
+            self.problem = None
 
     def _failed(self, context: Any) -> None:
         error = context.sqlalchemy_exception
         if error is None or not unavailable(error):
             return
+        self._upkeep_failed = _is_upkeep(context.connection)
         cause = error.orig if self._sqlite else type(error.orig).__name__
         self.problem = (
             f"the agents' state in {self._name} cannot be used ({cause}): is its disk full, or its server away? "

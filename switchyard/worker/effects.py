@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Engine, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Engine, Index, MetaData, String, Table, Text, select
 from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
 from switchyard.core.model import Usage
-from switchyard.core.times import rfc3339_now
+from switchyard.core.times import rfc3339, rfc3339_now
 from switchyard.worker.database import create
+from switchyard.worker.leases import LeaseLost, Leases
 from switchyard.worker.memory.backend import StoredMemory
 from switchyard.worker.task import Answer
 
+PURGED_AT_ONCE = 500
+
+_METADATA = MetaData()
 EFFECTS = Table(
     "effects",
-    MetaData(),
+    _METADATA,
     Column("namespace", String(64), primary_key=True),
     Column("effect_key", String(256), primary_key=True),
     Column("agent", String(64), nullable=False),
     Column("answers", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Index("effects_by_time", "namespace", "created_at"),
 )
+STORES = Table(
+    "stores",
+    _METADATA,
+    Column("namespace", String(64), primary_key=True),
+    Column("id", String(32), nullable=False),
+)
+
+
+def no_lease(connection: Connection) -> None:
+    """What no handler ran for needs none."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +56,29 @@ class StoredEffect:
 
 
 class EffectStore:
-    """The store of one namespace. The first answer put under a key stays."""
+    """The store of one namespace. The first answer put under a key stays.
+
+    `id` is the same for all workers that share it, and for no others.
+    """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
+        self.leases = Leases(engine, namespace)
         self._engine = engine
         self._namespace = namespace
         create(engine, EFFECTS)
+        create(engine, STORES)
+        self.id = self._id()
+
+    def _id(self) -> str:
+        mine = select(STORES.c.id).where(STORES.c.namespace == self._namespace)
+        with self._engine.connect() as connection:
+            known = connection.scalar(mine)
+        if known is None:
+            with suppress(IntegrityError), self._engine.begin() as connection:
+                connection.execute(STORES.insert().values(namespace=self._namespace, id=uuid.uuid4().hex))
+            with self._engine.connect() as connection:
+                known = connection.scalar(mine)
+        return str(known)
 
     def get(self, key: str) -> StoredEffect | None:
         """Return what is kept under a key, or None."""
@@ -57,11 +92,19 @@ class EffectStore:
         return _effect(strictjson.loads(row.answers), row.created_at)
 
     def put(
-        self, key: str, agent: str, answers: Sequence[Answer], usage: Usage, remembered: Sequence[StoredMemory] = ()
+        self,
+        key: str,
+        agent: str,
+        answers: Sequence[Answer],
+        usage: Usage,
+        remembered: Sequence[StoredMemory] = (),
+        lease: Callable[[Connection], None] = no_lease,
     ) -> StoredEffect:
         """Keep the answers and what is remembered with them; return what is in the store.
 
-        Another worker may have put that there first."""
+        Another worker may have put that there first. `lease` is `Lease.end` or `Lease.keep` of the one under which the
+        handler ran. Raises LeaseLost where that is another worker's now: nothing is kept then.
+        """
         now = rfc3339_now()
         kept = {
             "answers": [asdict(answer) for answer in answers],
@@ -77,13 +120,27 @@ class EffectStore:
         }
         try:
             with self._engine.begin() as connection:
+                lease(connection)
                 connection.execute(EFFECTS.insert().values(row))
         except IntegrityError:
             first = self.get(key)
             if first is None:
                 raise
+            with suppress(LeaseLost), self._engine.begin() as connection:
+                lease(connection)
             return first
         return StoredEffect(tuple(answers), now, usage, tuple(remembered))
+
+    def purge(self, kept_s: float) -> bool:
+        """Forget a batch of effects that are older, and leases of workers that are gone. Whether all are forgotten."""
+        self.leases.purge()
+        oldest = rfc3339(time.time() - kept_s)
+        mine = EFFECTS.c.namespace == self._namespace
+        old = select(EFFECTS.c.effect_key).where(mine, EFFECTS.c.created_at < oldest).limit(PURGED_AT_ONCE)
+        with self._engine.begin() as connection:
+            keys = connection.execute(old).scalars().all()
+            connection.execute(EFFECTS.delete().where(mine, EFFECTS.c.effect_key.in_(keys)))
+        return len(keys) < PURGED_AT_ONCE
 
 
 def _effect(kept: Any, created_at: str) -> StoredEffect:

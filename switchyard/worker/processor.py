@@ -6,12 +6,13 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from switchyard.core.agents_file import Agent
 from switchyard.core.errors import AgentError, Rejected
@@ -20,10 +21,12 @@ from switchyard.core.ids import answer_id
 from switchyard.core.model import Usage
 from switchyard.core.registry import Registry
 from switchyard.core.topics import Topics
-from switchyard.worker.answers import checked, failure
+from switchyard.worker.answers import checked, failure, timed_out
 from switchyard.worker.database import unwritable
-from switchyard.worker.effects import EffectStore, StoredEffect
-from switchyard.worker.handler_loop import HandlerLoop
+from switchyard.worker.effects import EffectStore, StoredEffect, no_lease
+from switchyard.worker.handler_loop import HandlerLoop, HandlerTimedOut
+from switchyard.worker.handler_run import HandlerRun
+from switchyard.worker.leases import Lease, LeaseHeld, LeaseLost
 from switchyard.worker.memory.backend import AgentMemory, MemoryBackend
 from switchyard.worker.task import Answer, Handler, Task
 from switchyard.worker.thinking import HandlerModel, Thinker
@@ -32,6 +35,8 @@ from switchyard.worker.usage_meter import UsageMeter
 log = logging.getLogger("switchyard.worker")
 
 ENVELOPE_BYTES = 4096
+GRACE_S = 1.0
+"""How much longer than its deadline a handler may take to end, once it is cancelled."""
 
 
 @dataclass
@@ -52,39 +57,129 @@ class Processor:
     language_model: str | None = None
     loop: HandlerLoop = field(default_factory=HandlerLoop, repr=False)
     _locks: KeyLocks = field(default_factory=lambda: KeyLocks(), repr=False)
+    _runs: dict[str, HandlerRun] = field(default_factory=dict, repr=False)
+    """By effect key: what runs, hangs, or has ended and is not stored yet."""
 
-    def handle(self, raw: bytes, dispatched_at: int | None = None) -> list[Event]:
+    def handle(self, raw: bytes, since: float | None = None) -> list[Event]:
         """Return the answer events for one inbox message: the stored ones, or those of the handler, stored first.
 
-        `dispatched_at` is when the message was written, in milliseconds since 1970; now if not given.
+        `since` is when it was first tried, in `time.monotonic()`; now if not given.
 
-        What the handler remembers is stored with them, and has been kept when this returns.
+        What the handler remembers is stored with them, and has been kept when this returns. It has the agent's
+        deadline for it, from its start; one that goes on is answered for, and what it answers later is kept for the
+        next attempt, which does not run it a second time.
         A failure is stored for its dispatch alone, so that the next attempt runs the handler again.
-        Raises Rejected where the message is no dispatch, SQLAlchemyError where the database cannot do its work, also
-        when it was the handler that wrote to it: such a message is to be handled again.
+        Raises Rejected where the message is no dispatch. Such a message is to be handled again: raises LeaseHeld where
+        another worker runs its handler, SQLAlchemyError where the database cannot do its work, also when it was the
+        handler that wrote to it. What a handler answered is not lost then, and it does not run again for it.
         """
         event = Event.parse(raw)
         effect_key, dispatch_id = _dispatch(event)
         with self._locks.held(effect_key):
-            stored = self.effects.get(effect_key)
-            if stored is not None:
-                return self._events(event, effect_key, stored)
-            failed = self.effects.get(dispatch_id)
-            if failed is not None:
-                return self._events(event, dispatch_id, failed)
-            metered = None if self.model is None else UsageMeter(self.model)
+            known = self._known(effect_key, dispatch_id)
+            if known is not None:
+                return self._events(event, *known)
             try:
-                task = self._task(event, effect_key, dispatched_at, metered)
-                answers, remembered, key = self._answers(task), task.memory.pending, effect_key
-            except (Exception, SystemExit) as error:  # whatever user code raises is its failure
-                if unwritable(error):
+                run = self._runs.get(effect_key) or self._run(event, effect_key, dispatch_id)
+            except AgentError as error:
+                return self._events(event, dispatch_id, self._failure(event, dispatch_id, error, Usage()))
+            except LeaseHeld:
+                if since is None or time.monotonic() - since < self.agent.deadline + GRACE_S:
                     raise
-                _log_failure(self.agent, event, error)
-                answers, remembered, key = [failure(self.agent, error)], (), dispatch_id
-            usage = Usage() if metered is None else metered.usage
-            return self._events(event, key, self.effects.put(key, self.agent.name, answers, usage, remembered))
+                failed = self._failure(event, dispatch_id, timed_out(self.agent), Usage())
+                return self._events(event, dispatch_id, failed)
+            if run.wait(self.agent.deadline + GRACE_S) or not run.leave():
+                return self._settled(event, effect_key, dispatch_id, run)
+            log.error("%s hangs: %d handlers of it go on after their deadlines", self.agent.name, self.hanging)
+            spent = run.uncharged
+            stored = self._failure(event, dispatch_id, timed_out(self.agent), spent, self._lease(effect_key).keep)
+            run.charge(spent)
+            return self._events(event, dispatch_id, stored)
 
-    def _task(self, event: Event, effect_key: str, dispatched_at: int | None, model: HandlerModel | None) -> Task:
+    @property
+    def hanging(self) -> int:
+        """How many threads are kept by handlers that go on although their deadlines have passed."""
+        return sum(run.hangs for run in list(self._runs.values())) + self.loop.hanging(self.agent.name)
+
+    def _known(self, *keys: str) -> tuple[str, StoredEffect] | None:
+        """The first of these keys that something is stored under, with that."""
+        stored = ((key, self.effects.get(key)) for key in keys)
+        return next(((key, effect) for key, effect in stored if effect is not None), None)
+
+    def _run(self, event: Event, effect_key: str, dispatch_id: str) -> HandlerRun:
+        """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
+        meter = None if self.model is None else UsageMeter(self.model)
+        task = self._task(event, effect_key, meter)
+        deadline = time.monotonic() + self.agent.deadline
+        run = HandlerRun(
+            name=f"{self.agent.name}-handler",
+            work=lambda: (self._answers(task, deadline), task.memory.pending),
+            late=lambda run: self._late(effect_key, run),
+            spent=lambda: Usage() if meter is None else meter.usage,
+        )
+        lease = self._lease(effect_key)
+        lease.take()
+        if self._known(effect_key, dispatch_id):  # another worker has just given it back
+            lease.give_back()
+            raise LeaseHeld
+        run.start()
+        self._runs[effect_key] = run
+        return run
+
+    def _settled(self, event: Event, effect_key: str, dispatch_id: str, run: HandlerRun) -> list[Event]:
+        """Store what came of a run that has ended, which is known here alone until then.
+
+        Raises SQLAlchemyError, LeaseLost.
+        """
+        if run.error is not None and unwritable(run.error):
+            del self._runs[effect_key]
+            raise run.error
+        try:
+            if run.error is None:
+                key, stored = effect_key, self._success(effect_key, run)
+            else:
+                lease = self._lease(effect_key).end
+                key, stored = dispatch_id, self._failure(event, dispatch_id, run.error, run.uncharged, lease)
+        except LeaseLost:
+            log.warning("%s was overtaken by another worker, whose answer counts", self.agent.name)
+            del self._runs[effect_key]
+            raise
+        del self._runs[effect_key]
+        return self._events(event, key, stored)
+
+    def _success(self, effect_key: str, run: HandlerRun) -> StoredEffect:
+        answers, remembered = run.returned
+        lease = self._lease(effect_key).end
+        return self.effects.put(effect_key, self.agent.name, answers, run.uncharged, remembered, lease)
+
+    def _failure(
+        self,
+        event: Event,
+        dispatch_id: str,
+        error: BaseException,
+        usage: Usage,
+        lease: Callable[[Connection], None] = no_lease,
+    ) -> StoredEffect:
+        """Store the failure of one dispatch. Raises SQLAlchemyError, LeaseLost."""
+        _log_failure(self.agent, event, error)
+        return self.effects.put(dispatch_id, self.agent.name, [failure(self.agent, error)], usage, lease=lease)
+
+    def _late(self, effect_key: str, run: HandlerRun) -> None:
+        """A handler has ended after its deadline: the next attempt finds what it answered, in any worker."""
+        with self._locks.held(effect_key), suppress(SQLAlchemyError):
+            if self._runs.get(effect_key) is not run:
+                return
+            with suppress(LeaseLost):
+                if run.error is None:
+                    self._success(effect_key, run)
+                else:
+                    self._lease(effect_key).give_back()
+            del self._runs[effect_key]
+
+    def _lease(self, effect_key: str) -> Lease:
+        return self.effects.leases.of(effect_key)
+
+    def _task(self, event: Event, effect_key: str, model: HandlerModel | None) -> Task:
         """Raises AgentError where the event is none for this agent."""
         if event.type not in self.agent.accepts:
             raise AgentError(f"{self.agent.name} does not accept this type of event.", reason="not-accepted")
@@ -95,23 +190,25 @@ class Processor:
                 f"{self.agent.name} was given data that breaks its contract at {error.field}.",
                 reason="input-violation",
             ) from None
-        since = time.time() if dispatched_at is None else dispatched_at / 1000
         return Task(
             event=event,
             agent=self.agent.name,
             namespace=self.namespace,
             effect_key=effect_key,
-            deadline=datetime.fromtimestamp(since, UTC) + timedelta(seconds=self.agent.deadline),
+            deadline=datetime.now(UTC) + timedelta(seconds=min(self.agent.deadline, threading.TIMEOUT_MAX)),
             memory=AgentMemory(self.memories, self.agent.name, effect_key),
             database=self.database,
             _thinker=Thinker(self.agent, self.namespace, self.registry.contracts, model, self.language_model),
         )
 
-    def _answers(self, task: Task) -> list[Answer]:
+    def _answers(self, task: Task, deadline: float) -> list[Answer]:
         """Run the handler. Raises AgentError where its answers may not be sent, and what it raises."""
         returned = self.handler(task)
         if inspect.isawaitable(returned):
-            returned = self.loop.run(returned)
+            try:
+                returned = self.loop.run(returned, deadline, self.agent.name)
+            except HandlerTimedOut:
+                raise timed_out(self.agent) from None
         largest = self.registry.file.limits.event_bytes
         room = largest - ENVELOPE_BYTES if largest > 2 * ENVELOPE_BYTES else ENVELOPE_BYTES
         return checked(self.agent, self.registry, returned, room)

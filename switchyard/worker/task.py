@@ -32,7 +32,8 @@ class Task:
     namespace: the namespace that the app runs in.
     effect_key: the same at every attempt at this event; pass it on to foreign systems (as Message-ID, as idempotency
         key), so that a repeated attempt has no second effect there.
-    deadline: when the answer is expected, as an aware time; one that comes later counts for nothing.
+    deadline: until when the handler may take, as an aware time: the agent's deadline after its start. Then an
+        `async def` handler is cancelled, any other left to itself, and the answer is `agent.failed`.
     memory: what the agent remembers, by subject.
     database: the SQLAlchemy engine that all workers of the app share.
     """

@@ -24,6 +24,7 @@ from switchyard.worker.memory.backend import MemoryBackend
 from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.processor import Processor
 from switchyard.worker.publisher import Publisher
+from switchyard.worker.store_keeper import StoreKeeper
 from switchyard.worker.thinking import HandlerModel
 
 
@@ -53,6 +54,7 @@ class WorkerOptions:
 def processors(
     job: WorkerOptions,
     code: AppCode,
+    effects: EffectStore,
     database: Engine,
     memories: MemoryBackend,
     model: HandlerModel | None,
@@ -61,7 +63,6 @@ def processors(
     """Return the message logic of every agent to serve. Raises AppError where a handler is missing."""
     registry = job.app.registry
     settings = job.settings
-    effects = EffectStore(database, job.namespace)
     return [
         Processor(
             agent=registry.agents[name],
@@ -99,9 +100,11 @@ class Worker:
         self._memory = MemoryService(
             job.app, code, job.namespace, job.settings, kafka, self._publisher, self._leads, self._stop
         )
+        effects = EffectStore(self._database, job.namespace)
+        self._keeper = StoreKeeper(effects)
         self._inboxes = [
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
-            for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
+            for processor in processors(job, code, effects, self._database, self._memory.memories, model, self._loop)
         ]
         context = BackgroundContext(job.app.name, job.namespace, self._database)
         functions = job.app.registry.file.background if job.background or not job.agents else ()
@@ -109,6 +112,7 @@ class Worker:
 
     def start(self) -> None:
         self._memory.start()
+        self._keeper.start()
         for inbox in self._inboxes:
             inbox.start()
         for thread in self._background:
@@ -119,16 +123,18 @@ class Worker:
         self._stop.set()
 
     def wait(self) -> None:
-        """Wait until `stop` is called, or Kafka refuses the worker."""
+        """Wait until `stop` is called, or an inbox cannot go on."""
         self._stop.wait()
 
     def join(self) -> None:
         """Wait until every handler has finished, its answers are published and its offset is committed.
 
-        Raises KafkaRefused where that is why the worker stops.
+        Handlers that hang are not waited for. Raises why an inbox could not go on: KafkaRefused,
+        StoreDiffers, HandlersHang.
         """
         for inbox in self._inboxes:
             inbox.join()
+        self._keeper.close()
         self._loop.close()
         for thread in self._background:
             thread.join()
@@ -141,12 +147,8 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """What `GET /health` says; `problem` is a sentence where it is not healthy."""
-        dead = [inbox.agent for inbox in self._inboxes if not inbox.alive]
-        problem = (
-            f"the inbox of {dead[0]} is no longer read; the log says why"
-            if dead
-            else self._health.problem or self._memory.problem
-        )
+        problems = (inbox.problem for inbox in self._inboxes)
+        problem = next(filter(None, problems), None) or self._health.problem or self._memory.problem
         return {
             "healthy": problem is None,
             "problem": problem,
@@ -157,6 +159,7 @@ class Worker:
                     "name": inbox.agent,
                     "partitions": inbox.partitions,
                     "running": inbox.running,
+                    "hanging": inbox.hanging,
                     "handled": inbox.handled,
                 }
                 for inbox in self._inboxes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from switchyard import AgentError, Task
 from switchyard.worker.handler_loop import HandlerLoop
 from tests.agents.support import SCORED, inbox_event, offline_answer
-from tests.agents.test_processor import PROFILED, SCORED_LEAD, raw
+from tests.agents.test_processor import PROFILED, SCORED_LEAD, Panic, raw
 
 
 def test_an_async_handler_answers_and_asks_the_model(processor: Any, model: Any) -> None:
@@ -31,6 +32,10 @@ def test_an_async_handler_answers_and_asks_the_model(processor: Any, model: Any)
         (RuntimeError("secret text"), "handler-error"),
         (SystemExit("secret text"), "handler-error"),
         (asyncio.CancelledError("secret text"), "handler-error"),
+        (KeyboardInterrupt("secret text"), "handler-error"),
+        (GeneratorExit("secret text"), "handler-error"),
+        (Panic("secret text"), "handler-error"),
+        (TimeoutError("secret text"), "handler-error"),
         (AgentError("No prices.", reason="no-prices"), "no-prices"),
     ],
 )
@@ -84,7 +89,7 @@ def test_the_loop_ends_with_what_handlers_left_behind() -> None:
 
     loop = HandlerLoop()
     loop.close()
-    assert loop.run(handler()) == "answer"
+    assert loop.run(handler(), time.monotonic() + 30) == "answer"
     loop.close()
     assert ended.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("handlers")]

@@ -10,10 +10,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.sdr import mails
+from switchyard.core.model import Usage
 from switchyard.core.settings import Settings
 from switchyard.worker.background import BackgroundContext, BackgroundThread
 from switchyard.worker.database import DatabaseHealth, unavailable
-from switchyard.worker.task import Task
+from switchyard.worker.effects import EffectStore
+from switchyard.worker.task import Answer, Task
 from tests.agents.support import inbox_event, leads
 
 LEAD = next(leads())
@@ -47,6 +49,20 @@ def test_a_full_disk_is_told_and_costs_no_attempt(
     assert event.type == "campaign.scheduled"
     assert condition.problem is None
     assert mails.waiting(database, "test") == 1
+
+
+def test_a_lease_that_can_be_written_does_not_say_that_an_answer_can(database: Engine) -> None:
+    store = EffectStore(database, "test")
+    store.leases.of("k").take()
+    condition = DatabaseHealth(database)
+    limit(database, 1)
+    with pytest.raises(OperationalError):
+        store.put("k", "a", [Answer("t", "x" * 100_000)], Usage())
+    store.leases.renew()
+    assert condition.problem is not None
+    limit(database, 1_000_000)
+    store.put("k", "a", [], Usage())
+    assert condition.problem is None
 
 
 def test_a_wrong_statement_of_a_handler_is_its_failure(processor: Any, database: Engine) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import OperationalError
 
 from switchyard.core import strictjson
 from switchyard.core.errors import Rejected
+from switchyard.kafka.admin import ConsumerGroup, GroupMember
 from switchyard.kafka.connection import KafkaRefused
 from switchyard.worker import inbox as module
 from switchyard.worker.inbox import Inbox
@@ -46,6 +49,9 @@ class Consumer:
         self.closed = False
         self.looks_before_it_is_there = 0
         self.listener: Any = None
+        self.gets_partitions, self.is_assigned = True, False
+        self.before: OffsetAndMetadata | None = OffsetAndMetadata(0, "store")
+        self.stores: set[str] = set()
 
     def partitions_for_topic(self, topic: str) -> set[int]:
         self.looks_before_it_is_there -= 1
@@ -53,7 +59,9 @@ class Consumer:
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.listener = listener
-        listener.on_partitions_assigned([TOPIC])
+        self.is_assigned = self.gets_partitions
+        if self.is_assigned:
+            asyncio.run(listener.on_partitions_assigned({TOPIC}))
 
     def assignment(self) -> set[TopicPartition]:
         return {TOPIC}
@@ -68,7 +76,7 @@ class Consumer:
         self.is_paused = False
 
     def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Record]]:
-        new = [] if self.is_paused else self.records[self.given : self.given + max_records]
+        new = [] if self.is_paused or not self.is_assigned else self.records[self.given : self.given + max_records]
         self.given += len(new)
         if not new:
             time.sleep(0.001)
@@ -79,6 +87,16 @@ class Consumer:
             self.failing_commits -= 1
             raise KafkaError("not now")
         self.commits.append(positions[TOPIC].offset)
+        self.stores.add(positions[TOPIC].metadata)
+
+    async def commit_async(self, positions: dict[TopicPartition, Any]) -> None:
+        self.commit(positions, timeout_ms=0)
+
+    def committed(self, partition: TopicPartition, metadata: bool, timeout_ms: int) -> OffsetAndMetadata | None:
+        return self.before
+
+    def position(self, partition: TopicPartition, timeout_ms: int) -> int:
+        return self.given
 
     def close(self, **how: Any) -> None:
         self.closed = True
@@ -107,12 +125,16 @@ class Started:
     def __init__(self, consumer: Consumer, handle: Callable[[bytes], list[str]], concurrency: int) -> None:
         self.consumer, self.written, self.stop = consumer, Written(), threading.Event()
         self.ready = threading.Event()
-        processor: Any = SimpleNamespace(
-            agent=SimpleNamespace(name="echo"), namespace="ns", handle=lambda raw, dispatched_at: handle(raw)
+        self.processor = processor = SimpleNamespace(
+            agent=SimpleNamespace(name="echo"),
+            namespace="ns",
+            handle=lambda raw, since: handle(raw),
+            hanging=0,
+            effects=SimpleNamespace(id="store"),
         )
         kafka: Any = SimpleNamespace(check=lambda: None, client=dict, unreachable_reason=lambda: "it is away")
         publisher: Any = self.written
-        self.inbox = Inbox(processor, kafka, publisher, self.stop, concurrency, self.ready)
+        self.inbox = Inbox(cast(Any, processor), kafka, publisher, self.stop, concurrency, self.ready)
 
     def end(self) -> None:
         self.stop.set()
@@ -219,6 +241,35 @@ def test_a_database_that_is_away_is_waited_for(start: Start) -> None:
     assert tries == [b"a"] * 3
 
 
+def test_what_a_backend_raises_passes_no_message_over(start: Start) -> None:
+    """It is told while it lasts."""
+    mended = threading.Event()
+
+    def handle(raw: bytes) -> list[str]:
+        if raw == b"a" and not mended.is_set():
+            raise KeyError("secret text")
+        return echo(raw)
+
+    running = start(Consumer(b"a", b"b"), handle)
+    until(lambda: running.inbox.problem is not None and running.inbox.handled == 1)
+    assert str(running.inbox.problem).startswith("echo cannot handle offset 0 of partition 0 (KeyError)")
+    mended.set()
+    until(lambda: running.consumer.commits[-1:] == [2])
+    assert running.inbox.problem is None
+
+
+def test_a_worker_whose_handlers_all_hang_ends_to_be_started_again(start: Start) -> None:
+    running = start(Consumer(b"a"), echo, concurrency=2)
+    until(lambda: running.consumer.commits[-1:] == [1])
+    running.processor.hanging = 1
+    assert running.inbox.hanging == 1
+    assert not running.stop.is_set()
+    running.processor.hanging = 2
+    assert running.stop.wait(30)
+    running.inbox.join()
+    assert str(running.inbox.refusal).startswith("2 handlers of echo hang, so the worker ends")
+
+
 def test_a_commit_that_fails_is_made_again(start: Start) -> None:
     consumer = Consumer(b"a")
     consumer.failing_commits = 2
@@ -236,7 +287,7 @@ def test_a_partition_that_another_worker_has_is_committed_no_longer(start: Start
     running = start(Consumer(b"before", b"moved"), handle)
     until(lambda: running.consumer.commits[-1:] == [1])
     until(lambda: running.inbox.running == 1)
-    running.consumer.listener.on_partitions_revoked([TOPIC])
+    asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
     assert running.inbox.partitions == 0
     go_on.set()
     until(lambda: running.inbox.handled == 2)
@@ -294,3 +345,111 @@ def test_an_inbox_may_be_made_after_its_worker(start: Start) -> None:
     consumer.looks_before_it_is_there = 3
     start(consumer, echo)
     until(lambda: consumer.commits[-1:] == [1])
+
+
+def test_what_is_finished_is_committed_when_partitions_move(start: Start) -> None:
+    """A commit that fails then ends no session: who reads them next finds the answers in the store."""
+    for failing in (0, 1):
+        running = start(Consumer(b"a", b"b"), echo, ready=False)
+        running.consumer.failing_commits = 1_000_000
+        running.ready.set()
+        until(lambda running=running: running.inbox.handled == 2)
+        running.consumer.failing_commits = failing
+        asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
+        assert running.consumer.commits == [2] * (1 - failing)
+        assert running.inbox.partitions == 0
+        running.end()
+
+
+def test_a_client_that_does_not_come_back_is_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, come_back = Consumer(b"a"), threading.Event()
+    poll = consumer.poll
+    running = start(consumer, echo)
+    until(lambda: consumer.commits[-1:] == [1])
+    monkeypatch.setattr(module, "STUCK_S", 0.01)
+    consumer.poll = lambda **how: come_back.wait(30) and poll(**how)
+    until(lambda: running.inbox.problem is not None)
+    assert str(running.inbox.problem).startswith("the inbox of echo has not been polled for")
+    monkeypatch.setattr(module, "STUCK_S", 60.0)
+    come_back.set()
+    until(lambda: running.inbox.problem is None)
+
+
+@pytest.mark.parametrize(
+    ("group", "unread"),
+    [
+        (ConsumerGroup(stable=True), True),
+        (ConsumerGroup(True, (GroupMember("me", frozenset()),)), True),
+        (ConsumerGroup(True, (GroupMember("other", frozenset()),)), True),
+        (ConsumerGroup(True, (GroupMember("other", frozenset({TopicPartition("another", 0)})),)), True),
+        (ConsumerGroup(True, (GroupMember("me", frozenset()), GroupMember("other", frozenset({TOPIC})))), False),
+        (ConsumerGroup(False, (GroupMember("me", frozenset()), GroupMember("other", frozenset()))), False),
+        (ConsumerGroup(False, (GroupMember("me", frozenset()),)), True),
+    ],
+)
+def test_whether_anybody_reads_an_inbox(group: ConsumerGroup, unread: bool) -> None:
+    assert group.reads(TOPIC.topic, but="me") is not unread
+
+
+def test_a_consumer_without_partitions_that_nobody_else_has_is_made_anew(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so, and is unhealthy until it has some."""
+    groups = {"ns.echo": ConsumerGroup(stable=True)}
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    monkeypatch.setattr(module, "Cluster", lambda kafka: SimpleNamespace(groups=lambda names: groups))
+    consumer = Consumer(b"a")
+    consumer.gets_partitions = False
+    running = start(consumer, echo)
+    until(lambda: running.inbox.problem is not None)
+    assert running.inbox.problem == "nobody reads the inbox of echo; its consumer connects anew"
+    assert running.inbox.problem in caplog.text
+    assert consumer.closed
+    consumer.gets_partitions = True
+    until(lambda: consumer.commits[-1:] == [1])
+    assert running.inbox.problem is None
+
+
+def test_a_consumer_may_wait_beside_others_that_have_the_partitions(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[str]] = []
+    group = ConsumerGroup(True, (GroupMember("other", frozenset({TOPIC})),))
+
+    def groups(names: list[str]) -> dict[str, ConsumerGroup]:
+        looks.append(names)
+        return {"ns.echo": group}
+
+    monkeypatch.setattr(module, "IDLE_S", 0.01)
+    monkeypatch.setattr(module, "Cluster", lambda kafka: SimpleNamespace(groups=groups))
+    consumer = Consumer()
+    consumer.gets_partitions = False
+    running = start(consumer, echo)
+    until(lambda: len(looks) > 2)
+    assert running.inbox.problem is None
+    assert not consumer.closed
+
+
+@pytest.mark.parametrize(
+    ("before", "commits"),
+    [(None, [0, 1]), (OffsetAndMetadata(0, ""), [0, 1]), (OffsetAndMetadata(0, "store"), [1])],
+    ids=["nobody's", "an earlier release's", "this store's"],
+)
+def test_a_partition_is_claimed_for_the_store_before_it_is_read(
+    start: Start, before: OffsetAndMetadata | None, commits: list[int]
+) -> None:
+    consumer = Consumer(b"a")
+    consumer.before, consumer.failing_commits = before, 2
+    start(consumer, echo)
+    until(lambda: consumer.commits == commits)
+    assert consumer.stores == {"store"}
+
+
+def test_a_worker_with_another_store_is_refused_before_it_reads(start: Start) -> None:
+    consumer = Consumer(b"a")
+    consumer.before = OffsetAndMetadata(0, "of another machine")
+    refused = start(consumer, echo)
+    assert refused.stop.wait(30)
+    refused.inbox.join()
+    assert "in another store than this worker's" in str(refused.inbox.refusal)
+    assert (consumer.given, consumer.commits) == (0, [])

@@ -17,6 +17,7 @@ from switchyard.core.settings import Settings
 from switchyard.local.health import Health
 from switchyard.worker.__main__ import main
 from switchyard.worker.background import BackgroundContext, BackgroundThread
+from switchyard.worker.effects import EffectStore
 from switchyard.worker.handler_loop import HandlerLoop
 from switchyard.worker.health import HealthServer
 from switchyard.worker.memory.store import SqliteMemory
@@ -51,6 +52,7 @@ def test_an_app_anywhere_on_disk_with_a_module_of_its_own(tiny: App, settings: S
     [echo] = processors(
         WorkerOptions(tiny, "tiny", settings),
         AppCode(tiny.folder),
+        EffectStore(database, "tiny"),
         database,
         SqliteMemory(database, lambda records: None),
         None,
@@ -127,15 +129,15 @@ def test_a_background_function_is_called_again_after_a_failure(
     calls: list[int] = []
     stop = threading.Event()
 
-    def failing_once(context: BackgroundContext, stop: threading.Event) -> None:
+    def failing_twice(context: BackgroundContext, stop: threading.Event) -> None:
         calls.append(1)
-        if len(calls) == 1:
-            raise RuntimeError
+        if len(calls) < 3:
+            raise RuntimeError if len(calls) == 1 else SystemExit
         stop.wait()
 
-    thread = BackgroundThread("t", failing_once, BackgroundContext("a", "n", database), stop)
+    thread = BackgroundThread("t", failing_twice, BackgroundContext("a", "n", database), stop)
     thread.start()
-    while len(calls) < 2:
+    while len(calls) < 3:
         stop.wait(0.01)
     stop.set()
     thread.join(5)

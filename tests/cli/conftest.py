@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,9 @@ class FakeCluster:
 
     def last_written(self, topics: list[str]) -> int:
         return max((record.time for topic in topics for record in self.read(topic)), default=0)
+
+    def unread(self, inboxes: Mapping[str, str]) -> list[str]:
+        return [topic for topic in inboxes if topic in self.content]
 
     def follow(self, topics: list[str]) -> FakeFollower:
         return FakeFollower(self, topics)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from switchyard.cli.inboxes import show_unread
 from switchyard.cli.rendering import render_trace
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.orchestrator.shard import Question
 from switchyard.core.routing.verdict import ModelDecision
+from switchyard.core.settings import Settings
 from switchyard.testing.memory import InMemory
+from tests.agents.support import SDR
 from tests.cli.conftest import FakeCluster, Run
 from tests.core import test_gathering
 from tests.core.toy import opened, registry
@@ -124,6 +130,31 @@ def test_trace_finds_one_workflow(run: Run, written: type[FakeCluster]) -> None:
     unknown = run("trace", "w9")
     assert unknown.exit_code == 1
     assert "nothing is known of workflow 'w9' in sdr" in unknown.stderr
+
+
+def test_trace_and_status_tell_that_nobody_reads_an_inbox(
+    run: Run, written: type[FakeCluster], ran: InMemory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written.content |= {f"sdr.agent.{name}": [] for name in ("lead-scoring", "send-email")}
+    waiting = replace(records(ran, "w1")[0], workflow_id="w3", agents=("lead-scoring",))
+    written.add("sdr.routing-decisions", b"0", waiting.json().encode())
+    problem = "nobody reads this inbox"
+    assert [line for line in run("trace", "w3").stdout.splitlines() if problem in line] == []
+    running = ran.statuses["w1"].data | {"workflow_id": "w3", "status": "running"}
+    status = Event.new(id="s", source="test", type="workflow.status", workflow_id="w3", data=running)
+    written.add("sdr.workflow-status", b"w3", status.json().encode())
+    [line] = [line for line in run("trace", "w3").stdout.splitlines() if problem in line]
+    assert line == f"{problem}: sdr.agent.lead-scoring; is its worker up? switchyard status"
+
+    info: Any = SimpleNamespace(kafka="kafka.test:9092", apps={"sdr": str(SDR.folder)})
+    show_unread(info, Settings(), as_json=False)
+    show_unread(info, Settings(), as_json=True)
+    *lines, scoring, sending = capsys.readouterr().out.splitlines()
+    assert lines == [f"sdr.agent.{name}: {problem}" for name in ("lead-scoring", "send-email")]
+    assert [json.loads(line)["process"] for line in (scoring, sending)] == [
+        "sdr.agent.lead-scoring",
+        "sdr.agent.send-email",
+    ]
 
 
 def test_missing_topics_say_what_to_do(run: Run, kafka: type[FakeCluster]) -> None:

@@ -64,6 +64,11 @@ def test_topics_are_known_by_name(cluster: AnyCluster, topic: Callable[[], str])
     assert cluster.bootstrap.count(":") == 1
 
 
+def test_an_inbox_without_a_reader_is_known(cluster: AnyCluster, topic: Callable[[], str]) -> None:
+    name = topic()
+    assert cluster.unread({name: "contract-nobody", "contract-nowhere.things": "contract-nobody"}) == [name]
+
+
 def test_what_is_sent_is_read_as_the_bytes_it_was(cluster: AnyCluster, topic: Callable[[], str]) -> None:
     name = topic()
     assert list(cluster.read(name)) == []

@@ -59,6 +59,19 @@ def ada(task):
 bob = ada
 """
 
+MOVING = AGENTS.replace("slow", "moving")
+# The answer tells which worker gave it.
+GATED = """
+import os, pathlib, time
+def echo(task):
+    folder = pathlib.Path(__file__).parent
+    with (folder / 'runs').open('a') as runs:
+        runs.write(f"{task.data['n']}\\n")
+    while not (folder / f"go-{task.data['n'] // 10}").exists():
+        time.sleep(0.05)
+    return {'n': os.getpid()}
+"""
+
 
 def write_app(folder: Path, agents: str, handlers: str) -> Path:
     (folder / "contracts").mkdir(parents=True)
@@ -191,3 +204,51 @@ def test_memories_survive_their_file(worker: Start, info: StackInfo, tmp_path: P
     worker(folder)
     assert [told("ada", 3), told("bob", 1)] == [3, 1]
     until(lambda: len(memory.read()) == 6, 20)
+
+
+def test_one_effect_while_partitions_move_and_a_worker_is_frozen(
+    worker: Start, info: StackInfo, tmp_path: Path
+) -> None:
+    topics = Topics("moving")
+    folder = write_app(tmp_path / "moving", MOVING, GATED)
+    cluster = Cluster(KafkaConnection(info.kafka))
+    cluster.create_topics(topic_settings(App.load(str(folder)), "moving", 1 << 20))
+
+    def send(numbers: range) -> None:
+        events = {f"w{number}": inbox_event("echo", "asked", {"n": number}, id=str(number)) for number in numbers}
+        messages = [(key.encode(), event.json().encode()) for key, event in events.items()]
+        cluster.send(topics.inbox("echo"), list(messages))
+
+    def runs() -> list[int]:
+        file = folder / "runs"
+        return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+    def answers() -> list[Event]:
+        return [Event.parse(record.value) for record in cluster.read(topics.agent_messages)]
+
+    def readers() -> int:
+        members = cluster.groups([topics.group("echo")])[topics.group("echo")].members
+        return sum(bool(member.partitions) for member in members)
+
+    first = worker(folder)
+    until(lambda: readers() == 1, 60)
+    send(range(4))
+    until(lambda: sorted(runs()) == [0, 1, 2, 3], 60)
+    worker(folder)
+    until(lambda: readers() == 2, 60)
+    (folder / "go-0").touch()
+    until(lambda: len({event.id for event in answers()}) == 4, 60)
+    assert {event.data["n"] for event in answers()} == {first.pid}
+    assert sorted(runs()) == [0, 1, 2, 3]
+
+    send(range(10, 14))
+    until(lambda: len(runs()) == 8, 60)
+    first.send_signal(signal.SIGSTOP)
+    until(lambda: readers() == 1, 60)
+    (folder / "go-1").touch()
+    until(lambda: len({event.id for event in answers()}) == 8, 60)
+    first.send_signal(signal.SIGCONT)
+    until(lambda: readers() == 2, 60)
+    send(range(14, 18))
+    until(lambda: len({event.id for event in answers()}) == 12, 60)
+    assert len({event.json() for event in answers()}) == 12  # no two workers answered one message

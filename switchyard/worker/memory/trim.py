@@ -80,7 +80,7 @@ class Trimmer(threading.Thread):
         if over and self._summarise is not None:
             try:
                 text = self._summarise(agent, subject, [entry.recollection for entry in reversed(over)])
-            except (Exception, SystemExit):  # whatever user code raises; what it was to summarise stays
+            except BaseException:  # whatever user code raises; what it was to summarise stays
                 log.exception("the summary for %s failed and is tried again", agent)
                 over = []
             else:
