@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from switchyard.core.agents_file import Agent
 from switchyard.core.errors import AgentError, Rejected
 from switchyard.core.event import LARGEST_INTEGER, Event
-from switchyard.core.ids import answer_id
+from switchyard.core.ids import answer_id, stable_hash
 from switchyard.core.model import Usage
 from switchyard.core.registry import Registry
 from switchyard.core.topics import Topics
@@ -74,27 +74,27 @@ class Processor:
         handler that wrote to it. What a handler answered is not lost then, and it does not run again for it.
         """
         event = Event.parse(raw)
-        effect_key, dispatch_id = _dispatch(event)
+        effect_key, attempt_key = _keys(event)
         with self._locks.held(effect_key):
-            known = self._known(effect_key, dispatch_id)
+            known = self._known(effect_key, attempt_key)
             if known is not None:
                 return self._events(event, *known)
             try:
-                run = self._runs.get(effect_key) or self._run(event, effect_key, dispatch_id)
+                run = self._runs.get(effect_key) or self._run(event, effect_key, attempt_key)
             except AgentError as error:
-                return self._events(event, dispatch_id, self._failure(event, dispatch_id, error, Usage()))
+                return self._events(event, attempt_key, self._failure(event, attempt_key, error, Usage()))
             except LeaseHeld:
                 if since is None or time.monotonic() - since < self.agent.deadline + GRACE_S:
                     raise
-                failed = self._failure(event, dispatch_id, timed_out(self.agent), Usage())
-                return self._events(event, dispatch_id, failed)
+                failed = self._failure(event, attempt_key, timed_out(self.agent), Usage())
+                return self._events(event, attempt_key, failed)
             if run.wait(self.agent.deadline + GRACE_S) or not run.leave():
-                return self._settled(event, effect_key, dispatch_id, run)
+                return self._settled(event, effect_key, attempt_key, run)
             log.error("%s hangs: %d handlers of it go on after their deadlines", self.agent.name, self.hanging)
             spent = run.uncharged
-            stored = self._failure(event, dispatch_id, timed_out(self.agent), spent, self._lease(effect_key).keep)
+            stored = self._failure(event, attempt_key, timed_out(self.agent), spent, self._lease(effect_key).keep)
             run.charge(spent)
-            return self._events(event, dispatch_id, stored)
+            return self._events(event, attempt_key, stored)
 
     @property
     def hanging(self) -> int:
@@ -106,7 +106,7 @@ class Processor:
         stored = ((key, self.effects.get(key)) for key in keys)
         return next(((key, effect) for key, effect in stored if effect is not None), None)
 
-    def _run(self, event: Event, effect_key: str, dispatch_id: str) -> HandlerRun:
+    def _run(self, event: Event, effect_key: str, attempt_key: str) -> HandlerRun:
         """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
         meter = None if self.model is None else UsageMeter(self.model)
         task = self._task(event, effect_key, meter)
@@ -119,14 +119,14 @@ class Processor:
         )
         lease = self._lease(effect_key)
         lease.take()
-        if self._known(effect_key, dispatch_id):  # another worker has just given it back
+        if self._known(effect_key, attempt_key):  # another worker has just given it back
             lease.give_back()
             raise LeaseHeld
         run.start()
         self._runs[effect_key] = run
         return run
 
-    def _settled(self, event: Event, effect_key: str, dispatch_id: str, run: HandlerRun) -> list[Event]:
+    def _settled(self, event: Event, effect_key: str, attempt_key: str, run: HandlerRun) -> list[Event]:
         """Store what came of a run that has ended, which is known here alone until then.
 
         Raises SQLAlchemyError, LeaseLost.
@@ -139,7 +139,7 @@ class Processor:
                 key, stored = effect_key, self._success(effect_key, run)
             else:
                 lease = self._lease(effect_key).end
-                key, stored = dispatch_id, self._failure(event, dispatch_id, run.error, run.uncharged, lease)
+                key, stored = attempt_key, self._failure(event, attempt_key, run.error, run.uncharged, lease)
         except LeaseLost:
             log.warning("%s was overtaken by another worker, whose answer counts", self.agent.name)
             del self._runs[effect_key]
@@ -155,14 +155,14 @@ class Processor:
     def _failure(
         self,
         event: Event,
-        dispatch_id: str,
+        attempt_key: str,
         error: BaseException,
         usage: Usage,
         lease: Callable[[Connection], None] = no_lease,
     ) -> StoredEffect:
         """Store the failure of one dispatch. Raises SQLAlchemyError, LeaseLost."""
         _log_failure(self.agent, event, error)
-        return self.effects.put(dispatch_id, self.agent.name, [failure(self.agent, error)], usage, lease=lease)
+        return self.effects.put(attempt_key, self.agent.name, [failure(self.agent, error)], usage, lease=lease)
 
     def _late(self, effect_key: str, run: HandlerRun) -> None:
         """A handler has ended after its deadline: the next attempt finds what it answered, in any worker."""
@@ -245,15 +245,18 @@ def answer_events(event: Event, source: str, key: str, effect: StoredEffect) -> 
     ]
 
 
-def _dispatch(event: Event) -> tuple[str, str]:
-    """Return the effect key and the dispatch id. Raises Rejected where the event was not dispatched."""
+def _keys(event: Event) -> tuple[str, str]:
+    """Return the keys of what an effect, and a failure of this one attempt, are stored under.
+
+    Raises Rejected where the event was not dispatched.
+    """
     keys = []
     for name in ("effectkey", "dispatchid"):
         value = event.attributes.get(name)
         if not isinstance(value, str) or not value or len(value) > 256:
             raise Rejected("not-a-cloudevent", "extension attribute of a dispatch is missing or no string", name)
         keys.append(value)
-    return keys[0], keys[1]
+    return keys[0], stable_hash("failure", event.workflow_id, keys[1])
 
 
 def _log_failure(agent: Agent, event: Event, error: BaseException) -> None:

@@ -291,3 +291,19 @@ def test_effects_of_a_release_that_did_not_count(processor: Any, database: Engin
     events = scoring.handle(raw())
     assert [event.data for event in events] == [SCORED_LEAD]
     assert spent(events) == [(None, None)]
+
+
+def test_workflows_with_events_of_one_id_share_neither_answers_nor_failures(processor: Any) -> None:
+    asked: list[str] = []
+
+    def handler(task: Any) -> Any:
+        asked.append(task.event.workflow_id)
+        if task.event.workflow_id == "w1":
+            raise AgentError("not this one")
+        return SCORED_LEAD
+
+    working = processor("lead-scoring", handler)
+    events = [MESSAGE, MESSAGE.with_attributes(workflowid="w2", effectkey="another")]
+    answers = [working.handle(raw(event))[0] for event in events for _ in range(2)]
+    assert [answer.type for answer in answers] == ["agent.failed", "agent.failed", "lead.scored", "lead.scored"]
+    assert asked == ["w1", "w2"]
