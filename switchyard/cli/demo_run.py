@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
@@ -79,7 +77,7 @@ def run_demo(argument: str, settings: Settings, stop: bool, as_json: bool, file:
     if not stop:
         screen.say(f"The stack is up. Stop it: {program()} down")
     if as_json:
-        typer.echo(json.dumps(screen.figures))
+        terminal.say_json([screen.figures])
     if problems:
         raise SwitchyardError("; ".join(problems))
 

@@ -6,6 +6,7 @@ import time
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppArgument
 
@@ -28,24 +29,24 @@ def lint(app: AppArgument = None) -> None:
             *names.unknown_agents(loaded),
         ]
     for problem in problems:
-        typer.echo(problem)
+        terminal.say(problem)
     if problems or loaded is None:
-        typer.echo("The SQL was not planned; mend this first.", err=True)
+        terminal.complain("The SQL was not planned; mend this first.")
         raise typer.Exit(1)
     from switchyard.local.java import java
 
     java()
-    typer.echo("Planning the SQL (about ten seconds) ...", err=True)
+    terminal.complain("Planning the SQL (about ten seconds) ...")
     from switchyard.cli.linting.planning import unplannable_sql
 
     started = time.monotonic()
     problems = list(unplannable_sql(loaded, settings))
     for problem in problems:
-        typer.echo(problem)
+        terminal.say(problem)
     if problems:
         raise typer.Exit(1)
     took = time.monotonic() - started
     agents = formatting.counted(len(loaded.registry.agents), "agent")
     schemas = formatting.counted(len(loaded.registry.contracts) - 1, "contract")
     files = formatting.counted(len(list(loaded.sql.glob("*.sql"))), "SQL file")
-    typer.echo(f"{loaded.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")
+    terminal.say(f"{loaded.name}: no problems ({agents}, {schemas}, {files} planned in {took:.1f} s)")

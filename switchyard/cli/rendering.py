@@ -195,7 +195,7 @@ def _why(record: Decision) -> str:
     spent = []
     if record.model_calls:
         calls = formatting.counted(record.model_calls, "call")
-        spent.append(f"{record.model} ({calls}, {formatting.lasted(record.latency_ms)})")
+        spent.append(f"{formatting.plain(record.model)} ({calls}, {formatting.lasted(record.latency_ms)})")
         spent.append(f"{record.prompt_tokens} + {record.completion_tokens} tokens")
     if record.cost is not None:
         spent.append(f"cost {record.cost:.4f}")
