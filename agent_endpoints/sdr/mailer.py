@@ -6,10 +6,6 @@ import logging
 import smtplib
 import threading
 import time
-from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Any
 
 from sqlalchemy import Row
@@ -17,15 +13,13 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from switchyard import BackgroundContext
 
-from . import mails, settings
+from . import compose, mails, settings
 
 log = logging.getLogger("switchyard.mailer")
 
-SENDER = Address("Ada Keller, Northgrid", "ada.keller", "northgrid.example")
 POLL_S = 0.25
 SMTP_TIMEOUT_S = 10.0
 RETRY_S = 2.0
-LONGEST_SUBJECT = 150
 
 
 def run(context: BackgroundContext, stop: threading.Event) -> None:
@@ -64,25 +58,10 @@ def send_due(context: BackgroundContext, now: float, stop: threading.Event) -> i
     return sent
 
 
-def message(mail: Row[Any], namespace: str) -> EmailMessage:
-    """The mail as it goes out; no field of it can add a header."""
-    composed = EmailMessage(policy=SMTP)
-    local, _, domain = mail.recipient.rpartition("@")
-    composed["From"] = SENDER
-    composed["To"] = Address(_line(mail.name, 100), local, domain)
-    composed["Subject"] = _line(mail.subject, LONGEST_SUBJECT)
-    composed["Date"] = datetime.now(UTC)
-    composed["Message-ID"] = mail.message_id
-    composed["X-Switchyard-Namespace"] = namespace
-    composed["X-Switchyard-Campaign"] = f"{mail.campaign} step {mail.step}"
-    composed.set_content(mail.body)
-    return composed
-
-
 def _send(context: BackgroundContext, server: smtplib.SMTP, mail: Row[Any], stop: threading.Event) -> int:
     try:
-        composed = message(mail, context.namespace)
-        server.send_message(composed, SENDER.addr_spec, [mail.recipient])
+        composed = compose.message(mail, context.namespace)
+        server.send_message(composed, compose.SENDER.addr_spec, [compose.mailbox(mail.recipient).addr_spec])
     except (OSError, smtplib.SMTPException, ValueError) as error:
         if not _for_good(error):
             # Longer than the pause of `run`, so that the mails behind this one get their turn.
@@ -113,9 +92,3 @@ def _for_good(error: Exception) -> bool:
     if isinstance(error, smtplib.SMTPDataError):
         return error.smtp_code >= 500
     return isinstance(error, smtplib.SMTPNotSupportedError | ValueError)
-
-
-def _line(text: str, longest: int) -> str:
-    """Text for a header: one line, nothing that does not print."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(shown.split())[:longest]

@@ -11,7 +11,9 @@ from sqlalchemy import Column, Engine, Float, Index, Integer, MetaData, Row, Str
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from switchyard import Task
+from switchyard import AgentError, Task
+
+from . import compose
 
 CLAIM_S = 15.0
 LATEST_DAY = 365
@@ -45,7 +47,14 @@ def create(engine: Engine) -> None:
 
 
 def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
-    """Store the campaign's mails; those that an earlier attempt stored stay as they are."""
+    """Store the campaign's mails; those that an earlier attempt stored stay as they are.
+
+    Raises AgentError where the lead's address is none.
+    """
+    try:
+        recipient = compose.mailbox(task.data["email"]).addr_spec
+    except ValueError as error:
+        raise AgentError(str(error), retryable=False, reason="bad-address") from None
     campaign = hashlib.sha256(task.effect_key.encode()).hexdigest()[:32]
     create(task.database)
     for step, email in enumerate(task.data["emails"], start=1):
@@ -56,7 +65,7 @@ def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
             "step": step,
             "due_at": now + min(max(email["day"], 0), LATEST_DAY) * day_seconds,
             "name": task.data["name"],
-            "recipient": task.data["email"],
+            "recipient": recipient,
             "subject": email["subject"],
             "body": email["body"],
         }
@@ -71,7 +80,7 @@ def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
     with task.database.connect() as connection:
         stored = connection.execute(query).all()
     mails = [{"message_id": m.message_id, "step": m.step, "due_at": _iso(m.due_at)} for m in stored]
-    return {"campaign": campaign, "recipient": task.data["email"], "mails": mails}
+    return {"campaign": campaign, "recipient": recipient, "mails": mails}
 
 
 def waiting(engine: Engine, namespace: str) -> int:

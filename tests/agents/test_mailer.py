@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 
 from agent_endpoints.sdr import mailer, mails
 from agent_endpoints.sdr import settings as sdr_settings
+from switchyard.core.errors import AgentError
 from switchyard.local.ports import free_port
 from switchyard.worker.background import BackgroundContext
 from switchyard.worker.memory.backend import AgentMemory
@@ -196,15 +197,28 @@ def test_no_text_can_add_a_header_or_stop_the_mailer(
     )
 
 
-@pytest.mark.parametrize("address", ["o'neil@x.example", "jörg@büro.example", "a,b@x.example", 'a"b@x.example'])
-def test_an_odd_address_is_sent_or_refused_but_holds_nothing_up(
+LIST = "victim@a.example,evil@b.example"
+
+
+@pytest.mark.parametrize("address", ["o'neil@x.example", "jörg@büro.example", LIST])
+def test_an_odd_address_in_the_table_is_sent_or_refused_but_holds_nothing_up(
     server: Any, context: BackgroundContext, address: str
 ) -> None:
-    plan(context, email=address)
+    plan(context)
+    with context.database.begin() as connection:
+        connection.execute(mails.MAILS.update().values(recipient=address))
     plan(context, id="e2")
     send(context)
     assert mails.waiting(context.database, "test") == 0
-    assert str(server[0].mails[-1]["To"]).endswith("<joerg@example.com>")
+    assert [str(mail["To"]).count("@") for mail in server[0].mails] == [1] * (1 if address == LIST else 2)
+
+
+@pytest.mark.parametrize("address", [LIST, "=?utf-8?q?a=0d=0aBcc:_x=40y.example?=@b.example", 'a"b@x.example'])
+def test_a_lead_whose_address_is_none_is_told_and_not_tried_again(context: BackgroundContext, address: str) -> None:
+    with pytest.raises(AgentError, match=r"bad-address: .* is ") as raised:
+        plan(context, email=address)
+    assert not raised.value.retryable
+    assert mails.waiting(context.database, "test") == 0
 
 
 def test_a_long_namespace_keeps_the_message_id_whole(server: Any, context: BackgroundContext) -> None:
