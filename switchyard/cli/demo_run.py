@@ -14,7 +14,7 @@ from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import demo_environment, in_words, logs_of, lost, still_to_do, summary
-from switchyard.core.app import App
+from switchyard.core.app import App, check_senders
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
@@ -59,6 +59,7 @@ class Demo:
 def run_demo(argument: str, settings: Settings, stop: bool, as_json: bool, file: Path | None, stateless: bool) -> None:
     """Run an app to its end. Raises SwitchyardError where something is missing then."""
     loaded = App.load(argument)
+    check_senders(loaded, settings)
     events = [] if file else _read(loaded.folder / EVENTS)
     planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)

@@ -15,6 +15,7 @@ def lint(app: AppArgument = None) -> None:
     """Check an app: agents, contracts, functions, prompt, and all its SQL, planned without a cluster."""
     from switchyard.cli.app_choice import app_argument
     from switchyard.cli.linting import code, contracts, memory, names, registry, udfs
+    from switchyard.core.app_checks import unasked_senders
     from switchyard.environment import read_settings
 
     settings = read_settings()
@@ -27,6 +28,7 @@ def lint(app: AppArgument = None) -> None:
             *memory.unusable_memory(loaded, settings),
             *names.unknown_files(loaded),
             *names.unknown_agents(loaded),
+            *(registry.placed(loaded.folder, problem) for problem in unasked_senders(loaded.registry.file, settings)),
         ]
     for problem in problems:
         terminal.say(problem)

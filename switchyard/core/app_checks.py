@@ -11,6 +11,7 @@ from typing import Any
 from switchyard.core.agents_file import EVENT_TYPE, Agent, AgentsFile
 from switchyard.core.app_problem import AppProblem, YamlPath
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.settings import Settings
 
 _NEAR = 0.88
 """How near a type's name is to another one's for it to be taken as misspelt; 1 is equal."""
@@ -32,6 +33,21 @@ def problems_of(file: AgentsFile, contracts: Iterable[str]) -> list[AppProblem]:
     ]
     meant = _with_types(file, misspelt)
     return [*problems, *_names(meant), *_types(meant, written), *_structure(meant)]
+
+
+def unasked_senders(file: AgentsFile, settings: Settings) -> list[AppProblem]:
+    """A problem for each agent that would send mails outside without anybody having said whether a person is asked."""
+    if settings.smtp is None:
+        return []
+    return [
+        AppProblem(
+            f"agent {agent.name!r} sends mails by the server of SWITCHYARD_SMTP, and it is not said whether a person "
+            "is asked before; write `approval: required` here, or `approval: never`",
+            path=("agents", number),
+        )
+        for number, agent in enumerate(file.agents)
+        if agent.sends is not None and agent.approval is None
+    ]
 
 
 def _structure(file: AgentsFile) -> list[AppProblem]:

@@ -103,6 +103,7 @@ def test_other_releases_of_python_refuse_and_write_the_same(python: str) -> None
     if found is None or subprocess.run([found, "-c", ""], capture_output=True).returncode != 0:
         pytest.skip(f"there is no {python} here")
     code = f"""
+import sys
 from types import SimpleNamespace
 sys.path.insert(0, {str(Path(compose.__file__).parent)!r})
 import compose
