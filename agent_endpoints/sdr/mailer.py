@@ -19,7 +19,7 @@ log = logging.getLogger("switchyard.mailer")
 
 POLL_S = 0.25
 RETRY_S = 2.0
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 30.0
 UNCERTAIN = "mail-uncertain"
 """Why a mail is not tried again whose text the server was given, and did not say what became of it."""
 
@@ -75,7 +75,7 @@ def _send(
     stop: threading.Event,
 ) -> int:
     database, name = context.database, mail.message_id
-    lasts_s = client.text_timeout_s + mails.CLAIM_S
+    lasts_s = client.text_timeout_s + outgoing.TIMEOUT_S
     client.handed = False
     client.may_hand_over = lambda: mails.hand_over(database, name, token, lasts_s)
     try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, HttpUrl, field_validator
+import os
+from typing import Any
+
+from pydantic import Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -13,6 +16,15 @@ class Settings(BaseSettings):
 
     day_seconds: float = Field(default=86_400.0, gt=0, description="what counts as a day between a campaign's mails")
     research_url: HttpUrl | None = Field(default=None, description="HTTP service that is asked about companies")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, values: Any) -> Any:
+        known = {f"SDR_{name.upper()}" for name in cls.model_fields}
+        unknown = [name for name in sorted(os.environ) if name.upper().startswith("SDR_") and name not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]}: there is no such setting; there are {', '.join(sorted(known))}")
+        return values
 
     @field_validator("research_url")
     @classmethod

@@ -19,7 +19,9 @@ def new_app(
     """Make the folder of a small app that passes `lint` and `test` and runs in `demo`."""
     from switchyard.cli.formatting import here
     from switchyard.cli.newapp import create
+    from switchyard.environment import read_settings
 
+    read_settings()
     folder, files = create(name)
     shown = here(folder)
     terminal.say(f"Made {shown} with {len(files)} files: {', '.join(files)}.")

@@ -27,9 +27,9 @@ def test(
     from switchyard.testing.cases import load
     from switchyard.testing.runner import run_cases
 
-    os.environ[REMOTE_SWITCH] = "0"
     begun = time.monotonic()
     loaded = App.load(app_argument(app, read_settings()))
+    os.environ[REMOTE_SWITCH] = "0"
     cases = load(loaded)
     chosen = [item for item in cases if case in (None, item.name)]
     if not chosen:
