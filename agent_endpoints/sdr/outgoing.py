@@ -31,9 +31,10 @@ class Client(smtplib.SMTP):
             raise ClaimLostError
         self.handed = True
         self._wait_at_most(self.text_timeout_s)
-        reply = super().data(msg)
-        self._wait_at_most(TIMEOUT_S)
-        return reply
+        try:
+            return super().data(msg)
+        finally:
+            self._wait_at_most(TIMEOUT_S)
 
     def _wait_at_most(self, seconds: float) -> None:
         if self.sock is not None:

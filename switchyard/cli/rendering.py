@@ -120,10 +120,11 @@ class _Branches:
             text.append(OF_WORKFLOW[record.subject], style="bold")
         elif cause is None:
             again = f", retry {event.retry}" if event.retry else ""
-            text.append(event.type, style="bold").append(f" from {event.source}{again}", style="dim")
+            source = formatting.plain(event.source)
+            text.append(formatting.plain(event.type), style="bold").append(f" from {source}{again}", style="dim")
         else:
             before, agent = cause
-            text.append(_became(record, agent)).append(event.type, style="bold")
+            text.append(_became(record, agent)).append(formatting.plain(event.type), style="bold")
             text.append(f" after {formatting.lasted(max(record.at - before.at, 0))}", style="dim")
         text.append("\n").append_text(_outcome(record, self.tries.get((record.subject, record.attempt))))
         if (record.subject, record.attempt) in self.refused:
@@ -205,7 +206,7 @@ def _why(record: Decision) -> str:
 
 def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text:
     name = status["workflow_id"] if status else records[0].workflow_id if records else "?"
-    text = Text(str(name), style="bold")
+    text = Text(formatting.plain(name), style="bold")
     started = status["started_at"] if status else min((r.at - r.elapsed_ms for r in records), default=None)
     return text.append(f"  started {formatting.clock(started)}", style="dim")
 

@@ -17,6 +17,8 @@ SCHEMES: dict[str, tuple[MailSecurity, int]] = {
 }
 """What a URL begins with: how the server is spoken to, and the port where none is given (RFC 8314)."""
 
+FORM = "write smtps://USER@HOST, smtp+starttls://USER@HOST:PORT or smtp://HOST:PORT"
+
 
 @dataclass(frozen=True)
 class MailServer:
@@ -40,18 +42,17 @@ class MailServer:
 
         Raises ValueError, with a sentence that holds nothing secret.
         """
-        parts = urlsplit(url)
         try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        unknown = parts.scheme not in SCHEMES or not parts.hostname or port in (-1, 0)
-        if unknown or parts.path or parts.query or parts.fragment or parts.hostname is None:
-            raise ValueError("write smtps://USER@HOST, smtp+starttls://USER@HOST:PORT or smtp://HOST:PORT")
+            parts = urlsplit(url)
+            security, usual = SCHEMES[parts.scheme]
+            port = parts.port or usual
+        except (ValueError, KeyError):
+            raise ValueError(FORM) from None
+        if parts.hostname is None or parts.path or parts.query or parts.fragment:
+            raise ValueError(FORM)
         if parts.password is not None:
             raise ValueError("it holds a password; set SWITCHYARD_SMTP_PASSWORD instead")
-        security, usual = SCHEMES[parts.scheme]
         if parts.username and security == "none":
             raise ValueError("a login needs TLS: write smtps:// or smtp+starttls://, or leave the user out")
         user = unquote(parts.username) if parts.username else None
-        return cls(parts.hostname, port or usual, security, user, password if user else None)
+        return cls(parts.hostname, port, security, user, password if user else None)

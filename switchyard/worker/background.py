@@ -24,7 +24,7 @@ class BackgroundContext:
     app: the app's name.
     namespace: the namespace that it runs in.
     database: the SQLAlchemy engine that all workers of the app share.
-    mail_server: where mails are handed to; None where no mail server is set.
+    mail_server: where mails are handed to; None where none is set, or no agent of the app has `sends: mail`.
     """
 
     app: str

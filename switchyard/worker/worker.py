@@ -104,7 +104,9 @@ class Worker:
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
             for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
         ]
-        context = BackgroundContext(job.app.name, job.namespace, self._database, job.settings.mail_server())
+        sends = any(agent.sends for agent in job.app.registry.file.agents)
+        mail_server = job.settings.mail_server() if sends else None
+        context = BackgroundContext(job.app.name, job.namespace, self._database, mail_server)
         functions = job.app.registry.file.background if job.background or not job.agents else ()
         self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in functions]
 
