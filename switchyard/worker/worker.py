@@ -86,6 +86,8 @@ class Worker:
         if job.settings.kafka is None:
             raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
         check_senders(job.app, job.settings)
+        sends = any(agent.sends for agent in job.app.registry.file.agents)
+        mail_server = job.settings.mail_server() if sends else None
         Topics(job.namespace)
         job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
         self._job = job
@@ -104,8 +106,6 @@ class Worker:
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
             for processor in processors(job, code, self._database, self._memory.memories, model, self._loop)
         ]
-        sends = any(agent.sends for agent in job.app.registry.file.agents)
-        mail_server = job.settings.mail_server() if sends else None
         context = BackgroundContext(job.app.name, job.namespace, self._database, mail_server)
         functions = job.app.registry.file.background if job.background or not job.agents else ()
         self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in functions]

@@ -9,7 +9,7 @@ import pytest
 
 from switchyard.core.app import App, check_senders
 from switchyard.core.bundled import APPS, SQL
-from switchyard.core.errors import AppError
+from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.settings import Settings
 from switchyard.deployment.submit import Submission, submit_locked
 from switchyard.deployment.target import Target
@@ -49,6 +49,12 @@ def test_a_worker_does_not_start(tmp_path: Path) -> None:
     settings = OUTSIDE.model_copy(update={"kafka": "127.0.0.1:1", "home": tmp_path})
     with pytest.raises(AppError, match=SENTENCE):
         Worker(WorkerOptions(App.load("sdr"), "sdr", settings, ["lead-scoring"]), None)
+
+
+def test_a_worker_does_not_start_without_the_password_of_its_mail_server(own: Path, tmp_path: Path) -> None:
+    settings = Settings(smtp="smtps://me@mail.example", kafka="127.0.0.1:1", home=tmp_path)
+    with pytest.raises(SettingsError, match="set SWITCHYARD_SMTP_PASSWORD, too"):
+        Worker(WorkerOptions(say(own, "never"), "sdr", settings), None)
 
 
 def test_a_job_is_not_submitted(tmp_path: Path) -> None:
