@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
+from pydantic import SecretStr
 
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
-from switchyard.environment import read_settings
+from switchyard.deployment.target import SECRETS
+from switchyard.environment import read_settings, variable
+from switchyard.local.program import may_be_secret
 from switchyard.worker.database import database_url
 from tests.cli.conftest import Run
 
@@ -66,3 +71,11 @@ def test_options_of_the_command_line_are_held_to_it_too(run: Run) -> None:
 def test_the_password_of_the_database_joins_its_address_where_it_is_opened() -> None:
     settings = Settings(database="postgresql://me@db.example/x", database_password="a/b@c")  # type: ignore[arg-type]
     assert database_url(settings, "sdr") == "postgresql://me:a%2Fb%40c@db.example/x"
+
+
+def test_every_secret_setting_is_kept_from_flinks_client_and_from_files() -> None:
+    secrets = {
+        variable(name) for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)
+    }
+    assert secrets == SECRETS
+    assert all(map(may_be_secret, secrets))
