@@ -81,7 +81,7 @@ def show(
         return
     heading = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": formatting.clock(item.since)}
     for name, value in {**heading, "until": _until(item), **(why or {})}.items():
-        terminal.say(f"{name.replace('_', ' '):<11} {formatting.plain(value)}")
+        terminal.say(f"{name.replace('_', ' '):<11} {formatting.one_line(value)}")
     if event is None:
         terminal.say("The ledger no longer has the decision, so the event cannot be shown.")
     else:

@@ -79,7 +79,7 @@ def show(
         if place:
             terminal.say()
         for name, value in json_object(item).items():
-            terminal.say(f"{name:<12} {'-' if value in (None, '') else formatting.plain(value)}")
+            terminal.say(f"{name:<12} {'-' if value in (None, '') else formatting.one_line(value)}")
         raw = item.letter.raw
         shown = raw if full else raw[:SHOWN_BYTES]
         terminal.say(f"original     {len(raw)} bytes:")

@@ -61,7 +61,7 @@ def lasted(milliseconds: float) -> str:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows, one line each; headings that end in `>` are of right-aligned columns. The last column gives way."""
-    cells = [["-" if cell is None else plain(cell) for cell in row] for row in rows]
+    cells = [["-" if cell is None else one_line(cell) for cell in row] for row in rows]
     widths = [
         max(map(cell_len, column)) for column in zip((name.rstrip(">") for name in headings), *cells, strict=True)
     ]
@@ -77,7 +77,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     terminal.show(shown, max(console.width, sum(widths) + GAP * len(widths)))
 
 
-def plain(value: object) -> str:
+def one_line(value: object) -> str:
     """On one line, without runs of white space, for a cell or a line of a larger text."""
     return terminal.plain(" ".join(str(value).split()))
 

@@ -130,5 +130,7 @@ def _table(rows: deque[Decision]) -> Table:
     for decision in rows:
         agents = ", ".join(decision.agents) or decision.action
         latency = f"{decision.latency_ms:.0f} ms" if decision.model_calls else "-"
-        table.add_row(formatting.plain(decision.workflow_id), str(decision.step), agents, decision.decided_by, latency)
+        table.add_row(
+            formatting.one_line(decision.workflow_id), str(decision.step), agents, decision.decided_by, latency
+        )
     return table

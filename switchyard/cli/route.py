@@ -113,4 +113,4 @@ def _show(result: DryRun) -> None:
         lines["model"] = f"{spent.model}: {calls}, {tokens}{cost}, {formatting.lasted(spent.latency_ms)}"
     lines["took"] = formatting.lasted(result.milliseconds)
     for name, value in lines.items():
-        terminal.say(f"{name:<11} {formatting.plain(value)}")
+        terminal.say(f"{name:<11} {formatting.one_line(value)}")
