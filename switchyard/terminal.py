@@ -50,7 +50,9 @@ def say_json(items: Iterable[Mapping[str, Any]]) -> None:
     """Write each object on a line of standard output; signs that do not print are JSON escapes of it."""
     for item in items:
         text = json.dumps(item, ensure_ascii=False)
-        _write(sys.stdout, "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text))
+        if not text.isprintable():
+            text = "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)
+        _write(sys.stdout, text)
 
 
 def show(renderable: RenderableType, width: int | None = None) -> None:
