@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from switchyard.core.routing.consensus import AgentAnswer, Consensus, ConsensusPolicy, Vote
     from switchyard.core.routing.router import Router
     from switchyard.core.routing.verdict import RoutingContext, Verdict
+    from switchyard.core.smtp import MailServer
     from switchyard.worker.background import BackgroundContext
     from switchyard.worker.memory.backend import AgentMemory, MemoryBackend, MemoryContext, Recollection, StoredMemory
     from switchyard.worker.task import Answer, Task
@@ -34,6 +35,7 @@ __all__ = [
     "Consensus",
     "ConsensusPolicy",
     "Event",
+    "MailServer",
     "MemoryBackend",
     "MemoryContext",
     "MemoryLimits",
@@ -58,6 +60,7 @@ _MODULES = {
     "Consensus": "switchyard.core.routing.consensus",
     "ConsensusPolicy": "switchyard.core.routing.consensus",
     "Event": "switchyard.core.event",
+    "MailServer": "switchyard.core.smtp",
     "MemoryBackend": "switchyard.worker.memory.backend",
     "MemoryContext": "switchyard.worker.memory.backend",
     "MemoryLimits": "switchyard.core.agents_file",

@@ -52,11 +52,18 @@ def read_settings(**overrides: object) -> Settings:
 
 
 def read_own_access() -> TaskManagerAccess:
-    """Return the keys and the switch, for a process that is told all else by its job. Raises SettingsError."""
+    """Return the keys and the switch, for a process that is told all else by its job.
+
+    Raises SettingsError as `read_settings`.
+    """
+    problems = _misspelt(os.environ)
     try:
-        return TaskManagerAccess()
+        access = TaskManagerAccess()
     except ValidationError as error:
-        raise SettingsError("; ".join(_sentences(error))) from None
+        problems += _sentences(error)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return access
 
 
 def variable(field: str) -> str:
@@ -71,15 +78,15 @@ def variables() -> dict[str, str]:
 
 
 def _misspelt(names: Iterable[str]) -> list[str]:
-    """A sentence for each variable that looks like a setting and is none."""
+    """A sentence for each variable that looks like a setting, in whatever case, and is none."""
     variable_names = set(variables()) | INTERNAL
-    unknown = [name for name in sorted(names) if name.startswith(PREFIX) and name not in variable_names]
+    unknown = [name for name in sorted(names) if name.upper().startswith(PREFIX) and name not in variable_names]
     return [_no_such(name, variable_names) for name in unknown if not _OF_KUBERNETES.search(name)]
 
 
 def _no_such(name: str, variable_names: Iterable[str]) -> str:
     by_suffix = {other.removeprefix(PREFIX): other for other in sorted(variable_names)}
-    near = get_close_matches(name.removeprefix(PREFIX), by_suffix, n=1)
+    near = get_close_matches(name.upper().removeprefix(PREFIX), by_suffix, n=1)
     return f"{name}: there is no such setting; " + (f"did you mean {by_suffix[near[0]]}?" if near else "unset it")
 
 

@@ -17,7 +17,7 @@ FLOORS = (
     {"switchyard.deployment"},
     {"switchyard.local"},
     {"switchyard.flink", "switchyard.worker"},
-    {"switchyard.environment", "switchyard.kafka"},
+    {"switchyard.environment", "switchyard.kafka", "switchyard.terminal"},
     {"switchyard.core"},
 )
 """From the roof down: a package imports itself and what stands below it."""

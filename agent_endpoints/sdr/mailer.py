@@ -6,104 +6,130 @@ import logging
 import smtplib
 import threading
 import time
-from datetime import UTC, datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
 from typing import Any
 
 from sqlalchemy import Row
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from switchyard import BackgroundContext
+from switchyard import BackgroundContext, MailServer
 
-from . import mails, settings
+from . import compose, mails, outgoing
 
 log = logging.getLogger("switchyard.mailer")
 
-SENDER = Address("Ada Keller, Northgrid", "ada.keller", "northgrid.example")
 POLL_S = 0.25
-SMTP_TIMEOUT_S = 10.0
 RETRY_S = 2.0
-LONGEST_SUBJECT = 150
+LONGEST_PAUSE_S = 30.0
+UNCERTAIN = "mail-uncertain"
+"""Why a mail is not tried again whose text the server was given, and did not say what became of it."""
 
 
 def run(context: BackgroundContext, stop: threading.Event) -> None:
     """Send what is due until `stop` is set."""
-    mails.create(context.database)
-    if settings.SETTINGS.smtp is None:
-        log.warning("SDR_SMTP is not set: mails stay in the table until it is")
+    mails.upgrade(context.database)
+    server = context.mail_server
+    if server is None:
+        log.warning("SWITCHYARD_SMTP is not set: mails stay in the table until it is")
         stop.wait()
         return
+    pause = RETRY_S
     while not stop.is_set():
         try:
-            send_due(context, time.time(), stop)
+            send_due(context, server, time.time(), stop)
+            pause = RETRY_S
         except (OSError, smtplib.SMTPException) as error:
-            log.warning("the mail server does not take mails (%s), trying again", type(error).__name__)
-            stop.wait(RETRY_S)
+            log.warning("the mail server %s does not take mails (%s), trying again", server.host, type(error).__name__)
+            stop.wait(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
         stop.wait(POLL_S)
 
 
-def send_due(context: BackgroundContext, now: float, stop: threading.Event) -> int:
+def send_due(context: BackgroundContext, server: MailServer, now: float, stop: threading.Event) -> int:
     """Send every mail that is due; return how many.
 
-    A crash after the server's 250 and before the mark repeats that mail, under the same Message-ID, once its claim
-    has run out. The claim keeps two workers from sending one mail. Raises OSError, SMTPException.
+    The claim keeps two workers from sending one mail. From the moment that its text is handed over a mail is sent at
+    most once: where the server does not say what became of it, it is refused as `mail-uncertain`. A server that knows
+    repeats is asked again. Raises OSError, SMTPException.
     """
     waiting = mails.due(context.database, context.namespace, now)
     if not waiting:
         return 0
-    host, _, port = str(settings.SETTINGS.smtp).rpartition(":")
     sent = 0
-    with smtplib.SMTP(host or "localhost", int(port), timeout=SMTP_TIMEOUT_S) as server:
+    with outgoing.connect(server) as client:
         for mail in waiting:
             if stop.is_set():
                 break
-            if mails.claim(context.database, mail.message_id, now):
-                sent += _send(context, server, mail, stop)
+            if mail.handed_at is not None:
+                _left(context, server, mail)
+            elif (token := mails.claim(context.database, mail.message_id, now)) is not None:
+                sent += _send(context, server, client, mail, token, stop)
     return sent
 
 
-def message(mail: Row[Any], namespace: str) -> EmailMessage:
-    """The mail as it goes out; no field of it can add a header."""
-    composed = EmailMessage(policy=SMTP)
-    local, _, domain = mail.recipient.rpartition("@")
-    composed["From"] = SENDER
-    composed["To"] = Address(_line(mail.name, 100), local, domain)
-    composed["Subject"] = _line(mail.subject, LONGEST_SUBJECT)
-    composed["Date"] = datetime.now(UTC)
-    composed["Message-ID"] = mail.message_id
-    composed["X-Switchyard-Namespace"] = namespace
-    composed["X-Switchyard-Campaign"] = f"{mail.campaign} step {mail.step}"
-    composed.set_content(mail.body)
-    return composed
-
-
-def _send(context: BackgroundContext, server: smtplib.SMTP, mail: Row[Any], stop: threading.Event) -> int:
+def _send(
+    context: BackgroundContext,
+    server: MailServer,
+    client: outgoing.Client,
+    mail: Row[Any],
+    token: str,
+    stop: threading.Event,
+) -> int:
+    database, name = context.database, mail.message_id
+    lasts_s = client.text_timeout_s + outgoing.TIMEOUT_S
+    client.handed = False
+    client.may_hand_over = lambda: mails.hand_over(database, name, token, lasts_s)
     try:
-        composed = message(mail, context.namespace)
-        server.send_message(composed, SENDER.addr_spec, [mail.recipient])
-    except (OSError, smtplib.SMTPException, ValueError) as error:
-        if not _for_good(error):
-            # Longer than the pause of `run`, so that the mails behind this one get their turn.
-            mails.mark(context.database, mail.message_id, claimed_until=time.time() + 2 * RETRY_S)
-            raise
-        log.warning("%s cannot be delivered (%s)", mail.message_id, type(error).__name__)
-        mails.mark(context.database, mail.message_id, refused=type(error).__name__)
+        composed = compose.message(mail, context.namespace)
+        client.send_message(composed, compose.SENDER.addr_spec, [compose.mailbox(mail.recipient).addr_spec])
+    except outgoing.ClaimLostError:
+        client.rset()
         return 0
-    _mark_sent(context, mail, stop)
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        if _for_good(error):
+            log.warning("%s cannot be delivered (%s)", name, type(error).__name__)
+            mails.mark(database, name, token, refused=type(error).__name__)
+            return 0
+        if client.handed and not _answered(error) and not server.knows_repeats:
+            _give_up(context, mail, token)
+        else:
+            # Longer than the pause of `run`, so that the mails behind this one get their turn.
+            mails.mark(database, name, token, handed_at=None, claimed_until=time.time() + 2 * RETRY_S)
+        raise
+    _mark_sent(context, mail, token, stop)
     return 1
 
 
-def _mark_sent(context: BackgroundContext, mail: Row[Any], stop: threading.Event) -> None:
-    """Until it is written: a mail that went out and is not marked would go out again."""
+def _left(context: BackgroundContext, server: MailServer, mail: Row[Any]) -> None:
+    """A mail that a worker handed over and died, or waits no longer."""
+    if server.knows_repeats:
+        mails.mark(context.database, mail.message_id, mail.claimed_by, handed_at=None, claimed_until=0.0)
+    else:
+        _give_up(context, mail, mail.claimed_by)
+
+
+def _give_up(context: BackgroundContext, mail: Row[Any], token: str) -> None:
+    if mails.mark(context.database, mail.message_id, token, refused=UNCERTAIN):
+        log.error(
+            "%s for %s was given to the mail server, which did not say what became of it; it is not sent again (%s): "
+            "ask the recipient, or look into the server's log",
+            *(mail.message_id, mail.recipient, UNCERTAIN),
+        )
+
+
+def _mark_sent(context: BackgroundContext, mail: Row[Any], token: str, stop: threading.Event) -> None:
+    """Until it is written: a mail that went out and is not marked is uncertain."""
     while True:
         try:
-            mails.mark(context.database, mail.message_id, sent_at=time.time())
+            mails.mark(context.database, mail.message_id, token, sent_at=time.time(), refused=None)
             return
         except (OperationalError, InterfaceError):  # a full disk, a server that is away
             if stop.wait(RETRY_S):
                 raise
+
+
+def _answered(error: Exception) -> bool:
+    """Whether the server has said that it did not take the text."""
+    return isinstance(error, smtplib.SMTPDataError) and 400 <= error.smtp_code < 600
 
 
 def _for_good(error: Exception) -> bool:
@@ -113,9 +139,3 @@ def _for_good(error: Exception) -> bool:
     if isinstance(error, smtplib.SMTPDataError):
         return error.smtp_code >= 500
     return isinstance(error, smtplib.SMTPNotSupportedError | ValueError)
-
-
-def _line(text: str, longest: int) -> str:
-    """Text for a header: one line, nothing that does not print."""
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(shown.split())[:longest]

@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import secrets
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, Engine, Float, Index, Integer, MetaData, Row, String, Table, Text, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from switchyard import Task
+from switchyard import AgentError, Task
 
-CLAIM_S = 15.0
+from . import compose
+
+CLAIM_S = 30.0
+"""How long a worker has from its claim until it hands the text over: two replies of the server, at most 10 s each."""
 LATEST_DAY = 365
 MOST_AT_ONCE = 200
 
@@ -30,6 +52,8 @@ MAILS = Table(
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("claimed_until", Float, nullable=False, default=0.0),
+    Column("claimed_by", String(32)),
+    Column("handed_at", Float),
     Column("sent_at", Float),
     Column("refused", Text),
     Index("mails_due", "namespace", "sent_at", "due_at"),
@@ -44,9 +68,29 @@ def create(engine: Engine) -> None:
             connection.execute(CreateIndex(index, if_not_exists=True))
 
 
+def upgrade(engine: Engine) -> None:
+    """Make the table, or add the columns that an earlier release's lacks; two workers may do so at once."""
+    create(engine)
+    with engine.connect() as connection:
+        existing = {item["name"] for item in inspect(connection).get_columns(MAILS.name)}
+    for column in MAILS.columns:
+        if column.name not in existing:
+            adding = f"ALTER TABLE {MAILS.name} ADD COLUMN {column.name} {column.type.compile(engine.dialect)}"
+            with suppress(OperationalError, ProgrammingError), engine.begin() as connection:  # the other was first
+                connection.execute(text(adding))
+
+
 def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
-    """Store the campaign's mails; those that an earlier attempt stored stay as they are."""
-    campaign = hashlib.sha256(task.effect_key.encode()).hexdigest()[:32]
+    """Store the campaign's mails; those that an earlier attempt stored stay as they are.
+
+    Raises AgentError where the lead's address is none.
+    """
+    try:
+        recipient = compose.mailbox(task.data["email"]).addr_spec
+    except ValueError as error:
+        raise AgentError(str(error), retryable=False, reason="bad-address") from None
+    named = json.dumps([task.effect_key, task.event.workflow_id, task.data], sort_keys=True)
+    campaign = hashlib.sha256(named.encode()).hexdigest()[:32]
     create(task.database)
     for step, email in enumerate(task.data["emails"], start=1):
         row = {
@@ -56,7 +100,7 @@ def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
             "step": step,
             "due_at": now + min(max(email["day"], 0), LATEST_DAY) * day_seconds,
             "name": task.data["name"],
-            "recipient": task.data["email"],
+            "recipient": recipient,
             "subject": email["subject"],
             "body": email["body"],
         }
@@ -66,12 +110,14 @@ def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
         except IntegrityError:
             continue
     query = (
-        select(MAILS).where(MAILS.c.campaign == campaign, MAILS.c.namespace == task.namespace).order_by(MAILS.c.step)
+        select(MAILS.c.message_id, MAILS.c.step, MAILS.c.due_at)
+        .where(MAILS.c.campaign == campaign, MAILS.c.namespace == task.namespace)
+        .order_by(MAILS.c.step)
     )
     with task.database.connect() as connection:
         stored = connection.execute(query).all()
     mails = [{"message_id": m.message_id, "step": m.step, "due_at": _iso(m.due_at)} for m in stored]
-    return {"campaign": campaign, "recipient": task.data["email"], "mails": mails}
+    return {"campaign": campaign, "recipient": recipient, "mails": mails}
 
 
 def waiting(engine: Engine, namespace: str) -> int:
@@ -85,6 +131,7 @@ def waiting(engine: Engine, namespace: str) -> int:
 
 
 def due(engine: Engine, namespace: str, now: float) -> list[Row[Any]]:
+    """The mails to send now; one with `handed_at` was handed over by a worker that has not said what came of it."""
     query = (
         select(MAILS)
         .where(
@@ -101,24 +148,41 @@ def due(engine: Engine, namespace: str, now: float) -> list[Row[Any]]:
         return list(connection.execute(query).all())
 
 
-def claim(engine: Engine, message_id: str, now: float) -> bool:
-    """Whether this caller may send the mail now; nobody else may until the claim runs out."""
-    taking = (
-        MAILS.update()
-        .where(
-            MAILS.c.message_id == message_id,
-            MAILS.c.sent_at.is_(None),
-            MAILS.c.claimed_until <= now,
-        )
-        .values(claimed_until=max(now, time.time()) + CLAIM_S)
+def claim(engine: Engine, message_id: str, now: float) -> str | None:
+    """A token for the mail, None where another worker has it; nobody else may send it until the claim runs out."""
+    token = secrets.token_hex(16)
+    mine = _changed(
+        engine,
+        and_(_open(message_id), MAILS.c.handed_at.is_(None), MAILS.c.claimed_until <= now),
+        claimed_by=token,
+        claimed_until=max(now, time.time()) + CLAIM_S,
     )
-    with engine.begin() as connection:
-        return connection.execute(taking).rowcount == 1
+    return token if mine else None
 
 
-def mark(engine: Engine, message_id: str, **values: Any) -> None:
+def hand_over(engine: Engine, message_id: str, token: str, lasts_s: float) -> bool:
+    """Note that the server is given the text from now on; False where the claim is another's by now.
+
+    Until this is noted nobody has given it the text, and after it nobody else does, whatever the clocks say.
+    """
+    now = time.time()
+    mine = and_(_open(message_id), MAILS.c.handed_at.is_(None), MAILS.c.claimed_by == token)
+    return _changed(engine, mine, handed_at=now, claimed_until=now + lasts_s)
+
+
+def mark(engine: Engine, message_id: str, token: str, **values: Any) -> bool:
+    """Note what came of a mail; False where it was sent, or another worker has claimed it since."""
+    mine = and_(MAILS.c.message_id == message_id, MAILS.c.sent_at.is_(None), MAILS.c.claimed_by == token)
+    return _changed(engine, mine, **values)
+
+
+def _open(message_id: str) -> ColumnElement[bool]:
+    return and_(MAILS.c.message_id == message_id, MAILS.c.sent_at.is_(None), MAILS.c.refused.is_(None))
+
+
+def _changed(engine: Engine, which: ColumnElement[bool], **values: Any) -> bool:
     with engine.begin() as connection:
-        connection.execute(MAILS.update().where(MAILS.c.message_id == message_id).values(**values))
+        return connection.execute(MAILS.update().where(which).values(**values)).rowcount == 1
 
 
 def _iso(moment: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
@@ -50,9 +51,9 @@ def list_all(app: AppName = None, namespace: Namespace = None, kafka: Kafka = No
     """List what waits for approval, the oldest first."""
     waiting_now = waiting(_find(app, namespace, kafka))
     if as_json:
-        formatting.json_lines(_line(item) for item in waiting_now)
+        terminal.say_json(_line(item) for item in waiting_now)
     elif not waiting_now:
-        typer.echo("Nothing waits for approval.")
+        terminal.say("Nothing waits for approval.")
     else:
         short = _shortest([item.id for item in waiting_now])
         rows = [
@@ -60,7 +61,7 @@ def list_all(app: AppName = None, namespace: Namespace = None, kafka: Kafka = No
             for item in waiting_now
         ]
         formatting.table(["id", "agent", "event", "since", "until", "workflow"], rows)
-        typer.echo(
+        terminal.say(
             "See one: switchyard approvals show ID. Then: switchyard approvals approve ID, "
             "or switchyard approvals reject ID --reason TEXT"
         )
@@ -77,15 +78,15 @@ def show(
     event = None if record is None else record.parsed_event().object()
     why = None if record is None else {"decided_by": record.decided_by, "reason": record.reason}
     if as_json:
-        formatting.json_lines([{**_line(item), **(why or {}), "event": event}])
+        terminal.say_json([{**_line(item), **(why or {}), "event": event}])
         return
     heading = {"id": item.id, "agent": item.agent, "workflow": item.workflow_id, "since": formatting.clock(item.since)}
     for name, value in {**heading, "until": _until(item), **(why or {})}.items():
-        typer.echo(f"{name.replace('_', ' '):<11} {formatting.plain(value)}")
+        terminal.say(f"{name.replace('_', ' '):<11} {formatting.one_line(value)}")
     if event is None:
-        typer.echo("The ledger no longer has the decision, so the event cannot be shown.")
+        terminal.say("The ledger no longer has the decision, so the event cannot be shown.")
     else:
-        typer.echo(formatting.readable(json.dumps(event, indent=2, ensure_ascii=False).encode()))
+        terminal.say_text(formatting.readable(json.dumps(event, indent=2, ensure_ascii=False).encode()))
 
 
 @approvals.command()
@@ -158,7 +159,7 @@ def _decide(kind: Literal["approve", "reject"], target: AppOnKafka, identity: st
         why = f": {after['reason']}" if after.get("reason") else ""
         raise SwitchyardError(f"workflow {item.workflow_id} is {after['status']}{why}")
     gets = "gets" if kind == "approve" else "does not get"
-    typer.echo(f"{item.agent} {gets} {item.type} of workflow {item.workflow_id}, which is {after['status']}.")
+    terminal.say(f"{item.agent} {gets} {item.type} of workflow {item.workflow_id}, which is {after['status']}.")
 
 
 def _record(target: AppOnKafka, item: Approval) -> Decision | None:

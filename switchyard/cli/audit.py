@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 
@@ -25,7 +24,7 @@ def audit(app: AppName = None, namespace: Namespace = None, kafka: Kafka = None,
     target = AppOnKafka.find(app, namespace, kafka)
     entries = reading.audit(target)
     if as_json:
-        formatting.json_lines(_line(item) for item in entries)
+        terminal.say_json(_line(item) for item in entries)
     elif entries:
         rows = [
             [formatting.clock(item.at), item.by, item.action, item.workflow_id, item.about, _outcome(item), item.reason]
@@ -33,7 +32,7 @@ def audit(app: AppName = None, namespace: Namespace = None, kafka: Kafka = None,
         ]
         formatting.table(["time", "by", "action", "workflow", "about", "outcome", "reason"], rows)
     else:
-        typer.echo(f"Nobody has asked for anything in {target.topics.namespace} yet.")
+        terminal.say(f"Nobody has asked for anything in {target.topics.namespace} yet.")
 
 
 def _outcome(item: AuditEntry) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppArgument, AppName, Kafka, Namespace, OwnNamespace
 from switchyard.core.errors import SwitchyardError
@@ -42,7 +43,7 @@ def cancel(
     ended = control_client.wait_for(target, control, latest, reading.has_ended)
     if ended["status"] != "cancelled":
         raise SwitchyardError(f"workflow {workflow} came to its end before: it is {ended['status']}")
-    typer.echo(f"Workflow {workflow} is cancelled.")
+    terminal.say(f"Workflow {workflow} is cancelled.")
 
 
 def pause(app: AppArgument = None, namespace: OwnNamespace = None, kafka: Kafka = None) -> None:
@@ -56,7 +57,7 @@ def pause(app: AppArgument = None, namespace: OwnNamespace = None, kafka: Kafka 
 
     target = AppOnKafka.find(app, namespace, kafka, changed_namespace)
     shards = control_client.send(target, control_client.new(target, "pause"))
-    typer.echo(
+    terminal.say(
         f"Told {formatting.counted(shards, 'shard')} of {target.topics.namespace} to pause: what comes is kept. "
         f"Go on: switchyard resume {target.again}"
     )
@@ -70,4 +71,4 @@ def resume(app: AppArgument = None, namespace: OwnNamespace = None, kafka: Kafka
 
     target = AppOnKafka.find(app, namespace, kafka, changed_namespace)
     shards = control_client.send(target, control_client.new(target, "resume"))
-    typer.echo(f"Told {formatting.counted(shards, 'shard')} of {target.topics.namespace} to go on.")
+    terminal.say(f"Told {formatting.counted(shards, 'shard')} of {target.topics.namespace} to go on.")

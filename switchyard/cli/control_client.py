@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli.reading import LatestStatus, summary_of
 from switchyard.core.control import Control, Kind
 from switchyard.core.deadletter import DeadLetter, parse_entry
@@ -124,7 +123,7 @@ def wait_for(target: AppOnKafka, control: Control, since: LatestStatus, done: Ca
                 )
             if waited > SILENT_S and not said_so:
                 said_so = True
-                typer.echo("Sent; waiting for the job to act on it. Ctrl-C ends the waiting alone.", err=True)
+                terminal.complain("Sent; waiting for the job to act on it. Ctrl-C ends the waiting alone.")
     finally:
         follower.close()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.dead_letter_filters import Reason, Since, Until, Which, chosen, matching
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
@@ -47,16 +48,16 @@ def list_open(
     letters = reading.dead_letters(_find(app, namespace, kafka))
     shown = matching([item for item in letters if every or item.note is None], reason, since, until)
     if as_json:
-        formatting.json_lines(json_object(item) for item in shown)
+        terminal.say_json(json_object(item) for item in shown)
         return
     states = Counter(item.state for item in letters)
     if not letters:
-        typer.echo("There are no dead letters: everything that was read could be handled.")
+        terminal.say("There are no dead letters: everything that was read could be handled.")
     elif not shown:
-        typer.echo(f"No dead letter matches; {_counts(states)}.")
+        terminal.say(f"No dead letter matches; {_counts(states)}.")
     else:
         _table(shown, every)
-        typer.echo(f"{len(shown)} shown; {_counts(states)}. One in full: switchyard dead-letters show N")
+        terminal.say(f"{len(shown)} shown; {_counts(states)}. One in full: switchyard dead-letters show N")
 
 
 @dead_letters.command()
@@ -73,17 +74,18 @@ def show(
 
     for place, item in enumerate(chosen(reading.dead_letters(_find(app, namespace, kafka)), which)):
         if as_json:
-            formatting.json_lines([{**json_object(item), "original": item.letter.original}])
+            terminal.say_json([{**json_object(item), "original": item.letter.original}])
             continue
         if place:
-            typer.echo()
+            terminal.say()
         for name, value in json_object(item).items():
-            typer.echo(f"{name:<12} {'-' if value in (None, '') else formatting.plain(value)}")
+            terminal.say(f"{name:<12} {'-' if value in (None, '') else formatting.one_line(value)}")
         raw = item.letter.raw
         shown = raw if full else raw[:SHOWN_BYTES]
-        typer.echo(f"original     {len(raw)} bytes:\n{formatting.readable(shown)}")
+        terminal.say(f"original     {len(raw)} bytes:")
+        terminal.say_text(formatting.readable(shown))
         if len(shown) < len(raw):
-            typer.echo(f"... {len(raw) - len(shown)} bytes more; --full shows all")
+            terminal.say(f"... {len(raw) - len(shown)} bytes more; --full shows all")
 
 
 @dead_letters.command()
@@ -126,7 +128,7 @@ def retry(
     else:
         _send(target, ready)
     for sentence in refused[:-1]:
-        typer.echo(sentence, err=True)
+        terminal.complain(sentence)
     if refused:
         raise SwitchyardError(refused[-1])
 
@@ -149,7 +151,7 @@ def discard(
     _tell(target, "discard", selected)
     if selected:
         counted = formatting.counted(len(selected), "dead letter")
-        typer.echo(f"Discarded {counted}; see them: switchyard dead-letters list --all")
+        terminal.say(f"Discarded {counted}; see them: switchyard dead-letters list --all")
 
 
 def _selected(
@@ -172,12 +174,12 @@ def _selected(
         return chosen(letters, which)
     selected = matching([item for item in letters if item.note is None], reason, since, until)
     if not selected:
-        typer.echo("No open dead letter matches.")
+        terminal.say("No open dead letter matches.")
     else:
         counted = ", ".join(
             f"{count} {code}" for code, count in Counter(item.letter.reason for item in selected).items()
         )
-        typer.echo(f"{formatting.counted(len(selected), 'dead letter')} of {target.topics.namespace}: {counted}")
+        terminal.say(f"{formatting.counted(len(selected), 'dead letter')} of {target.topics.namespace}: {counted}")
         if not yes:
             formatting.agreed(f"{verb} {'it' if len(selected) == 1 else 'all of them'}?")
     return selected
@@ -190,18 +192,20 @@ def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]
     requests = [sending.request for _, sending in ready if sending.request is not None]
     if requests:
         control_client.send(target, *requests)
-        typer.echo(f"Asked the job to take {formatting.counted(len(requests), 'dead letter')} again.")
+        terminal.say(f"Asked the job to take {formatting.counted(len(requests), 'dead letter')} again.")
     raw = [(item, sending) for item, sending in ready if sending.request is None]
     for topic in dict.fromkeys(sending.topic for _, sending in raw):
         records: list[tuple[bytes | None, bytes]] = [
             (None, sending.value) for _, sending in raw if sending.topic == topic
         ]
         target.cluster.send(topic, records)
-        typer.echo(f"Sent {formatting.counted(len(records), 'dead letter')} to {topic} again.")
+        terminal.say(f"Sent {formatting.counted(len(records), 'dead letter')} to {topic} again.")
     _tell(target, "resend", [item for item, _ in raw])
     for item, _ in ready:
         if item.note is not None and item.state == "retried":
-            typer.echo(f"Dead letter {item.number} was {done(item)} before; an event that comes again is handled once.")
+            terminal.say(
+                f"Dead letter {item.number} was {done(item)} before; an event that comes again is handled once."
+            )
     _note(target, [item for item, _ in ready], "retried")
 
 
@@ -229,9 +233,9 @@ def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Lit
 
 def _show_sendings(ready: Sequence[tuple[NumberedDeadLetter, Sending]]) -> None:
     for item, sending in ready:
-        typer.echo(f"Dead letter {item.number} would go to {sending.topic} ({len(sending.value)} bytes):")
-        typer.echo(formatting.readable(sending.value))
-    typer.echo("Nothing was sent.")
+        terminal.say(f"Dead letter {item.number} would go to {sending.topic} ({len(sending.value)} bytes):")
+        terminal.say_text(formatting.readable(sending.value))
+    terminal.say("Nothing was sent.")
 
 
 def _table(letters: Sequence[NumberedDeadLetter], with_state: bool) -> None:

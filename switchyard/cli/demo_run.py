@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli.formatting import program
 from switchyard.cli.live import Screen
 from switchyard.cli.observe import TopicObserver
 from switchyard.cli.send import lines, workflow_of
 from switchyard.cli.summary import demo_environment, in_words, logs_of, lost, still_to_do, summary
-from switchyard.core.app import App
+from switchyard.core.app import App, check_senders
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.settings import Settings
 from switchyard.core.topics import Topics
@@ -61,6 +59,7 @@ class Demo:
 def run_demo(argument: str, settings: Settings, stop: bool, as_json: bool, file: Path | None, stateless: bool) -> None:
     """Run an app to its end. Raises SwitchyardError where something is missing then."""
     loaded = App.load(argument)
+    check_senders(loaded, settings)
     events = [] if file else _read(loaded.folder / EVENTS)
     planned = Demo(loaded, argument, f"{loaded.name}-{secrets.token_hex(3)}", _lines(loaded, file), events, stateless)
     screen = Screen(quiet=as_json)
@@ -79,7 +78,7 @@ def run_demo(argument: str, settings: Settings, stop: bool, as_json: bool, file:
     if not stop:
         screen.say(f"The stack is up. Stop it: {program()} down")
     if as_json:
-        typer.echo(json.dumps(screen.figures))
+        terminal.say_json([screen.figures])
     if problems:
         raise SwitchyardError("; ".join(problems))
 

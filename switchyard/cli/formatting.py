@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import typer
 from rich.cells import cell_len
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from switchyard import terminal
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.times import rfc3339
 
@@ -61,18 +59,13 @@ def lasted(milliseconds: float) -> str:
     return f"{milliseconds / 1000:.2f} s" if milliseconds < 60_000 else f"{milliseconds / 60_000:.1f} min"
 
 
-def json_lines(items: Iterable[Mapping[str, Any]]) -> None:
-    for item in items:
-        typer.echo(json.dumps(item, ensure_ascii=False))
-
-
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows, one line each; headings that end in `>` are of right-aligned columns. The last column gives way."""
-    cells = [["-" if cell is None else plain(cell) for cell in row] for row in rows]
+    cells = [["-" if cell is None else one_line(cell) for cell in row] for row in rows]
     widths = [
         max(map(cell_len, column)) for column in zip((name.rstrip(">") for name in headings), *cells, strict=True)
     ]
-    console = Console()
+    console = terminal.console()
     room = (console.width if console.is_terminal else PIPED_WIDTH) - sum(widths[:-1]) - GAP * len(widths)
     widths[-1] = min(widths[-1], max(room, NARROWEST))
     shown = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
@@ -81,12 +74,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         shown.add_column(heading.rstrip(">"), justify=justify, no_wrap=True, width=width)
     for row in cells:
         shown.add_row(*(Text(cell) for cell in row))
-    Console(width=max(console.width, sum(widths) + GAP * len(widths))).print(shown)
+    terminal.show(shown, max(console.width, sum(widths) + GAP * len(widths)))
 
 
-def plain(value: object) -> str:
-    """On one line, without what a terminal would act on: texts come from events that anybody may have sent."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in " ".join(str(value).split()))
+def one_line(value: object) -> str:
+    """On one line, without runs of white space, for a cell or a line of a larger text."""
+    return terminal.plain(" ".join(str(value).split()))
 
 
 def readable(raw: bytes) -> str:
@@ -126,7 +119,7 @@ def agreed(question: str) -> None:
     """Ask before much is done at once. Raises SwitchyardError where nobody agrees."""
     if not on_terminal():
         raise SwitchyardError(f"{question} Nobody can be asked here; give --yes")
-    if not typer.confirm(question):
+    if not terminal.confirm(question):
         raise SwitchyardError("nothing was done")
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
+from switchyard import terminal
 from switchyard.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
@@ -34,8 +32,11 @@ def show_unread(info: StackInfo, settings: Settings, as_json: bool) -> None:
         }
         unread = cluster.unread(inboxes) if inboxes else []
     except SwitchyardError as error:
-        typer.echo(f"Who reads the inboxes is not known: {error}", err=True)
+        terminal.complain(f"Who reads the inboxes is not known: {error}")
         return
     for topic in unread:
         line = ProgramStatus(topic, pid=None, port=None, health=PROBLEM, restarts=0, uptime=None, log="")
-        typer.echo(json.dumps(asdict(line)) if as_json else f"{topic}: {PROBLEM}")
+        if as_json:
+            terminal.say_json([asdict(line)])
+        else:
+            terminal.say(f"{topic}: {PROBLEM}")

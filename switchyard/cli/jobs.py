@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli.formatting import clock, lasted, table
 
 if TYPE_CHECKING:
@@ -24,13 +22,12 @@ def show_jobs(flink: str, as_json: bool) -> None:
     try:
         jobs = job_statuses(Flink(flink))
     except FlinkError as error:
-        typer.echo(f"The jobs are not known: {error}", err=True)
+        terminal.complain(f"The jobs are not known: {error}")
         return
     if as_json:
-        for item in jobs:
-            typer.echo(json.dumps(_line(item)))
+        terminal.say_json(map(_line, jobs))
     elif jobs:
-        typer.echo()
+        terminal.say()
         _table(jobs)
 
 
@@ -73,5 +70,5 @@ def _table(jobs: Sequence[JobStatus]) -> None:
     ]
     for item in jobs:
         if item.answers_proved is False:
-            typer.echo(f"{item.namespace}: {unproved('its TaskManagers', item.namespace)}", err=True)
+            terminal.complain(f"{item.namespace}: {unproved('its TaskManagers', item.namespace)}")
     table(("job", "state", "running since", "waiting asks>", "oldest>", "in flight>", "model circuit"), rows)

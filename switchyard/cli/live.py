@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.observe import Observed
 from switchyard.cli.reading import has_ended
@@ -33,7 +34,7 @@ class Screen:
     """
 
     def __init__(self, quiet: bool) -> None:
-        self._console = Console(stderr=quiet, highlight=False)
+        self._console = terminal.console(stderr=quiet)
         self._rows: deque[Decision] = deque(maxlen=ROWS)
         self._live: Live | None = None
         self._said_at = 0.0
@@ -42,7 +43,7 @@ class Screen:
         self.figures: dict[str, Any] = {}
 
     def say(self, line: str) -> None:
-        self._console.print(line, markup=False)
+        self._console.print(line)
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -51,7 +52,7 @@ class Screen:
             self.say(f"{what} ...")
             yield
             return
-        text = TextColumn("{task.description} ({task.elapsed:.0f} s) ...")
+        text = TextColumn("{task.description} ({task.elapsed:.0f} s) ...", markup=False)
         with Progress(SpinnerColumn(SPINNER), text, console=self._console, transient=True) as progress:
             progress.add_task(what, total=None)
             yield
@@ -71,7 +72,7 @@ class Screen:
         self._rows.extend(new)
         line = self._line(observed)
         if self._live is not None:
-            shown = Group(_table(self._rows), Text(line)) if self._rows else Spinner(SPINNER, line)
+            shown = Group(_table(self._rows), Text(line)) if self._rows else Spinner(SPINNER, Text(line))
             self._live.update(shown)
         elif time.monotonic() - self._said_at > EVERY_S:
             self._said_at = time.monotonic()
@@ -129,5 +130,7 @@ def _table(rows: deque[Decision]) -> Table:
     for decision in rows:
         agents = ", ".join(decision.agents) or decision.action
         latency = f"{decision.latency_ms:.0f} ms" if decision.model_calls else "-"
-        table.add_row(decision.workflow_id, str(decision.step), agents, decision.decided_by, latency)
+        table.add_row(
+            formatting.one_line(decision.workflow_id), str(decision.step), agents, decision.decided_by, latency
+        )
     return table

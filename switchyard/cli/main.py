@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Annotated, Any, cast
 
 import typer
+from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
 
+from switchyard import terminal
 from switchyard.core.errors import SwitchyardError
 
 INTERRUPTED = 130
@@ -72,15 +77,38 @@ class Commands(TyperGroup):
         command.rich_help_panel = next(group for group, commands in GROUPS.items() if cmd_name in commands)
         return command
 
+    def main(self, *given: Any, **more: Any) -> Any:
+        """Run a command. What it raises beyond the errors of ours is a fault of ours, and told as Python does."""
+        try:
+            return super().main(*given, **more)
+        except Exception as error:
+            terminal.complain_text(traceback.format_exc().rstrip())
+            raise SystemExit(1) from error
+
+    def make_context(self, *given: Any, **more: Any) -> Any:
+        with plain_usage_errors():
+            return super().make_context(*given, **more)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with plain_usage_errors():
+                return super().invoke(ctx)
         except SwitchyardError as error:
-            typer.echo(str(error), err=True)
+            terminal.complain(error)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            typer.echo(f"\nInterrupted. {still_running()}", err=True)
+            terminal.complain_text(f"\nInterrupted. {still_running()}")
             raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def plain_usage_errors() -> Iterator[None]:
+    """Make what typer says about wrong arguments plain, for it prints that itself."""
+    try:
+        yield
+    except UsageError as error:
+        error.message = terminal.plain(error.message)
+        raise
 
 
 def still_running() -> str:
@@ -97,7 +125,7 @@ def still_running() -> str:
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"switchyard {metadata.version('switchyard')}")
+        terminal.say(f"switchyard {metadata.version('switchyard')}")
         raise typer.Exit
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import typer
-
+from switchyard import terminal
 from switchyard.cli.app_choice import known_apps
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
@@ -29,10 +28,9 @@ def shown_namespace(app: App, cluster: Cluster, settings: Settings) -> str:
     if len(namespaces) < 2:
         return next(iter(namespaces), app.name)
     newest = _newest(app, cluster, namespaces)
-    typer.echo(
+    terminal.complain(
         f"Several namespaces of {app.name} are there ({', '.join(namespaces)}); showing {newest}, the newest. "
-        "Choose with --namespace.",
-        err=True,
+        "Choose with --namespace."
     )
     return newest
 

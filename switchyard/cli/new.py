@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli.options import AppNeverGuessed
 
 new = typer.Typer(help="Make an app, or one more agent of an app.", no_args_is_help=True)
@@ -18,12 +19,14 @@ def new_app(
     """Make the folder of a small app that passes `lint` and `test` and runs in `demo`."""
     from switchyard.cli.formatting import here
     from switchyard.cli.newapp import create
+    from switchyard.environment import read_settings
 
+    read_settings()
     folder, files = create(name)
     shown = here(folder)
-    typer.echo(f"Made {shown} with {len(files)} files: {', '.join(files)}.")
-    typer.echo(f"Check it: switchyard lint {shown}     Run its cases: switchyard test {shown}")
-    typer.echo(f"See it run: switchyard demo {shown}   Add an agent: switchyard new agent NAME --app {shown}")
+    terminal.say(f"Made {shown} with {len(files)} files: {', '.join(files)}.")
+    terminal.say(f"Check it: switchyard lint {shown}     Run its cases: switchyard test {shown}")
+    terminal.say(f"See it run: switchyard demo {shown}   Add an agent: switchyard new agent NAME --app {shown}")
 
 
 @new.command("agent")
@@ -51,9 +54,9 @@ def new_agent(
     loaded = App.load(argument)
     made = add(loaded, NewAgent.of(loaded, name, accepts, emits, description))
     for change in made:
-        typer.echo(change)
+        terminal.say(change)
     function = name.replace("-", "_")
-    typer.echo(
+    terminal.say(
         f"Now: say in agents.yaml when {name} should act, and write {function}() in {here(loaded.folder)}/handlers.py."
     )
-    typer.echo(f"Then: switchyard lint {argument}")
+    terminal.say(f"Then: switchyard lint {argument}")

@@ -53,7 +53,7 @@ def render_trace(
         place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
         if (letter.topic, letter.partition, letter.offset) not in {(p.topic, p.partition, p.offset) for p in shown}:
             parts.append(
-                Text(f"dead letter {letter.reason}: {formatting.plain(letter.message)} ({place})", style="red")
+                Text(f"dead letter {letter.reason}: {formatting.one_line(letter.message)} ({place})", style="red")
             )
     parts.append(_end(effective, status))
     return Group(*parts)
@@ -123,10 +123,11 @@ class _Branches:
             text.append(OF_WORKFLOW[record.subject.id], style="bold")
         elif cause is None:
             again = f", retry {event.retry}" if event.retry else ""
-            text.append(event.type, style="bold").append(f" from {event.source}{again}", style="dim")
+            source = formatting.one_line(event.source)
+            text.append(formatting.one_line(event.type), style="bold").append(f" from {source}{again}", style="dim")
         else:
             before, agent = cause
-            text.append(_became(record, agent)).append(event.type, style="bold")
+            text.append(_became(record, agent)).append(formatting.one_line(event.type), style="bold")
             text.append(f" after {formatting.lasted(max(record.at - before.at, 0))}", style="dim")
         text.append("\n").append_text(_outcome(record, self.tries.get((record.subject, record.attempt))))
         if (record.subject, record.attempt) in self.refused:
@@ -142,14 +143,14 @@ def _votes(result: Mapping[str, Any]) -> Text:
     text = Text()
     for item in result["votes"]:
         sign, style = ("✓", "green") if item["vote"] == result["vote"] else ("✗", "yellow")
-        text.append(f"\n  {sign} {item['agent']}: {formatting.plain(item['vote'])}", style=style)
+        text.append(f"\n  {sign} {item['agent']}: {formatting.one_line(item['vote'])}", style=style)
         weight = "" if item["weight"] == 1 else f", weight {item['weight']:g}"
         text.append(f"  confidence {item['confidence']:.2f}{weight}", style="dim")
     for item in result["missing"]:
-        text.append(f"\n  - {item['agent']}: {formatting.plain(item['reason'])}", style="red")
+        text.append(f"\n  - {item['agent']}: {formatting.one_line(item['reason'])}", style="red")
     vote = "no vote"
     if result["vote"] is not None:
-        vote = f"{formatting.plain(result['vote'])}, confidence {result['confidence']:.2f}"
+        vote = f"{formatting.one_line(result['vote'])}, confidence {result['confidence']:.2f}"
     partial = "" if result["complete"] else "partial; "
     return text.append(f"\n  {result['policy']}: {partial}{vote}", style="bold")
 
@@ -198,17 +199,17 @@ def _why(record: Decision) -> str:
     spent = []
     if record.model_calls:
         calls = formatting.counted(record.model_calls, "call")
-        spent.append(f"{record.model} ({calls}, {formatting.lasted(record.latency_ms)})")
+        spent.append(f"{formatting.one_line(record.model)} ({calls}, {formatting.lasted(record.latency_ms)})")
         spent.append(f"{record.prompt_tokens} + {record.completion_tokens} tokens")
     if record.cost is not None:
         spent.append(f"cost {record.cost:.4f}")
     code = f"{record.code}: " if record.code else ""
-    return f"{code}{formatting.plain(record.reason)}" + (f"\n{', '.join(spent)}" if spent else "")
+    return f"{code}{formatting.one_line(record.reason)}" + (f"\n{', '.join(spent)}" if spent else "")
 
 
 def _head(records: Sequence[Decision], status: Mapping[str, Any] | None) -> Text:
     name = status["workflow_id"] if status else records[0].workflow_id if records else "?"
-    text = Text(str(name), style="bold")
+    text = Text(formatting.one_line(name), style="bold")
     started = status["started_at"] if status else min((r.at - r.elapsed_ms for r in records), default=None)
     return text.append(f"  started {formatting.clock(started)}", style="dim")
 
@@ -222,7 +223,7 @@ def _end(effective: FirstRecords, status: Mapping[str, Any] | None) -> Text:
         if status.get("ended_at"):
             text.append(f" after {formatting.lasted(status['ended_at'] - status['started_at'])}")
         if status.get("reason"):
-            text.append(f": {formatting.plain(status['reason'])}")
+            text.append(f": {formatting.one_line(status['reason'])}")
         words = {"hops": "hop", "dispatches": "dispatch", "model_calls": "model call", "tokens": "token"}
         counted = [formatting.counted(status.get(name, 0), word) for name, word in words.items()]
         if status.get("cost") is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
-import typer
 
+from switchyard import terminal
 from switchyard.cli import control_client, formatting
 from switchyard.core import strictjson
 from switchyard.core.control import Control
@@ -156,8 +156,8 @@ def edited(retry: Retry, number: int) -> Sending:
         except Rejected as error:
             if text == before or not formatting.on_terminal():
                 raise
-            typer.echo(f"Dead letter {number} would be refused again, {error}", err=True)
-            if not typer.confirm("Edit it again?", default=True):
+            terminal.complain(f"Dead letter {number} would be refused again, {error}")
+            if not terminal.confirm("Edit it again?", default=True):
                 raise
             before = text
 

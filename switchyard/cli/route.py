@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json
 from switchyard.core.errors import Rejected, SwitchyardError
@@ -48,7 +49,7 @@ def route(
                 java()
             result = dry_run(loaded, settings, raw, rules)
             if as_json:
-                formatting.json_lines([result.object()])
+                terminal.say_json([result.object()])
             else:
                 _show(result)
     except Rejected as error:
@@ -112,4 +113,4 @@ def _show(result: DryRun) -> None:
         lines["model"] = f"{spent.model}: {calls}, {tokens}{cost}, {formatting.lasted(spent.latency_ms)}"
     lines["took"] = formatting.lasted(result.milliseconds)
     for name, value in lines.items():
-        typer.echo(f"{name:<11} {value}")
+        terminal.say(f"{name:<11} {formatting.one_line(value)}")

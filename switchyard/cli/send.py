@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppNeverGuessed, Kafka, OwnNamespace
 from switchyard.core.errors import Rejected, SwitchyardError
@@ -43,7 +44,7 @@ def send(
     target.require(full_name)
     keyed = name == "agent-messages"
     target.cluster.send(full_name, [(workflow_of(line) if keyed else None, line) for line in messages])
-    typer.echo(f"Sent {formatting.counted(len(messages), 'message')} to {full_name} on {target.cluster.bootstrap}.")
+    terminal.say(f"Sent {formatting.counted(len(messages), 'message')} to {full_name} on {target.cluster.bootstrap}.")
 
 
 def read(file: str) -> bytes:

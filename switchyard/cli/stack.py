@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from switchyard import terminal
 from switchyard.core.errors import SwitchyardError
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def up(
 
     settings = read_settings(kafka=kafka, flink=flink)
     options = StackOptions.of(settings, _ports(port or []))
-    info = Stack.of(settings).up(apps_to_serve(apps or [], settings), options, typer.echo)
+    info = Stack.of(settings).up(apps_to_serve(apps or [], settings), options, terminal.say)
     model = "embedded offline model" if info.model_embedded else "model"
-    typer.echo(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
-    typer.echo(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")
+    terminal.say(f"Kafka {info.kafka}   Flink {info.flink}   {model} {info.model_base_url}")
+    terminal.say(f"Mails go to {info.mail_folder}, logs to {info.home / 'log'}. Stop: {program()} down")
 
 
 def down(
@@ -53,9 +53,9 @@ def down(
     from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    ran = Stack.of(read_settings()).down(clean, typer.echo)
+    ran = Stack.of(read_settings()).down(clean, terminal.say)
     data = "its data is removed" if clean else "its data is kept"
-    typer.echo(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
+    terminal.say(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
 
 
 def status(
@@ -71,15 +71,14 @@ def status(
     stack = Stack.of(settings)
     processes, info = stack.status(), stack.info()
     if as_json:
-        for item in processes:
-            typer.echo(json.dumps(asdict(item)))
+        terminal.say_json(asdict(item) for item in processes)
     elif processes:
-        Console().print(_table(processes))
+        terminal.show(_table(processes))
         for item in processes:
             if not item.healthy:
-                typer.echo(f"{item.process}: {item.health}; its log: {item.log}")
+                terminal.say(f"{item.process}: {item.health}; its log: {item.log}")
     else:
-        typer.echo("The stack is not up. Start it: switchyard up")
+        terminal.say("The stack is not up. Start it: switchyard up")
     flink = settings.flink or (info.flink if info else None)
     if flink is not None:
         show_jobs(flink, as_json)
@@ -97,7 +96,7 @@ def _table(processes: Sequence[ProgramStatus]) -> Table:
         cells = (item.pid, item.port, item.restarts, None if item.uptime is None else f"{item.uptime:.0f} s")
         pid, port, restarts, uptime = ("-" if cell is None else str(cell) for cell in cells)
         colour = "green" if item.healthy else "red"
-        table.add_row(item.process, pid, port, f"[{colour}]{item.health}[/]", restarts, uptime)
+        table.add_row(item.process, pid, port, Text(item.health, style=colour), restarts, uptime)
     return table
 
 

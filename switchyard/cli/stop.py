@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli.options import AppArgument, OwnNamespace
 
 
@@ -29,12 +30,12 @@ def stop(
     argument = app_argument(app, settings)
     name = namespaced(namespace or App.load(argument).name).namespace
     flink_target = stopping.FlinkTarget.find(settings, Stack.of(settings).info())
-    for done in stopping.stop(name, savepoint, flink_target, typer.echo):
+    for done in stopping.stop(name, savepoint, flink_target, terminal.say):
         if done.state is None:
-            typer.echo(
+            terminal.say(
                 f"{done.name} is stopped; it had written no state yet. Start it anew: switchyard submit {argument}"
             )
             continue
         command = stopping.continuing(argument, done.state, namespace=namespace, stateless=done.stateless, flink=flink)
-        typer.echo(f"{done.name} is stopped. Its {'savepoint' if savepoint else 'newest checkpoint'}: {done.state}")
-        typer.echo(f"Continue from it: {command}")
+        terminal.say(f"{done.name} is stopped. Its {'savepoint' if savepoint else 'newest checkpoint'}: {done.state}")
+        terminal.say(f"Continue from it: {command}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli.options import AppArgument, OwnNamespace
 
 
@@ -48,9 +49,9 @@ def submit(
     name = namespaced(namespace or loaded.name).namespace
     target = Target.find(settings, Stack.of(settings).info())
     wanted = submit.Submission(argument, name, stateless, ship_python, start)
-    done = submit.submit(wanted, target, settings, typer.echo)
-    typer.echo(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
+    done = submit.submit(wanted, target, settings, terminal.say)
+    terminal.say(f"{done.name} runs as {done.job_id}. Look at it: {target.flink}/#/job/{done.job_id}/overview")
     inputs = loaded.registry.file.inputs
     if inputs:
         again = argument if name == loaded.name else f"{argument} --namespace {name}"
-        typer.echo(f"Send it something: switchyard send FILE --app {again} --topic {inputs[0].topic}")
+        terminal.say(f"Send it something: switchyard send FILE --app {again} --topic {inputs[0].topic}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli.options import AppArgument
 from switchyard.core.errors import SwitchyardError
 
@@ -26,25 +27,25 @@ def test(
     from switchyard.testing.cases import load
     from switchyard.testing.runner import run_cases
 
-    os.environ[REMOTE_SWITCH] = "0"
     begun = time.monotonic()
     loaded = App.load(app_argument(app, read_settings()))
+    os.environ[REMOTE_SWITCH] = "0"
     cases = load(loaded)
     chosen = [item for item in cases if case in (None, item.name)]
     if not chosen:
         raise SwitchyardError(f"there is no case {case!r}; there are {', '.join(item.name for item in cases)}")
     java()
-    report = run_cases(loaded, chosen, typer.echo)
+    report = run_cases(loaded, chosen, terminal.say)
     failed = 0
     for outcome in report.outcomes:
         differences = outcome.differences()
         failed += bool(differences)
-        typer.echo(f"{'FAILED' if differences else 'ok':<7} {outcome.case.name}")
+        terminal.say(f"{'FAILED' if differences else 'ok':<7} {outcome.case.name}")
         for line in differences:
-            typer.echo(f"        {line}")
+            terminal.say(f"        {line}")
     for stray in report.unmatched:
-        typer.echo(f"FAILED  {stray}")
+        terminal.say(f"FAILED  {stray}")
     passed = len(chosen) - failed
-    typer.echo(f"{passed} of {len(chosen)} cases passed in {time.monotonic() - begun:.0f} s.")
+    terminal.say(f"{passed} of {len(chosen)} cases passed in {time.monotonic() - begun:.0f} s.")
     if not report.passed:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from switchyard.cli import formatting
+from switchyard import terminal
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
 
@@ -20,8 +20,6 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Show one workflow step by step: which event, which agent, decided by what, why, at what cost."""
-    from rich.console import Console
-
     from switchyard.cli import reading
     from switchyard.cli.options import AppOnKafka
     from switchyard.cli.rendering import render_trace
@@ -31,7 +29,7 @@ def trace(
     target = AppOnKafka.find(app, namespace, kafka)
     records = reading.decisions(target, workflow)
     if as_json:
-        formatting.json_lines(json.loads(record.json()) for record in FirstRecords(records).records)
+        terminal.say_json(json.loads(record.json()) for record in FirstRecords(records).records)
         if records:
             return
     status = next((item for item in all_workflows(target) if item["workflow_id"] == workflow), None)
@@ -43,8 +41,8 @@ def trace(
         )
     if as_json:
         return
-    Console().print(render_trace(records, status, letters))
+    terminal.show(render_trace(records, status, letters))
     if status is not None and not reading.has_ended(status):
         agents = {name for record in records for name in record.agents if name in target.app.registry.agents}
         for topic in target.cluster.unread(target.topics.inboxes(sorted(agents))):
-            typer.echo(f"nobody reads this inbox: {topic}; is its worker up? switchyard status")
+            terminal.say(f"nobody reads this inbox: {topic}; is its worker up? switchyard status")

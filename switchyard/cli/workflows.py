@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from switchyard import terminal
 from switchyard.cli import formatting
 from switchyard.cli.options import AppName, Json, Kafka, Namespace
 from switchyard.core.errors import SwitchyardError
@@ -39,13 +40,13 @@ def workflows(
     every = all_workflows(target)
     chosen = [item for item in every if status in (None, item["status"])]
     if as_json:
-        formatting.json_lines(line(item) for item in chosen)
+        terminal.say_json(line(item) for item in chosen)
     elif chosen:
         _show(chosen)
     elif every:
-        typer.echo(f"None of the {len(every)} workflows of {target.topics.namespace} is {status}.")
+        terminal.say(f"None of the {len(every)} workflows of {target.topics.namespace} is {status}.")
     else:
-        typer.echo(
+        terminal.say(
             f"There are no workflows in {target.topics.namespace} yet. Start one: switchyard send FILE {target.options}"
         )
     if not as_json:
@@ -83,7 +84,7 @@ def _say_paused(target: AppOnKafka) -> None:
     paused = control_client.paused(target)
     if paused is not None:
         since = f"since {formatting.clock(paused.since)} by {paused.by}"
-        typer.echo(f"{target.topics.namespace} is paused {since}. Go on: switchyard resume {target.again}")
+        terminal.say(f"{target.topics.namespace} is paused {since}. Go on: switchyard resume {target.again}")
 
 
 def _show(summaries: Sequence[Mapping[str, Any]]) -> None:
@@ -101,6 +102,6 @@ def _show(summaries: Sequence[Mapping[str, Any]]) -> None:
     counts = {name: sum(item["status"] == name for item in summaries) for name in ("running", "queued")}
     queued = f", {counts['queued']} queued" if counts["queued"] else ""
     listed = formatting.counted(len(summaries), "workflow")
-    typer.echo(f"{listed}, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")
+    terminal.say(f"{listed}, {counts['running']} running{queued}. One in detail: switchyard trace WORKFLOW")
     if any(item.get("approvals") for item in summaries):
-        typer.echo("What waits for approval: switchyard approvals list")
+        terminal.say("What waits for approval: switchyard approvals list")

@@ -33,9 +33,14 @@ class Agent(_Strict):
     deadline: float = Field(default=300.0, gt=0, le=LONGEST_S, description="seconds for an answer")
     attempts: int = Field(default=3, ge=1, le=20, description="attempts at one event, before another is asked")
     backoff: float = Field(default=1.0, ge=0, description="seconds before the second attempt, doubled for each further")
-    approval: Literal["required"] | None = Field(default=None, description="a person must approve each event for it")
+    approval: Literal["required", "never"] | None = Field(
+        default=None, description="`required`: a person must approve each event for it"
+    )
     approval_timeout: float | None = Field(default=None, gt=0, le=LONGEST_S, description="seconds to approve")
     open_dispatches: int | None = Field(default=None, ge=1, description="most events it has at once")
+    sends: Literal["mail"] | None = Field(
+        default=None, description="`mail`: it sends mails; with SWITCHYARD_SMTP set, `approval` must be said"
+    )
 
     @field_validator("name")
     @classmethod

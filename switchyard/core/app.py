@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from switchyard.core import yamlfile
 from switchyard.core.agents_file import AgentsFile
-from switchyard.core.app_checks import problems_of
+from switchyard.core.app_checks import problems_of, unasked_senders
 from switchyard.core.app_problem import AppProblem
 from switchyard.core.bundled import APPS, SQL
 from switchyard.core.contract import Contract
@@ -19,6 +19,7 @@ from switchyard.core.extensions import AppExtensions
 from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT, prompt_problems
 from switchyard.core.schema_errors import schema_problems
+from switchyard.core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class App:
         folder, sql = find(name_or_path)
         registry = _registry(folder)
         return cls(registry.app, folder, sql, registry)
+
+
+def check_senders(app: App, settings: Settings) -> None:
+    """Raise AppError where mails would leave and nobody has said whether a person is asked before."""
+    problems = unasked_senders(app.registry.file, settings)
+    if problems:
+        raise AppError(app.name, problems)
 
 
 def shipped() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from switchyard.core.agents_file import EVENT_TYPE, Agent, AgentsFile
 from switchyard.core.app_problem import AppProblem, YamlPath
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_EVENT, LARGEST_RECORD
 
 _NEAR = 0.88
@@ -43,6 +44,21 @@ def _limits(file: AgentsFile) -> list[AppProblem]:
         f"records of {LARGEST_RECORD} bytes, and an event can be twice as large in the ledger"
     )
     return [AppProblem(message, path=("limits", "event_bytes"))]
+
+
+def unasked_senders(file: AgentsFile, settings: Settings) -> list[AppProblem]:
+    """A problem for each agent that would send mails outside without anybody having said whether a person is asked."""
+    if settings.smtp is None:
+        return []
+    return [
+        AppProblem(
+            f"agent {agent.name!r} sends mails by the server of SWITCHYARD_SMTP, and it is not said whether a person "
+            "is asked before; write `approval: required` here, or `approval: never`",
+            path=("agents", number),
+        )
+        for number, agent in enumerate(file.agents)
+        if agent.sends is not None and agent.approval is None
+    ]
 
 
 def _structure(file: AgentsFile) -> list[AppProblem]:

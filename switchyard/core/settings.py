@@ -8,6 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from switchyard.core.errors import SettingsError
+from switchyard.core.smtp import MailServer
+from switchyard.core.urls import holds_login, holds_password
+
 OPENAI_URL = "https://api.openai.com/v1"
 OFFLINE_MODEL = "offline"
 SHORTEST_KEY = 32
@@ -38,7 +42,13 @@ class Settings(BaseModel):
         repr=False,
         description="TaskManagers' key that answers are proved by; at least 32 characters",
     )
-    database: str | None = Field(None, description="database URL that an app's workers share")
+    database: str | None = Field(None, description="database URL that an app's workers share, without a password")
+    database_password: SecretStr | None = Field(None, repr=False, description="password of its user")
+    smtp: str | None = Field(
+        None, description="mail server: `smtps://`, `smtp+starttls://` (`USER@HOST`), `smtp://`; else the stack's"
+    )
+    smtp_password: SecretStr | None = Field(None, repr=False, description="password of its user")
+    local_smtp: str | None = Field(None, description="the local stack's mail server, host:port; the stack sets it")
     memory: str = Field(
         "sqlite",
         pattern=r"^[\w.-]+(:\w+)?$",
@@ -110,6 +120,35 @@ class Settings(BaseModel):
                     "which Kafka's login configuration cannot carry; choose another"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> Settings:
+        """What is in an address ends up in logs, job graphs and lists of processes; a password has its own variable."""
+        for name, (field, instead) in {
+            "OPENAI_BASE_URL": ("openai_base_url", "set OPENAI_API_KEY instead"),
+            "SWITCHYARD_FLINK": ("flink", "leave it out; let a proxy on this machine log in to Flink"),
+            "SWITCHYARD_KAFKA": ("kafka", "set SWITCHYARD_KAFKA_USERNAME and SWITCHYARD_KAFKA_PASSWORD instead"),
+        }.items():
+            if holds_login(getattr(self, field) or ""):
+                raise ValueError(f"{name} holds a login or a key; {instead}")
+        if holds_password(self.database or ""):
+            raise ValueError("SWITCHYARD_DATABASE holds a password; set SWITCHYARD_DATABASE_PASSWORD instead")
+        if self.smtp is not None:
+            try:
+                MailServer.of(self.smtp)
+            except ValueError as error:
+                raise ValueError(f"SWITCHYARD_SMTP: {error}") from None
+        return self
+
+    def mail_server(self) -> MailServer | None:
+        """The mail server that is set, else the local stack's. Raises SettingsError where its password is missing."""
+        if self.smtp is None:
+            host, _, port = (self.local_smtp or "").rpartition(":")
+            return MailServer(host, int(port), knows_repeats=True) if host else None
+        server = MailServer.of(self.smtp, self.smtp_password)
+        if server.username is not None and server.password is None:
+            raise SettingsError("SWITCHYARD_SMTP names a user; set SWITCHYARD_SMTP_PASSWORD, too")
+        return server
 
     @property
     def embedded_model(self) -> bool:

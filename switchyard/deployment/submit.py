@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from switchyard.core.app import App, shipped
+from switchyard.core.app import App, check_senders, shipped
 from switchyard.core.bundled import JOBS
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import PARAMETER, JobConfig, job_name
@@ -66,6 +66,7 @@ def submit(wanted: Submission, target: Target, settings: Settings, report: Repor
 def submit_locked(wanted: Submission, target: Target, settings: Settings, report: Report) -> Submitted:
     """`submit` for one that has the namespace's lock."""
     app = App.load(wanted.app)
+    check_senders(app, settings)
     kafka = Cluster(target.kafka)
     flink_target = _standing(target)
     flink = flink_target.flink

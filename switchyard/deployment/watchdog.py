@@ -22,6 +22,7 @@ from switchyard.environment import read_settings
 from switchyard.flink.rest import ENDED, Flink, FlinkError
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs
+from switchyard.terminal import log_to_stderr
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def main() -> None:
     parser.add_argument("--flink", required=True, help="its REST address")
     parser.add_argument("--again", metavar="NAMESPACE", help="bring back this one job, once")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log_to_stderr("%(asctime)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.ERROR)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     settings = read_settings(flink=given.flink)

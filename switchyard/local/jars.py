@@ -18,6 +18,7 @@ from switchyard.core.bundled import DEPLOY, INSTALLED
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.report import Report
 from switchyard.local.errors import StackError
+from switchyard.terminal import complain, say
 
 POM = DEPLOY / "pom.xml"
 DONE = ".fetched"
@@ -33,7 +34,7 @@ def folder() -> Path:
 
 def jars(name: str) -> list[Path]:
     """The jars of `kafka` or `flink`, fetched where they are not there yet. Raises StackError."""
-    fetch(lambda line: print(line, file=sys.stderr))  # noqa: T201
+    fetch(complain)
     return sorted((folder() / name).glob("*.jar"))
 
 
@@ -76,9 +77,10 @@ def _maven(target: Path) -> None:
 
 def main() -> None:
     try:
-        fetch(lambda line: print(line, flush=True))  # noqa: T201
+        fetch(say)
     except SwitchyardError as error:
-        sys.exit(f"switchyard: {error}")
+        complain(f"switchyard: {error}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from switchyard.core.topics import NAMESPACE
 from switchyard.local.ports import LOOPBACK
+from switchyard.terminal import log_to_stderr
 
 log = logging.getLogger("mail")
 
@@ -105,7 +106,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    log_to_stderr("%(asctime)s %(message)s")
     logging.getLogger("mail.log").setLevel(logging.WARNING)
     asyncio.run(serve(arguments.port, arguments.folder))
 

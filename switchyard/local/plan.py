@@ -78,7 +78,7 @@ def worker_environment(info: StackInfo) -> dict[str, str]:
         "SWITCHYARD_HOME": str(info.home),
         "SWITCHYARD_KAFKA": info.kafka,
         "SWITCHYARD_FLINK": info.flink,
-        "MAIL_SERVER": f"{info.smtp_host}:{info.smtp_port}",
+        "SWITCHYARD_LOCAL_SMTP": f"{info.smtp_host}:{info.smtp_port}",
     }
 
 

@@ -6,11 +6,11 @@ import argparse
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from switchyard import terminal
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.model import BlockingModel, OpenAIModel, api_key
@@ -26,13 +26,13 @@ log = logging.getLogger("switchyard.worker")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s %(message)s")
+    terminal.log_to_stderr("%(asctime)s %(levelname)-7s %(name)s %(message)s")
     for noisy, level in (("kafka", logging.ERROR), ("httpx2", logging.WARNING), ("openai", logging.WARNING)):
         logging.getLogger(noisy).setLevel(level)
     try:
         return _serve(options)
     except (SwitchyardError, ValueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        terminal.complain(error)
         return 2
     except SQLAlchemyError as error:
         if not unavailable(error):
@@ -88,5 +88,5 @@ def _options() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     code = main()
-    sys.stderr.flush()
+    logging.shutdown()
     os._exit(code)  # a thread in which a handler hangs would keep the process

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from switchyard.core.smtp import MailServer
 from switchyard.worker.database import unavailable
 
 log = logging.getLogger("switchyard.worker")
@@ -23,11 +24,13 @@ class BackgroundContext:
     app: the app's name.
     namespace: the namespace that it runs in.
     database: the SQLAlchemy engine that all workers of the app share.
+    mail_server: where mails are handed to; None where none is set, or no agent of the app has `sends: mail`.
     """
 
     app: str
     namespace: str
     database: Engine
+    mail_server: MailServer | None = None
 
 
 Background = Callable[[BackgroundContext, threading.Event], None]

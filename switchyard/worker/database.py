@@ -23,8 +23,13 @@ UPKEEP = {"switchyard_upkeep": True}
 
 
 def database_url(settings: Settings, namespace: str) -> str:
-    """Return the database URL that is set, else one SQLite file for the namespace on this machine."""
-    return settings.database or f"sqlite:///{settings.home.absolute() / 'state' / f'{namespace}.sqlite'}"
+    """Return the database URL that is set, with its password, else that of a SQLite file of the namespace here."""
+    if settings.database is None:
+        return f"sqlite:///{settings.home.absolute() / 'state' / f'{namespace}.sqlite'}"
+    if settings.database_password is None:
+        return settings.database
+    url = make_url(settings.database).set(password=settings.database_password.get_secret_value())
+    return url.render_as_string(hide_password=False)
 
 
 def open_database(url: str) -> Engine:

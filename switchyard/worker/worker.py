@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from switchyard.core.app import App
+from switchyard.core.app import App, check_senders
 from switchyard.core.app_code import AppCode
 from switchyard.core.errors import AppError, SettingsError
 from switchyard.core.settings import Settings
@@ -86,6 +86,9 @@ class Worker:
     def __init__(self, job: WorkerOptions, model: HandlerModel | None) -> None:
         if job.settings.kafka is None:
             raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
+        check_senders(job.app, job.settings)
+        sends = any(agent.sends for agent in job.app.registry.file.agents)
+        mail_server = job.settings.mail_server() if sends else None
         Topics(job.namespace)
         job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
         self._job = job
@@ -106,7 +109,7 @@ class Worker:
             Inbox(processor, kafka, self._publisher, self._stop, job.concurrency, self._memory.ready)
             for processor in processors(job, code, effects, self._database, self._memory.memories, model, self._loop)
         ]
-        context = BackgroundContext(job.app.name, job.namespace, self._database)
+        context = BackgroundContext(job.app.name, job.namespace, self._database, mail_server)
         functions = job.app.registry.file.background if job.background or not job.agents else ()
         self._background = [BackgroundThread(name, code.function(name), context, self._stop) for name in functions]
 

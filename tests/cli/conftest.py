@@ -21,6 +21,10 @@ VARIABLES = (
 )
 
 
+NO_TRACE = "Traceback"
+"""What no command may print."""
+
+
 class FakeCluster:
     """What the commands use of `switchyard.kafka.admin.Cluster`, as tests/e2e/test_cluster_contract.py checks."""
 
@@ -93,7 +97,7 @@ def run() -> Run:
     def run(*arguments: str, **given: Any) -> Result:
         result = runner.invoke(app, list(arguments), **given)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
+        assert NO_TRACE not in result.output
         return result
 
     return run

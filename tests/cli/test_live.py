@@ -49,7 +49,7 @@ def decision() -> Decision:
 def screen(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> tuple[Screen, StringIO]:
     written = StringIO()
     console = Console(file=written, force_terminal=terminal, width=120, highlight=False)
-    monkeypatch.setattr("switchyard.cli.live.Console", lambda **_: console)
+    monkeypatch.setattr("switchyard.terminal.console", lambda **_: console)
     return Screen(quiet=False), written
 
 

@@ -113,3 +113,40 @@ def test_an_interrupt_tells_what_still_runs(run: Run, monkeypatch: pytest.Monkey
     result = run("workflows")
     assert result.exit_code == 130
     assert "Interrupted. Nothing of the local stack is running." in result.stderr
+
+
+@pytest.mark.parametrize(("variable", "value"), [("SWITCHYARD_KAFAK", "x"), ("SWITCHYARD_ALLOW_REMOTE_MODEL", "flase")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([name] for name in COMMANDS if name not in ("approvals", "dead-letters", "new", "send", "trace", "cancel")),
+        *(["approvals", "list"], ["approvals", "show", "x"], ["approvals", "approve", "x"]),
+        *(["approvals", "reject", "x", "--reason", "y"], ["dead-letters", "list"], ["dead-letters", "show", "1"]),
+        *(
+            ["dead-letters", "retry", "1"],
+            ["dead-letters", "discard", "1"],
+            ["new", "app", "desk"],
+            ["new", "agent", "x"],
+        ),
+        *(["send", "-"], ["trace", "x"], ["cancel", "x"]),
+    ],
+    ids=" ".join,
+)
+def test_no_command_goes_on_with_a_setting_that_is_wrong(
+    command: list[str], variable: str, value: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, value)
+    result = run(*command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{variable}: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("module", ["switchyard.worker", "switchyard.deployment.watchdog"])
+def test_no_process_goes_on_with_a_setting_that_is_wrong(module: str) -> None:
+    arguments = ["sdr"] if module.endswith("worker") else ["--flink", "http://127.0.0.1:1"]
+    env = {**os.environ, "SWITCHYARD_ALLOW_REMOTE_MODEL": "flase"}
+    done = subprocess.run([sys.executable, "-m", module, *arguments], env=env, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "SWITCHYARD_ALLOW_REMOTE_MODEL: Input should be a valid boolean" in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from switchyard import environment
@@ -9,20 +11,35 @@ from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
 from switchyard.environment import read_own_access, read_settings
 
+MODLE = "SWITCHYARD_ALLOW_REMOTE_MODLE: there is no such setting; did you mean SWITCHYARD_ALLOW_REMOTE_MODEL?"
+
 
 @pytest.mark.parametrize(
     ("variable", "sentence"),
     [
         ("SWITCHYARD_KAFAK", "SWITCHYARD_KAFAK: there is no such setting; did you mean SWITCHYARD_KAFKA?"),
         ("SWITCHYARD_PORTS", "SWITCHYARD_PORTS: there is no such setting; unset it"),
+        ("switchyard_kafak", "switchyard_kafak: there is no such setting; did you mean SWITCHYARD_KAFKA?"),
+        ("SWITCHYARD_ALLOW_REMOTE_MODLE", MODLE),
         ("SWITCHYARD_DAYSECONDS_OLD", "SWITCHYARD_DAYSECONDS_OLD: there is no such setting; unset it"),
     ],
 )
 def test_a_misspelt_variable_is_an_error(variable: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "x")
-    with pytest.raises(SettingsError) as raised:
-        read_settings()
-    assert str(raised.value) == sentence
+    for read in (read_settings, read_own_access):
+        with pytest.raises(SettingsError) as raised:
+            read()
+        assert str(raised.value) == sentence
+
+
+@pytest.mark.parametrize("value", ["flase", "", "none", "2", "0 1"])
+@pytest.mark.parametrize("read", [read_settings, read_own_access])
+def test_a_switch_that_is_neither_on_nor_off_is_an_error(
+    value: str, read: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_ALLOW_REMOTE_MODEL", value)
+    with pytest.raises(SettingsError, match="SWITCHYARD_ALLOW_REMOTE_MODEL: Input should be a valid boolean"):
+        read()
 
 
 @pytest.mark.parametrize(

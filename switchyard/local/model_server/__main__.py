@@ -1,7 +1,6 @@
 """python -m switchyard.local.model_server --port N: the embedded model server, on loopback only."""
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from switchyard.local.model_server.app import create_app
 from switchyard.local.model_server.calls import Calls
 from switchyard.local.model_server.habits import HABITS, with_habit
 from switchyard.local.model_server.templates import Templates
+from switchyard.terminal import complain, log_to_stderr
 
 FAULTS = "SWITCHYARD_MODEL_FAULTS"
 
@@ -32,13 +32,14 @@ def main() -> None:
         faults = float(os.environ.get(FAULTS) or 0.0)
         behave = behaviour.from_file(args.script) if args.script else behaviour.in_turn([])
     except (OSError, ValueError, TypeError) as error:
-        sys.exit(f"{args.script or FAULTS}: {error}")
+        complain(f"{args.script or FAULTS}: {error}")
+        sys.exit(1)
     if args.habit:
         behave = with_habit(args.habit, behave)
     if faults:
         behave = behaviour.failing(faults, args.seed, behave)
     behave = behaviour.slow(args.delay_s, args.delay_sigma, args.seed, behave)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     app = create_app(Templates(args.apps), Calls(), behave)
     uvicorn.run(app, host="127.0.0.1", port=args.port, access_log=False, log_config=None)
 
