@@ -15,7 +15,12 @@ from switchyard.local.info import StackInfo
 from switchyard.local.jars import jars
 from switchyard.local.layout import Layout
 
-SECRETS = frozenset(("OPENAI_API_KEY", PASSWORD, "SWITCHYARD_DATABASE_PASSWORD", "SWITCHYARD_SMTP_PASSWORD"))
+SECRETS = frozenset(
+    (
+        *("OPENAI_API_KEY", PASSWORD, "SWITCHYARD_DISPATCH_KEY"),
+        *("SWITCHYARD_DATABASE_PASSWORD", "SWITCHYARD_SMTP_PASSWORD"),
+    )
+)
 """Variables that only those have who call the model, connect to Kafka, keep the agents' state and send mails."""
 
 
