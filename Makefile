@@ -40,6 +40,6 @@ deploy/jars/.fetched: deploy/pom.xml | $(VENV)/.installed
 	@$(BIN)/python -m switchyard.local.jars
 
 clean: ## Stop the local stack and remove its data
-	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
+	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean --yes
 
 .PHONY: help setup demo test test-recovery test-wheel docs clean

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from switchyard.core import data_folder
 from switchyard.core.app import App
 from switchyard.core.app_code import AppCode
 from switchyard.core.errors import AppError, SettingsError
@@ -86,7 +87,7 @@ class Worker:
         if job.settings.kafka is None:
             raise SettingsError("SWITCHYARD_KAFKA is not set: it names the Kafka servers, host:port")
         Topics(job.namespace)
-        job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
+        data_folder.make(job.settings.home, job.settings.home / "state")
         self._job = job
         self._model = model
         self._loop = HandlerLoop()
