@@ -26,6 +26,7 @@ GROUPS = {
         "status": "switchyard.cli.stack:status",
         "workflows": "switchyard.cli.workflows:workflows",
         "trace": "switchyard.cli.trace:trace",
+        "topics": "switchyard.cli.topics:topics",
     },
     "Step in": {
         "approvals": "switchyard.cli.approvals:approvals",

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 LARGEST_RECORD = 1 << 20
 """Bytes of the largest record that a topic takes unless its settings say more: Kafka's default, a little rounded up."""
 
+OWN = ("agent-messages", "routing-decisions", "control", "workflow-status", "memory", "dead-letters")
+"""Topics that every app has, beside its agents' inboxes, without the namespace."""
+
 NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
