@@ -35,7 +35,7 @@ test-wheel: setup ## Install the wheel into an empty environment and run the dem
 lock: ## Write deploy/*.lock and deploy/jars.sha256 again (ARGS="--upgrade" takes newer releases)
 	@test -x $(BIN)/uv || { echo "switchyard: run 'make setup' first; it installs uv, which writes the lock" >&2; exit 1; }
 	@$(LOCK) pyproject.toml --extra dev --extra finance -o deploy/requirements.lock $(ARGS)
-	@printf 'hatchling\nsetuptools\n' | $(LOCK) - -c deploy/requirements.lock -o deploy/requirements-build.lock
+	@printf 'editables\nhatchling\nsetuptools\n' | $(LOCK) - -c deploy/requirements.lock -o deploy/requirements-build.lock
 	@$(BIN)/python -m switchyard.local.jars --pin
 
 audit: setup ## Look for known weaknesses in what is locked; asks a service on the internet

@@ -76,6 +76,14 @@ def _check(target: Path) -> None:
         )
 
 
+def _pin(target: Path) -> None:
+    """Raises StackError where no jars were fetched."""
+    fetched = sums(target)
+    if not fetched:
+        raise StackError(f"No jars are in {target}; fetch them first: make setup.")
+    SUMS.write_text(fetched, encoding="utf-8")
+
+
 def sums(target: Path) -> str:
     """The SHA-256 of every jar, as `sha256sum` writes them."""
     files = sorted(path.relative_to(target).as_posix() for path in target.glob("*/*.jar"))
@@ -108,10 +116,11 @@ def _maven(target: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fetch the jars.")
     parser.add_argument("--pin", action="store_true", help="write the SHA-256 of those that were fetched last")
-    if parser.parse_args().pin:
-        SUMS.write_text(sums(folder()), encoding="utf-8")
-        return
+    pin = parser.parse_args().pin
     try:
+        if pin:
+            _pin(folder())
+            return
         fetch(lambda line: print(line, flush=True))  # noqa: T201
     except SwitchyardError as error:
         sys.exit(f"switchyard: {error}")
