@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
 APP ?= sdr
 ARGS ?=
 
@@ -29,17 +32,29 @@ docs: setup ## Write docs/reference again, from the code
 test-wheel: setup ## Install the wheel into an empty environment and run the demo there
 	@$(BIN)/pytest tests/stack/test_wheel.py -q --full-wheel $(ARGS)
 
-$(VENV)/.installed: pyproject.toml
+lock: ## Write deploy/*.lock and deploy/jars.sha256 again (ARGS="--upgrade" takes newer releases)
+	@test -x $(BIN)/uv || { echo "switchyard: run 'make setup' first; it installs uv, which writes the lock" >&2; exit 1; }
+	@$(LOCK) pyproject.toml --extra dev --extra finance -o deploy/requirements.lock $(ARGS)
+	@printf 'editables\nhatchling\nsetuptools\n' | $(LOCK) - -c deploy/requirements.lock -o deploy/requirements-build.lock
+	@$(BIN)/python -m switchyard.local.jars --pin
+
+audit: setup ## Look for known weaknesses in what is locked; asks a service on the internet
+	@$(BIN)/uv tool run pip-audit@2.10.1 --disable-pip --requirement deploy/requirements.lock
+
+$(VENV)/.installed: pyproject.toml deploy/requirements.lock deploy/requirements-build.lock
 	@deploy/check-tools "$(PYTHON)"
 	@echo "Making $(VENV) and installing the Python packages (about a minute) ..."
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,finance]'
+	@$(PIP) install --require-hashes --no-deps --requirement deploy/requirements-build.lock
+	@$(PIP) install --require-hashes --no-deps --no-build-isolation --requirement deploy/requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
 	@touch $@
 
-deploy/jars/.fetched: deploy/pom.xml | $(VENV)/.installed
+deploy/jars/.fetched: deploy/pom.xml deploy/jars.sha256 | $(VENV)/.installed
 	@$(BIN)/python -m switchyard.local.jars
 
 clean: ## Stop the local stack and remove its data
-	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean
+	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean --yes
 
-.PHONY: help setup demo test test-recovery test-wheel docs clean
+.PHONY: help setup demo test test-recovery test-wheel docs lock audit clean

@@ -32,6 +32,7 @@ GROUPS = {
         "workflows": "switchyard.cli.workflows:workflows",
         "trace": "switchyard.cli.trace:trace",
         "audit": "switchyard.cli.audit:audit",
+        "topics": "switchyard.cli.topics:topics",
     },
     "Step in": {
         "approvals": "switchyard.cli.approvals:approvals",

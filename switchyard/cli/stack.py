@@ -47,13 +47,22 @@ def up(
 
 
 def down(
-    clean: Annotated[bool, typer.Option("--clean", help="Remove all data, too.")] = False,
+    clean: Annotated[bool, typer.Option("--clean", help="Remove all data, too, after asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --clean: do not ask.")] = False,
 ) -> None:
     """Stop what `up` started; data stays unless --clean is given."""
+    from switchyard.core.data_folder import check_removable
     from switchyard.environment import read_settings
     from switchyard.local.stack import Stack
 
-    ran = Stack.of(read_settings()).down(clean, terminal.say)
+    stack = Stack.of(read_settings())
+    home = stack.layout.home
+    if clean and not yes and home.exists():
+        check_removable(home)
+        question = f"Stop the stack and remove all data in {home}? Nothing brings it back; --yes asks no more"
+        if not terminal.confirm(question):
+            raise typer.Abort
+    ran = stack.down(clean, terminal.say)
     data = "its data is removed" if clean else "its data is kept"
     terminal.say(f"The stack is down; {data}." if ran else f"Nothing was running{'; ' + data if clean else ''}.")
 

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from switchyard.core.topics import OWN
+
 AGENT_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,180}")
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9]*([.-][a-z0-9]+)*")
 RESERVED_NAMES = ("complete", "none")
 REFERENCE = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"
@@ -111,6 +114,16 @@ class InputTopic(_Strict):
 
     topic: str = Field(description="the topic's name, without the namespace")
     type: str = Field(description="event type of its objects, one of `starts`")
+
+    @field_validator("topic")
+    @classmethod
+    def _topic(cls, topic: str) -> str:
+        if not TOPIC_NAME.fullmatch(topic) or topic in OWN or topic.startswith("agent."):
+            raise ValueError(
+                "an input topic's name is letters, digits, dots, dashes and underscores (at most 180), and is none of "
+                f"the topics that every app has: {', '.join(OWN)}, agent.<name>"
+            )
+        return topic
 
 
 class AgentsFile(_Strict):

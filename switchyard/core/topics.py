@@ -16,6 +16,9 @@ LARGEST_EVENT = (LARGEST_RECORD - MARGIN) // 2
 """Bytes that `limits: {event_bytes: ...}` may say: a record of the ledger holds the event as a JSON string, in which
 each quote and each backslash is two bytes."""
 
+OWN = ("agent-messages", "routing-decisions", "control", "audit", "workflow-status", "memory", "dead-letters")
+"""Topics that every app has, beside its agents' inboxes, without the namespace."""
+
 NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 

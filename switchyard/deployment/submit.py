@@ -12,6 +12,7 @@ from pathlib import Path
 
 from switchyard.core.app import App, check_senders, shipped
 from switchyard.core.bundled import JOBS
+from switchyard.core.data_folder import make, private_files
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import PARAMETER, JobConfig, job_name
 from switchyard.core.report import Report
@@ -63,6 +64,7 @@ def submit(wanted: Submission, target: Target, settings: Settings, report: Repor
         return submit_locked(wanted, target, settings, report)
 
 
+@private_files()
 def submit_locked(wanted: Submission, target: Target, settings: Settings, report: Report) -> Submitted:
     """`submit` for one that has the namespace's lock."""
     app = App.load(wanted.app)
@@ -270,7 +272,7 @@ def _client(command: list[str], env: dict[str, str], layout: Layout) -> str:
         command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=env, cwd=JOBS
     )
     log = layout.log / CLIENT_LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make(layout.home, log.parent)
     log.write_text(done.stdout + done.stderr, encoding="utf-8")
     if done.returncode != 0:
         raise FlinkError(f"Flink refused the job: {_last_words(done.stdout + done.stderr)} (more in {log})")

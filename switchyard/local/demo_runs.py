@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from switchyard.core import data_folder
 from switchyard.local.layout import Layout
 
 
@@ -19,9 +20,11 @@ class DemoRuns:
     @contextmanager
     def running(self, namespace: str) -> Iterator[None]:
         """While this is held, the demo is one of `active`; after it, one of `ended`."""
-        self.layout.demos.mkdir(parents=True, exist_ok=True)
+        data_folder.make(self.layout.home, self.layout.demos)
         unseen = self.layout.demos / f".{namespace}"
-        with unseen.open("w") as lock:
+        with data_folder.private_files():
+            lock = unseen.open("w")
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             unseen.rename(self.layout.demos / namespace)
             yield

@@ -110,6 +110,10 @@ def config(layout: Layout, ports: Mapping[str, int]) -> dict[str, object]:
         "rest.bind-address": LOOPBACK,
         "rest.port": ports["flink"],
         "rest.bind-port": ports["flink"],
+        # No web page of elsewhere reads what this server says, and nobody gives it a jar to run.
+        "web.access-control-allow-origin": f"http://{LOOPBACK}:{ports['flink']}",
+        "web.submit.enable": False,
+        "web.cancel.enable": False,
         "taskmanager.host": LOOPBACK,
         "taskmanager.bind-host": LOOPBACK,
         "taskmanager.rpc.port": ports["flink-taskmanager-rpc"],

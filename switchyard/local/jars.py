@@ -5,6 +5,7 @@ In a checkout they stand in `deploy/jars`, for an installed package in the user'
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -21,6 +22,7 @@ from switchyard.local.errors import StackError
 from switchyard.terminal import complain, say
 
 POM = DEPLOY / "pom.xml"
+SUMS = DEPLOY / "jars.sha256"
 DONE = ".fetched"
 
 
@@ -39,7 +41,7 @@ def jars(name: str) -> list[Path]:
 
 
 def fetch(report: Report) -> None:
-    """Fetch what pom.xml pins, unless it is there. Raises StackError with Maven's reason."""
+    """Fetch what pom.xml pins, unless it is there. Raises StackError with Maven's reason, and for any other jar."""
     target = folder()
     if _there(target):
         return
@@ -53,20 +55,57 @@ def fetch(report: Report) -> None:
         for name in ("kafka", "flink"):
             shutil.rmtree(target / name, ignore_errors=True)
         _maven(target)
+        _check(target)
         (target / DONE).touch()
         report(f"They are there ({time.monotonic() - begun:.0f} s).")
 
 
 def _there(target: Path) -> bool:
     done = target / DONE
-    return done.is_file() and (INSTALLED or done.stat().st_mtime >= POM.stat().st_mtime)
+    newest = max(POM.stat().st_mtime, SUMS.stat().st_mtime)
+    return done.is_file() and (INSTALLED or done.stat().st_mtime >= newest)
+
+
+def _check(target: Path) -> None:
+    """Raises StackError where a jar is not the one whose SHA-256 stands in `SUMS`, or is missing there."""
+    differing = set(sums(target).splitlines()) ^ set(SUMS.read_text(encoding="utf-8").splitlines())
+    if differing:
+        names = sorted({line.partition("  ")[2] for line in differing})
+        raise StackError(
+            f"What Maven fetched is not what {SUMS} pins: {', '.join(names)}. Look at what answers Maven in the "
+            "repository's place; where pom.xml was changed, pin the new jars with `make lock`."
+        )
+
+
+def _pin(target: Path) -> None:
+    """Raises StackError where no jars were fetched."""
+    fetched = sums(target)
+    if not fetched:
+        raise StackError(f"No jars are in {target}; fetch them first: make setup.")
+    SUMS.write_text(fetched, encoding="utf-8")
+
+
+def sums(target: Path) -> str:
+    """The SHA-256 of every jar, as `sha256sum` writes them."""
+    files = sorted(path.relative_to(target).as_posix() for path in target.glob("*/*.jar"))
+    return "".join(f"{hashlib.sha256((target / name).read_bytes()).hexdigest()}  {name}\n" for name in files)
 
 
 def _maven(target: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise StackError("Maven is needed and 'mvn' was not found. Install it (Debian: apt-get install maven).")
-    command = [maven, "-q", "-B", "-Dstyle.color=never", f"-Djars={target}", "-f", str(POM), "process-resources"]
+    command = [
+        maven,
+        "-q",
+        "-B",
+        "--strict-checksums",
+        "-Dstyle.color=never",
+        f"-Djars={target}",
+        "-f",
+        str(POM),
+        "process-resources",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
         errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")]
@@ -76,7 +115,13 @@ def _maven(target: Path) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Fetch the jars.")
+    parser.add_argument("--pin", action="store_true", help="write the SHA-256 of those that were fetched last")
+    pin = parser.parse_args().pin
     try:
+        if pin:
+            _pin(folder())
+            return
         fetch(say)
     except SwitchyardError as error:
         complain(f"switchyard: {error}")

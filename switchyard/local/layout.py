@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from switchyard.core import data_folder
 from switchyard.core.settings import Settings
+from switchyard.local.errors import StackError
 
 # A Unix socket path holds 107 bytes; supervisord appends a dot and its process id while it binds.
 SOCKET_PATH_LIMIT = 95
@@ -132,8 +135,8 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"switchyard-{os.getuid()}-{digest}"
 
     def make(self) -> None:
-        """Make every folder; what holds addresses and the socket is for this user only."""
-        for folder in (
+        """Make every folder, for this user only. Raises StackError where another user has that of the socket."""
+        folders = (
             self.log,
             self.kafka,
             self.flink_conf,
@@ -146,15 +149,16 @@ class Layout:
             self.programs,
             self.jobs,
             self.state,
-        ):
-            folder.mkdir(parents=True, exist_ok=True)
+        )
+        data_folder.make(self.home, *folders)
         self.run.chmod(0o700)
         if self.socket.parent == self.short_folder:
             self.short_folder.mkdir(mode=0o700, exist_ok=True)
-            if self.short_folder.stat().st_uid != os.getuid():
-                raise PermissionError(f"{self.short_folder} belongs to another user")
+            made = self.short_folder.lstat()
+            if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.getuid() or made.st_mode & 0o077:
+                raise StackError(f"{self.short_folder} is not a folder of this user alone; remove it and try again.")
 
     def remove(self) -> None:
-        """Remove all data; only for a stack that is down."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        """Remove all data; only for a stack that is down. Raises SettingsError where the home is not of our making."""
+        data_folder.remove(self.home)
         shutil.rmtree(self.short_folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from switchyard.core import data_folder
 from switchyard.core.report import Report, silent
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import VARIABLES
@@ -112,11 +113,16 @@ class Stack:
         return [] if info is None else statuses(info, self.supervisor)
 
     def down(self, clean: bool = False, report: Report = silent) -> bool:
-        """Stop what `up` started, and nothing else; answers whether anything ran. `clean` removes all data."""
-        if not self.layout.home.exists():
-            return False
-        with self._locked():
-            ran = self._stop(report)
+        """Stop what `up` started, and nothing else; answers whether anything ran. `clean` removes all data.
+
+        Raises SettingsError, and stops nothing, where the data folder is not of our making.
+        """
+        if clean:
+            data_folder.check_removable(self.layout.home)
+        ran = False
+        if self.layout.run.exists():
+            with self._locked():
+                ran = self._stop(report)
         if clean:
             self.layout.remove()
         return ran
@@ -232,7 +238,7 @@ class Stack:
     def _locked(self) -> Iterator[None]:
         """One `up` or `down` at a time in one home."""
         self.layout.make()
-        with self.layout.lock_file.open("w") as lock:
+        with data_folder.private_files(), self.layout.lock_file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from switchyard.core import data_folder
 from switchyard.core.app import App
 from switchyard.local.layout import Layout
 from switchyard.local.model_endpoint import without_secrets
@@ -125,8 +126,10 @@ class SubmittedJobs:
     @contextmanager
     def locked(self, namespace: str, wait: bool = True) -> Iterator[bool]:
         """One process at a time replaces, stops or brings back a namespace's job; False where another one does."""
-        self.layout.jobs.mkdir(parents=True, exist_ok=True)
-        with (self.layout.jobs / f"{namespace}.lock").open("w") as lock:
+        data_folder.make(self.layout.home, self.layout.jobs)
+        with data_folder.private_files():
+            lock = (self.layout.jobs / f"{namespace}.lock").open("w")
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -134,6 +137,7 @@ class SubmittedJobs:
                 return
             yield True
 
+    @data_folder.private_files()
     def save(self, job: StackJob) -> None:
         unfinished = self._file(job.namespace).with_suffix(".tmp")
         unfinished.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")

@@ -58,6 +58,7 @@ class Supervisor:
                 stderr=out,
                 env=dict(env),
                 start_new_session=True,
+                umask=0o077,
                 check=False,
             )
         deadline = time.monotonic() + ANSWER_TIMEOUT_S
@@ -138,6 +139,7 @@ logfile_maxbytes=0
 loglevel=info
 pidfile={_escaped(layout.supervisor_pid)}
 childlogdir={_escaped(layout.log)}
+umask=077
 strip_ansi=true
 
 [rpcinterface:supervisor]

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from switchyard.core import data_folder
 from switchyard.core.app import App, check_senders
 from switchyard.core.app_code import AppCode
 from switchyard.core.errors import AppError, SettingsError
@@ -90,7 +91,7 @@ class Worker:
         sends = any(agent.sends for agent in job.app.registry.file.agents)
         mail_server = job.settings.mail_server() if sends else None
         Topics(job.namespace)
-        job.settings.home.joinpath("state").mkdir(parents=True, exist_ok=True)
+        data_folder.make(job.settings.home, job.settings.home / "state")
         self._job = job
         self._model = model
         self._loop = HandlerLoop()

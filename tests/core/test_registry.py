@@ -72,6 +72,10 @@ def test_each_problem_is_a_sentence(changes: dict[str, Any], words: str) -> None
         ({"limits": {"hop": 3}}, ("limits", "hop"), "unknown key 'limits.hop'; did you mean 'hops'?"),
         ({"limits": {"zzz": 3}}, ("limits", "zzz"), "unknown key 'limits.zzz'; there are hops, dispatches"),
         ({"inputs": [{"topic": "in"}]}, ("inputs", 0, "type"), "input in: the key 'type' is missing"),
+        *(
+            ({"inputs": [{"topic": name, "type": "ticket.opened"}]}, ("inputs", 0, "topic"), "an input topic's name is")
+            for name in ("routing-decisions", "agent.triage", "a b", "in\n")
+        ),
         ({"starts": []}, ("starts",), "starts: list at least one"),
         ({"router": "mine"}, ("router",), "router: 'mine' cannot be; it is `module:function` that decides"),
         (

@@ -1,4 +1,7 @@
-"""A broker with a listener that speaks SASL_SSL, beside the plain one that its user is made over."""
+"""A broker with a listener that speaks SASL_SSL and an authorizer, beside the plain one that its users are made over.
+
+Its first users may do everything.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,10 @@ PLAIN_USER, PLAIN_PASSWORD = "$plain", "of PLAIN"
 
 @dataclass(frozen=True)
 class Secured:
-    """`address` is the secured listener's; `home` holds all that the broker writes."""
+    """`address` is the secured listener's, `plain` the other's; `home` holds all that the broker writes."""
 
     address: str
+    plain: str
     ca: Path
     home: Path
 
@@ -44,8 +48,15 @@ class Secured:
             "SWITCHYARD_KAFKA_CA": str(self.ca),
         }
 
-    def access(self, password: str) -> KafkaConnection:
-        return KafkaConnection(self.address, "SASL_SSL", MECHANISM, USER, SecretStr(password), self.ca)
+    def access(self, password: str, user: str = USER) -> KafkaConnection:
+        return KafkaConnection(self.address, "SASL_SSL", MECHANISM, user, SecretStr(password), self.ca)
+
+    def add_users(self, password: str, *names: str) -> None:
+        """Users who may do nothing yet."""
+        admin = KafkaAdminClient(bootstrap_servers=self.plain)
+        users = [UserScramCredentialUpsertion(name, ScramMechanism.SCRAM_SHA_512, password) for name in names]
+        assert admin.alter_user_scram_credentials(users) == dict.fromkeys(names)
+        admin.close()
 
 
 @contextmanager
@@ -63,6 +74,8 @@ def secured_broker(folder: Path, password: str) -> Iterator[Secured]:
         "listeners": f"{settings['listeners']},SECURED://{secured}",
         "advertised.listeners": f"{settings['advertised.listeners']},SECURED://{secured}",
         "listener.security.protocol.map": f"{settings['listener.security.protocol.map']},SECURED:SASL_SSL",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:ANONYMOUS;User:{USER};User:{PLAIN_USER}",
         "listener.name.secured.ssl.keystore.type": "PEM",
         "listener.name.secured.ssl.keystore.location": str(_keystore(folder / "server.pem", authority)),
         "listener.name.secured.sasl.enabled.mechanisms": f"{MECHANISM},PLAIN",
@@ -82,11 +95,9 @@ def secured_broker(folder: Path, password: str) -> Iterator[Secured]:
         while (problem := program.health.problem()) is not None:
             assert time.monotonic() < deadline, problem
             time.sleep(0.1)
-        admin = KafkaAdminClient(bootstrap_servers=plain)
-        user = UserScramCredentialUpsertion(USER, ScramMechanism.SCRAM_SHA_512, password)
-        assert admin.alter_user_scram_credentials([user]) == {USER: None}
-        admin.close()
-        yield Secured(secured, folder / "ca.pem", folder)
+        broker_of_test = Secured(secured, plain, folder / "ca.pem", folder)
+        broker_of_test.add_users(password, USER)
+        yield broker_of_test
     finally:
         process.terminate()
         process.wait(30)

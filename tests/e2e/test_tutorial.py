@@ -40,7 +40,7 @@ def shell(command_line: Callable[..., CommandLine], tmp_path: Path) -> Iterator[
             time.sleep(0.5)
 
     yield run
-    command.run("down", "--clean")
+    command.run("down", "--clean", "--yes")
 
 
 @pytest.mark.e2e

@@ -84,7 +84,7 @@ def test_a_wheel_holds_one_package_and_what_people_edit_as_its_data(wheel: Path)
     bundled = {name.removeprefix("switchyard/_bundled/") for name in names if name.startswith("switchyard/_bundled/")}
     assert {name.split("/")[0] for name in bundled} == set(FOLDERS)
     wanted = subprocess.run(["git", "ls-files", *FOLDERS[:-1]], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(wanted.stdout.split()) | {"deploy/pom.xml"} == bundled
+    assert set(wanted.stdout.split()) | {"deploy/pom.xml", "deploy/jars.sha256"} == bundled
     assert "switchyard/py.typed" in names
 
 
