@@ -25,7 +25,7 @@ class ShardContext:
     """`fenced` tells that the shard has read back its fence; `quota` is its part of the app's limits.
 
     `unsent` are dispatches made since the fence that nobody can have been given yet; the ledger has been read up to
-    what was decided at `read_until`.
+    what was decided at `read_until`. The fence was read at `begun`, and each agent last answered when `heard` says.
     """
 
     registry: Registry
@@ -37,6 +37,8 @@ class ShardContext:
     fenced: bool = False
     unsent: set[str] = field(default_factory=set)
     read_until: int = 0
+    begun: int = 0
+    heard: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.workflows = WorkflowStore(self.state)
@@ -52,6 +54,10 @@ class ShardContext:
     def spend(self, event: Event, now: int) -> tuple[int, float | None]:
         """Charge the hour with what an agent says it has used of a model; tokens and cost."""
         return spend_of_agent(self.usage, self.price, event, now)
+
+    def silent_since(self, agent: str) -> int:
+        """When an agent last gave a sign of life, as far as this process can know: it was not listening before."""
+        return max(self.heard.get(agent, 0), self.begun)
 
     def room_for_workflow(self) -> bool:
         return self.usage.workflows < self.quota.part(self.registry.file.limits.open_workflows)

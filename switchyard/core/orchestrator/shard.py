@@ -112,7 +112,7 @@ class Shard:
                 effects.append(WriteDeadLetter(DeadLetter.of(item.error, item.raw, item.position, now)))
             case RecordRead(record=Fence() as fence):
                 if not self.fenced and fence.nonce == self.nonce:
-                    self.context.fenced = True
+                    self.context.fenced, self.context.begun = True, now
                     effects += self._open(now)
             case RecordRead(record=Decision() as decision):
                 effects += self._read_back(decision, now)

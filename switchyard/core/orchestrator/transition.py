@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from switchyard.core.control import Control
@@ -10,7 +11,7 @@ from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
-from switchyard.core.orchestrator.answers import check_answer
+from switchyard.core.orchestrator.answers import check_answer, open_attempt
 from switchyard.core.orchestrator.context import ShardContext
 from switchyard.core.orchestrator.dispatches import Dispatches, backoff_ms
 from switchyard.core.orchestrator.gathers import Gathers, verdict_in_branch
@@ -72,7 +73,7 @@ class WorkflowTransition:
                 self._duplicate()
                 return
             if cause is not None:
-                check_answer(self.context, workflow, event, cause)
+                check_answer(self.context, workflow, event, cause, self.now)
         except Rejected as error:
             self.effects.append(dead_letter_effect(error, item.text, item.position, self.now, workflow.id, event))
             return
@@ -83,6 +84,11 @@ class WorkflowTransition:
             return
         pending = workflow.pending.get(subject)
         if pending is None and cause is not None and self.pending.is_late(cause):
+            attempt = open_attempt(workflow, event)
+            if attempt is not None:
+                again = event.with_attributes(causationid=attempt)
+                self.event(replace(item, event=again, text=again.json()), Subject.of_event(again))
+                return
             workflow.spend(*self.context.spend(event, self.now))
             self.pending.log_late(subject, item.text, item.position, event)
             return
@@ -124,11 +130,16 @@ class WorkflowTransition:
         self.pending.log(subject, verdict)
 
     def answer_overdue(self, dispatch_id: str) -> None:
-        """A dispatch has had no answer by its deadline."""
+        """A dispatch has had no answer by its deadline, nor has its agent answered any other for as long."""
         opened = self.workflow.dispatches.get(dispatch_id)
         if opened is None or opened.stage != "sent":
             return
         agent = self.registry.agents.get(opened.agent)
+        if agent is not None:
+            due = self.context.silent_since(opened.agent) + int(agent.deadline * 1000)
+            if due > self.now:  # it answers others: an inbox is worked through in its order, and this one waits there
+                self.timers.set(Timer("answer", self.workflow.id, dispatch_id), due)
+                return
         message = f"no answer within {agent.deadline:g} s" if agent else "it is no agent of the app any more"
         subject = Subject.timeout(dispatch_id)
         pending = self.pending.settle_dispatch(subject, opened)
