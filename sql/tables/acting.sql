@@ -20,6 +20,11 @@ SELECT ENCODE(workflow_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output
 WHERE kind = 'status';
 
+INSERT INTO control
+SELECT ENCODE(CAST(shard AS STRING), 'UTF-8'), ENCODE(`value`, 'UTF-8')
+FROM orchestrator_output
+WHERE kind = 'control';
+
 INSERT INTO operator_audit
 SELECT ENCODE(dispatch_id, 'UTF-8'), ENCODE(`value`, 'UTF-8')
 FROM orchestrator_output

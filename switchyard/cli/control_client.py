@@ -13,7 +13,7 @@ from switchyard.core.control import Control, Kind
 from switchyard.core.deadletter import DeadLetter, parse_entry
 from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
-from switchyard.core.ledger.record import Decision, Record
+from switchyard.core.ledger.record import Decision, Fence, Record
 from switchyard.core.shards import MAX_PARALLELISM, shard_keys, shard_of
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def shards_from(ledger: Iterable[tuple[KafkaRecord, Record]], setting: int) -> i
     """As `shards_of`. Raises SwitchyardError where the ledger tells another number than the setting, but not which."""
     possible = list(range(1, MAX_PARALLELISM + 1))
     for message, record in ledger:
+        if isinstance(record, Fence) and record.shards:
+            return record.shards
         if message.key.isdigit() and len(message.key) < 10:
             fits = [number for number in possible if _fits(int(message.key), record, number)]
             possible = fits or possible

@@ -11,9 +11,10 @@ from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.shards import shard_keys, shard_of
 
-Kind = Literal["cancel", "approve", "reject", "pause", "resume", "retry", "resend", "discard"]
+Kind = Literal["cancel", "approve", "reject", "pause", "resume", "retry", "resend", "discard", "fence"]
 """`retry` sends the event of a dead letter again. `resend` and `discard` tell what was done about a dead letter without
-the job's help: its bytes were written again to the input that they came from, or it was closed.
+the job's help: its bytes were written again to the input that they came from, or it was closed. A `fence` is the job's
+own: once a shard has read it back, it knows what was asked for before its start.
 """
 
 EVERY_WORKFLOW = "*"
@@ -22,7 +23,8 @@ MAX_BY = 100
 MAX_NAME = 300
 
 _PREFIX = "control."
-_OF_EVERY_SHARD = ("pause", "resume")
+_OF_APP = ("pause", "resume")
+_OF_EVERY_SHARD = (*_OF_APP, "fence")
 _OF_DEAD_LETTER = ("resend", "discard")
 _OF_APPROVAL = ("approve", "reject")
 
@@ -63,11 +65,11 @@ class Control:
     @property
     def of_app(self) -> bool:
         """Whether it concerns all workflows."""
-        return self.kind in _OF_EVERY_SHARD
+        return self.kind in _OF_APP
 
     def keys(self, shards: int) -> tuple[int, ...]:
         """Where it belongs: the shard of its workflow, every shard, or, of no workflow, the first."""
-        if self.of_app:
+        if self.kind in _OF_EVERY_SHARD:
             return shard_keys(shards)
         if self.event.workflow_id == EVERY_WORKFLOW:
             return shard_keys(shards)[:1]
@@ -88,6 +90,13 @@ class Control:
         workflow = EVERY_WORKFLOW if kind in (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER) else workflow_id
         event = Event.new(id=uuid.uuid4().hex, source=source, type=_PREFIX + kind, workflow_id=workflow, data=data)
         return cls(kind, event)
+
+    @classmethod
+    def fence(cls, app: str, nonce: str) -> Control:
+        """A mark that a shard writes after a start; `nonce` tells it from all others."""
+        data = {"reason": "", "by": "the job"}
+        source, kind = f"switchyard/{app}", f"{_PREFIX}fence"
+        return cls("fence", Event.new(id=nonce, source=source, type=kind, workflow_id=EVERY_WORKFLOW, data=data))
 
     @classmethod
     def parse(cls, raw: bytes | str, shard: int, shards: int) -> Control:
@@ -114,7 +123,7 @@ class Control:
 
 
 def _check(control: Control) -> None:
-    of_none = control.of_app or control.kind in _OF_DEAD_LETTER
+    of_none = control.kind in (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER)
     if of_none != (control.event.workflow_id == EVERY_WORKFLOW):
         raise Rejected("not-a-control-event", f"expected {EVERY_WORKFLOW!r} for an app, else a workflow", "workflowid")
     limits = {"reason": MAX_REASON, "by": MAX_BY}

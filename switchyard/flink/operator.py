@@ -44,6 +44,7 @@ from switchyard.core.orchestrator.messages import (
     StatusChanged,
     Tick,
     WriteAudit,
+    WriteControl,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
@@ -74,7 +75,8 @@ INPUT_TYPE = Types.ROW_NAMED(
 INPUT = tuple(INPUT_TYPE.get_field_names())
 
 OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
-"""Columns of its output: `kind` is decision, dispatch, event, status, dead-letter or audit; `value` is JSON text."""
+"""Columns of its output: `kind` is decision, dispatch, event, status, dead-letter, audit or control;
+`value` is JSON text."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
@@ -150,7 +152,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         position = Position(row["topic"], row["partition"], row["offset"])
         try:
             item = self._input(row, raw, position, number)
-        except LedgerVersionError:
+        except (LedgerVersionError, SettingsError):
             raise
         except Exception as error:
             if not isinstance(error, Rejected):
@@ -176,7 +178,10 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._after(number, ctx, now)
 
     def _input(self, row: dict[str, Any], raw: bytes, position: Position, number: int) -> ShardInput:
-        """What a row holds. Raises Rejected where the shard must not see it, LedgerVersionError to end the job."""
+        """What a row holds. Raises Rejected where the shard must not see it.
+
+        Raises LedgerVersionError and SettingsError to end the job.
+        """
         if row["kind"] == "rejected":
             raise Rejected(row["error"], row["error_message"], row["error_field"])
         if row["kind"] == "record":
@@ -192,6 +197,8 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             record = parse_record(raw)
         except ValueError as error:
             raise Rejected("not-json", f"not a ledger record: {error}") from None
+        if isinstance(record, Fence) and record.shards not in (None, self._config.shards):
+            raise self._other_shards("the ledger", record.shards)
         owner = record.shard if isinstance(record, Fence) else shard_of(record.workflow_id, self._config.shards)
         if owner != number or number not in self._keys:
             raise Rejected("wrong-shard", f"it stands on shard {number}; it belongs to {owner}")
@@ -276,10 +283,13 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         self._settings["version"] = str(state.STATE_VERSION)
         wanted = str(self._config.shards)
         if self._settings.setdefault("shards", wanted) != wanted:
-            raise SettingsError(
-                f"this state has {self._settings['shards']} shards, which is fixed for life; "
-                f"set SWITCHYARD_SHARDS to that number instead of {self._config.shards} and submit again"
-            )
+            raise self._other_shards("this state", self._settings["shards"])
+
+    def _other_shards(self, what: str, shards: object) -> SettingsError:
+        return SettingsError(
+            f"{what} has {shards} shards, which is fixed for life; "
+            f"set SWITCHYARD_SHARDS to that number instead of {self._config.shards} and submit again"
+        )
 
     def _row(self, effect: Effect, number: int) -> Row:
         match effect:
@@ -305,6 +315,8 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                 return Row("event", event.workflow_id, None, None, None, event.type, number, event.json())
             case StatusChanged():
                 return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
+            case WriteControl(control):
+                return Row("control", None, None, None, None, None, number, control.event.json())
             case WriteAudit(entry):
                 return Row("audit", entry.workflow_id, None, None, entry.id, None, number, entry.json())
             case WriteDeadLetter(letter):

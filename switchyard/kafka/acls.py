@@ -45,7 +45,7 @@ MATRIX: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "operator": ("Read",),
     },
     "control": {
-        "orchestrator": (*_MAKES, "Read"),
+        "orchestrator": (*_MAKES, "Read", "Write"),
         "operator": ("Read", "Write"),
         "viewer": ("Read",),
     },

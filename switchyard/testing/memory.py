@@ -35,6 +35,7 @@ from switchyard.core.orchestrator.messages import (
     StatusChanged,
     Tick,
     WriteAudit,
+    WriteControl,
     WriteDeadLetter,
 )
 from switchyard.core.orchestrator.shard import Shard
@@ -241,5 +242,7 @@ class InMemory:
                 self.statuses[effect.workflow_id] = effect.event
             case WriteDeadLetter(letter):
                 self.dead_letters.append(letter)
+            case WriteControl(control):
+                self.request(control)
             case WriteAudit(entry):
                 self.audit.append(entry)

@@ -26,7 +26,15 @@ from switchyard.testing.process_state import ProcessState, hush_ended_channels
 if TYPE_CHECKING:
     from pyflink.table import StatementSet, StreamTableEnvironment
 
-SINKS = ("agent_messages", "routing_decisions", "agent_inboxes", "workflow_status", "dead_letters", "operator_audit")
+SINKS = (
+    "agent_messages",
+    "routing_decisions",
+    "agent_inboxes",
+    "workflow_status",
+    "dead_letters",
+    "operator_audit",
+    "control",
+)
 
 FLINK = {
     "execution.checkpointing.interval": "1 h",
@@ -151,7 +159,8 @@ class MiniCluster:
     def poll(self) -> list[Output]:
         """What the job wrote since the last call.
 
-        The ledger is read back, and so are the results of gathers; what SQL adds to agent-messages is not.
+        The ledger and the control topic are read back, and so are the results of gathers; what SQL adds to
+        agent-messages is not.
 
         Raises JobFailed.
         """
@@ -159,8 +168,8 @@ class MiniCluster:
         for table, sink in self._sinks.items():
             for row in sink.rows():
                 outputs.append(Output(table.replace("_", "-"), row["value"], row["key"], row.get("topic")))
-                if table == "routing_decisions":
-                    self.publish("routing-decisions", row["value"], row["key"])
+                if table in ("routing_decisions", "control"):
+                    self.publish(table.replace("_", "-"), row["value"], row["key"])
                 elif table == "agent_messages" and strictjson.loads(row["value"])["type"] in self._results:
                     self.publish("agent-messages", row["value"], row["key"])
         self._process_state.restore_logger()

@@ -124,7 +124,7 @@ def test_each_input_of_a_shard_is_accepted_or_a_dead_letter(events: list[bytes],
         run.request(raw)
     run.settle()
     for letter in run.dead_letters:
-        source = events if letter.topic == "agent-messages" else controls
+        source = events if letter.topic == "agent-messages" else run.controls
         assert letter.offset >= len(source) or letter.raw == source[letter.offset] or letter.workflow_id
         assert letter.reason != "internal-error"
     dead = {(letter.topic, letter.offset) for letter in run.dead_letters}

@@ -235,9 +235,11 @@ def test_events_wait_for_the_fence() -> None:
     run = runner()
     run.publish(toy.opened(1))
     run.step("event")
-    assert run.choices() == ["ledger"]
+    assert run.choices() == ["control", "ledger"]
     assert isinstance(parse_record(run.ledger[0]), Fence)
     run.step("ledger")
+    assert run.choices() == ["control"]
+    run.step("control")
     assert run.choices() == ["model"]
 
 
@@ -252,7 +254,7 @@ def test_a_fence_that_is_lost_is_written_again() -> None:
 def test_a_record_is_written_again_unchanged_until_it_is_read_back() -> None:
     run = runner()
     run.publish(toy.opened(1))
-    for step in ("ledger", "event", "model"):
+    for step in ("control", "ledger", "event", "model"):
         run.step(step)
     lost = run.ledger.pop()
     run.settle()
@@ -263,7 +265,7 @@ def test_a_record_is_written_again_unchanged_until_it_is_read_back() -> None:
 def test_a_record_that_names_an_agent_no_longer_there_is_settled_anew() -> None:
     run = runner()
     run.publish(toy.opened(1))
-    for step in ("ledger", "event", "model"):
+    for step in ("control", "ledger", "event", "model"):
         run.step(step)
     run.ledger[-1] = run.ledger[-1].replace('"agents":["triage"]', '"agents":["retired"]')
     run.settle()
@@ -274,7 +276,7 @@ def test_a_record_that_names_an_agent_no_longer_there_is_settled_anew() -> None:
 def test_two_records_for_the_same_thing_the_first_wins() -> None:
     run = runner()
     run.publish(toy.opened(1))
-    for step in ("ledger", "event", "model", "ledger"):
+    for step in ("control", "ledger", "event", "model", "ledger"):
         run.step(step)
     run.ledger.append(run.ledger[-1].replace('"action":"dispatch"', '"action":"complete"'))
     run.settle()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from switchyard.core.capability import Capabilities, without_capability
+from switchyard.core.control import Control
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.input_validator import InputValidator
@@ -320,3 +321,39 @@ def test_what_failed_for_good_is_not_told_as_completed(restored: bool) -> None:
     told = run.statuses["w1"].data
     names = ("status", "steps", "tokens", "dispatches", "dead_letters")
     assert {name: told[name] for name in names} == {name: ended[name] for name in names}
+
+
+# Pauses
+
+
+def test_a_pause_is_known_before_anything_is_done_after_a_restart_without_state() -> None:
+    run = runner()
+    run.request(asked_for("pause"))
+    run.settle()
+    for number in range(20):
+        run.publish(toy.opened(number))
+    run.settle()
+    assert (run.dispatches, run.asked) == ([], [])
+    run.start(Checkpoint(ShardState(), 0, 0))
+    for _ in range(500):
+        behind = [name for name in run.choices() if name != "control"]
+        if not behind:
+            break
+        run.step(behind[0])
+    assert (run.dispatches, run.asked) == ([], [])
+    run.settle()
+    assert (run.dispatches, run.asked) == ([], [])
+    run.request(asked_for("resume"))
+    run.settle()
+    assert {run.status(name) for name in run.statuses} == {"completed"}
+
+
+def test_a_fence_is_no_request_of_an_operator() -> None:
+    run = runner()
+    run.settle()
+    assert run.shard.fenced
+    assert run.audit == []
+    run.request(Control.fence("toy", "of somebody else"))
+    run.publish(toy.opened(1))
+    run.settle()
+    assert (run.status("w1"), run.audit, run.dead_letters) == ("completed", [], [])

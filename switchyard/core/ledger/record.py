@@ -123,11 +123,15 @@ class Decision:
 
 @dataclass(frozen=True)
 class Fence:
-    """A mark that a shard writes after a start. Once it is read back, all that was logged before is known."""
+    """A mark that a shard writes after a start. Once it is read back, all that was logged before is known.
+
+    `shards` is how many there are, for the life of the ledger; releases before did not say.
+    """
 
     shard: Count
     nonce: Name
     at: Millis
+    shards: Count | None = None
     version: int = VERSION
     kind: Literal["fence"] = "fence"
 

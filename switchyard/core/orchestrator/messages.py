@@ -117,13 +117,20 @@ class WriteDeadLetter:
 
 
 @dataclass(frozen=True)
+class WriteControl:
+    """Write a mark of the shard's own to the control topic."""
+
+    control: Control
+
+
+@dataclass(frozen=True)
 class WriteAudit:
     """Keep what became of an operator's request."""
 
     entry: AuditEntry
 
 
-Effect = Ask | Log | Dispatch | Publish | StatusChanged | WriteDeadLetter | WriteAudit
+Effect = Ask | Log | Dispatch | Publish | StatusChanged | WriteDeadLetter | WriteAudit | WriteControl
 
 
 def dead_letter_effect(

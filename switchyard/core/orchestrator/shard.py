@@ -6,7 +6,7 @@ operator, the in-memory runner and the property tests drive the same code.
 Decide, log, act: a decision is written to the ledger first and acted on only when it is read back. The first record
 for (subject, attempt) in ledger order wins, whatever this process saw meanwhile. Until a shard has read back the fence
 that it wrote after its start, it applies records at once and holds events and due timers, so that what was decided
-before is not asked again.
+before is not asked again; nor does it act before it has read from the control topic whether the app is paused.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
 from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
+from switchyard.core.orchestrator.due import do
 from switchyard.core.orchestrator.held import held_entry, held_item
 from switchyard.core.orchestrator.limits import Price, Quota
 from switchyard.core.orchestrator.messages import (
@@ -37,13 +38,15 @@ from switchyard.core.orchestrator.messages import (
     ShardInput,
     Tick,
     WriteAudit,
+    WriteControl,
     WriteDeadLetter,
     dead_letter_effect,
 )
 from switchyard.core.orchestrator.open_work import PendingDecision
 from switchyard.core.orchestrator.pending import LOG_AGAIN_MS
+from switchyard.core.orchestrator.requests import log_request
 from switchyard.core.orchestrator.state import ShardState
-from switchyard.core.orchestrator.timers import OF_SUBJECT, Timer
+from switchyard.core.orchestrator.timers import Timer
 from switchyard.core.orchestrator.transition import WorkflowTransition
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
 from switchyard.core.registry import Registry
@@ -73,10 +76,11 @@ class Shard:
         self.nonce = nonce
         self.context = ShardContext(registry, state, sql_version, quota or Quota(), price, namespace)
         self._fence_due: int | None = None
+        self._unread = {"ledger", "control"}
 
     @property
     def fenced(self) -> bool:
-        """Whether the fence of this start has been read back."""
+        """Whether the fences of this start have been read back, from the ledger and from the control topic."""
         return self.context.fenced
 
     def advance(self, item: ShardInput, now: int) -> list[Effect]:
@@ -106,17 +110,18 @@ class Shard:
         effects: list[Effect] = []
         if not self.fenced and (self._fence_due is None or self._fence_due <= now):
             self._fence_due = now + LOG_AGAIN_MS
-            effects.append(Log(Fence(self.number, self.nonce, now)))
+            effects.append(Log(Fence(self.number, self.nonce, now, self.context.quota.of)))
+            effects.append(WriteControl(Control.fence(self.registry.app, self.nonce)))
         match item:
             case RejectedRecord():
                 effects.append(WriteDeadLetter(DeadLetter.of(item.error, item.raw, item.position, now)))
             case RecordRead(record=Fence() as fence):
-                if not self.fenced and fence.nonce == self.nonce:
-                    self.context.fenced, self.context.begun = True, now
-                    effects += self._open(now)
+                effects += self._fence("ledger", fence.nonce, now)
+            case ControlRead() if item.control.kind == "fence":
+                effects += self._fence("control", item.control.event.id, now)
             case RecordRead(record=Decision() as decision):
                 effects += self._read_back(decision, now)
-            case ControlRead() if self.fenced:
+            case ControlRead() if self.fenced or item.control.of_app:
                 was_accepting = self.context.accepting
                 effects += self._control(item, now)
                 if self.context.accepting and not was_accepting:
@@ -130,6 +135,16 @@ class Shard:
             case Tick() if self.context.accepting:
                 effects += self._tick(now)
         return effects + self._make_use_of_room(now)
+
+    def _fence(self, topic: str, nonce: str, now: int) -> list[Effect]:
+        """Begin to decide once this start's fences have come back from both topics."""
+        if self.fenced or nonce != self.nonce:
+            return []
+        self._unread.discard(topic)
+        if self._unread:
+            return []
+        self.context.fenced, self.context.begun = True, now
+        return self._open(now)
 
     def _hold(self, item: EventRead | ControlRead, queue: str = HELD) -> None:
         self.context.queues.push(queue, held_entry(item))
@@ -193,7 +208,7 @@ class Shard:
         if workflow is None:
             return []
         transition = WorkflowTransition(self.context, workflow, now)
-        _do(transition, timer)
+        do(transition, timer)
         return transition.finish()
 
     def _control(self, item: ControlRead, now: int) -> list[Effect]:
@@ -224,7 +239,7 @@ class Shard:
                 return []
         workflow = self._requested_workflow(control, now)
         transition = WorkflowTransition(self.context, workflow, now)
-        transition.control(item)
+        log_request(transition, item)
         return transition.finish()
 
     def _requested_workflow(self, control: Control, now: int) -> Workflow:
@@ -342,43 +357,6 @@ class Shard:
         transition = WorkflowTransition(self.context, workflow, now)
         transition.read_back(record)
         return effects + transition.finish()
-
-
-def _do(transition: WorkflowTransition, timer: Timer) -> None:
-    """Do what a timer stands for."""
-    if timer.kind in OF_SUBJECT:
-        _do_for_subject(transition, timer)
-        return
-    match timer.kind:
-        case "send":
-            transition.effects += transition.dispatches.send(timer.target)
-        case "answer":
-            transition.answer_overdue(timer.target)
-        case "approval":
-            transition.approval_overdue(timer.target)
-        case "gather":
-            transition.gathers.overdue(timer.target)
-        case "publish":
-            transition.gathers.publish(timer.target)
-        case "deadline":
-            transition.out_of_time()
-        case "end":
-            pass  # `finish` sees to it
-        case _:
-            raise ValueError(f"there is no timer {timer.kind!r}")
-
-
-def _do_for_subject(transition: WorkflowTransition, timer: Timer) -> None:
-    subject = timer.subject
-    pending = transition.workflow.pending.get(subject)
-    if pending is None:
-        return
-    if timer.kind == "ask":
-        transition.ask_again(subject)
-    elif timer.kind == "event":
-        transition.decide(subject)
-    elif pending.record is not None:
-        transition.log_again(subject, pending.record)
 
 
 def _reopens(record: Decision, settled: Collection[Subject]) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
@@ -17,7 +16,6 @@ from switchyard.core.orchestrator.dispatches import Dispatches, backoff_ms
 from switchyard.core.orchestrator.gathers import Gathers, verdict_in_branch
 from switchyard.core.orchestrator.messages import (
     Ask,
-    ControlRead,
     Effect,
     EventRead,
     Log,
@@ -102,32 +100,6 @@ class WorkflowTransition:
         self.decide(subject)
         if first:
             self._tell_status()
-
-    def control(self, item: ControlRead) -> None:
-        """Log what an operator asks of this workflow. Raises Rejected where there is nothing it could be about."""
-        control = item.control
-        if control.kind == "cancel":
-            subject = self.workflow.cancel
-            if subject not in self.workflow.pending:
-                self.pending.add(subject, item.text, item.position, control.event)
-                reason = _with_reason(f"cancelled by {control.by}", control)
-                self.pending.log(subject, Verdict("cancel", "operator", reason))
-            return
-        opened = self.workflow.dispatches.get(control.approval)
-        subject = Subject.approval(control.approval)
-        if opened is None or opened.stage != "approval" or subject in self.workflow.pending:
-            raise Rejected("unknown-approval", "nothing waits for this approval", "data.approval")
-        if control.content != opened.event.content_hash:
-            message = "what waits is not the event that was shown; look again: switchyard approvals show"
-            raise Rejected("other-content", message, "data.content")
-        if control.kind == "approve":
-            reason = _with_reason(f"approved by {control.by}", control)
-            verdict = Verdict("dispatch", "operator", reason, (opened.agent,))
-        else:
-            reason = _with_reason(f"{opened.agent} was not approved by {control.by}", control)
-            verdict = Verdict("stop", "operator", reason, code="rejected")
-        self.pending.settle_dispatch(subject, opened)
-        self.pending.log(subject, verdict)
 
     def answer_overdue(self, dispatch_id: str) -> None:
         """A dispatch has had no answer by its deadline, nor has its agent answered any other for as long."""
@@ -396,7 +368,3 @@ class WorkflowTransition:
 
     def _tell_status(self) -> None:
         self.effects.append(self.context.status_effect(self.workflow))
-
-
-def _with_reason(what: str, control: Control) -> str:
-    return f"{what}: {control.reason}" if control.reason else what
