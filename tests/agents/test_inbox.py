@@ -95,6 +95,9 @@ class Consumer:
     def committed(self, partition: TopicPartition, metadata: bool, timeout_ms: int) -> OffsetAndMetadata | None:
         return self.before
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.given = offset
+
     def position(self, partition: TopicPartition, timeout_ms: int) -> int:
         return self.given
 
