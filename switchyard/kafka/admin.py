@@ -245,9 +245,10 @@ class Cluster:
 
     def unread(self, inboxes: Mapping[str, str]) -> list[str]:
         """Those of the topics that are there and that nobody reads; `inboxes` are groups by topic."""
-        there = self.topics()
-        groups = self.groups([group for topic, group in inboxes.items() if topic in there])
-        return [topic for topic, group in inboxes.items() if group in groups and not groups[group].reads(topic)]
+        topics = self.topics()
+        there = {topic: group for topic, group in inboxes.items() if topic in topics}
+        groups = self.groups(sorted(set(there.values())))
+        return [topic for topic, group in there.items() if not groups[group].reads(topic)]
 
     def follow(self, topics: list[str]) -> Follower:
         """A reader that goes on where it stopped; see `Follower.poll`."""

@@ -242,13 +242,15 @@ class Inbox:
             }
             if any(item is not None and item.metadata not in ("", self._store) for item in committed.values()):
                 raise StoreDiffers(self._topics.inbox(self.agent), self._topics.group(self.agent))
-            claims = {
+            offsets = {
                 partition: item.offset if item else consumer.position(partition, timeout_ms=COMMIT_TIMEOUT_MS)
                 for partition, item in committed.items()
-                if item is None or not item.metadata
             }
-            if claims:
-                consumer.commit(self._positions(claims), timeout_ms=COMMIT_TIMEOUT_MS)
+            if any(item is None or not item.metadata for item in committed.values()):
+                consumer.commit(self._positions(offsets), timeout_ms=COMMIT_TIMEOUT_MS)
+            for partition, offset in offsets.items():
+                # The client goes on where it was in a partition that it had before; what handlers have is read again.
+                consumer.seek(partition, offset)
         except KafkaError as error:
             log.warning("%s: offsets are not known yet (%s)", self.agent, type(error).__name__)
             return False

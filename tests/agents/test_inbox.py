@@ -93,7 +93,10 @@ class Consumer:
         self.commit(positions, timeout_ms=0)
 
     def committed(self, partition: TopicPartition, metadata: bool, timeout_ms: int) -> OffsetAndMetadata | None:
-        return self.before
+        return OffsetAndMetadata(self.commits[-1], "store") if self.commits else self.before
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.given = offset
 
     def position(self, partition: TopicPartition, timeout_ms: int) -> int:
         return self.given
@@ -293,6 +296,28 @@ def test_a_partition_that_another_worker_has_is_committed_no_longer(start: Start
     until(lambda: running.inbox.handled == 2)
     running.end()
     assert running.consumer.commits[-1:] == [1]
+
+
+def test_partitions_that_come_back_are_read_on_from_what_is_committed(start: Start) -> None:
+    """The client goes on where it was; what a handler has then would never be read again after a crash."""
+    go_on = threading.Event()
+    runs: list[bytes] = []
+
+    def handle(raw: bytes) -> list[str]:
+        runs.append(raw)
+        assert raw != b"slow" or go_on.wait(30)
+        return echo(raw)
+
+    running = start(Consumer(b"before", b"slow", b"after"), handle)
+    until(lambda: running.inbox.handled == 2 and running.consumer.commits[-1:] == [1])
+    asyncio.run(running.consumer.listener.on_partitions_revoked({TOPIC}))
+    asyncio.run(running.consumer.listener.on_partitions_assigned({TOPIC}))
+    until(lambda: runs.count(b"slow") == 2)
+    until(lambda: running.inbox.handled == 3)
+    assert running.consumer.commits[-1] == 1
+    go_on.set()
+    until(lambda: running.consumer.commits[-1] == 3)
+    assert runs.count(b"before") == 1
 
 
 def test_a_worker_that_stops_lets_its_handlers_finish(start: Start) -> None:
