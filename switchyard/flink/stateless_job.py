@@ -34,7 +34,10 @@ HONOURED = frozenset(
         "memory",
     )
 ) | frozenset(
-    ("name", "description", "accepts", "emits", "handler", "hops", "event_bytes", "tokens_per_hour", "cost_per_hour")
+    (
+        *("name", "description", "accepts", "emits", "handler", "sends"),
+        *("hops", "event_bytes", "tokens_per_hour", "cost_per_hour"),
+    )
 )
 """Keys of agents.yaml that need no state. Any other that an app sets is refused, one of a later release included."""
 
@@ -64,7 +67,12 @@ def needs_state(registry: Registry) -> str | None:
     if file.router is not None:
         return "agents.yaml names a router, which decides in the orchestrator alone; submit it without --stateless"
     keys = [*_set(file), *(f"limits: {key}" for key in _set(file.limits))]
-    keys += [f"{agent.name}: {key}" for agent in file.agents for key in _set(agent)]
+    keys += [
+        f"{agent.name}: {key}"
+        for agent in file.agents
+        for key in _set(agent)
+        if (key, agent.approval) != ("approval", "never")
+    ]
     if not keys:
         return None
     return f"agents.yaml sets {', '.join(keys)}, which needs state; submit it without --stateless"

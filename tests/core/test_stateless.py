@@ -97,7 +97,14 @@ def test_an_app_that_declares_what_needs_state_is_refused() -> None:
         value = toy.registry(None).file.model_dump()
         return Registry(Later.model_validate({**value, **changes}), toy.CONTRACTS, "")
 
+    def with_agent(**keys: str) -> Registry:
+        value = toy.registry(None).file.model_dump()
+        value["agents"][0].update(keys)
+        return Registry(AgentsFile.model_validate(value), toy.CONTRACTS, "")
+
     assert needs_state(toy.registry(None, limits={"hops": 3}, fallback="answering", background=["a:b"])) is None
     assert needs_state(registry()) is None
+    assert needs_state(with_agent(sends="mail", approval="never")) is None
+    assert "triage: approval, " in str(needs_state(with_agent(sends="mail", approval="required")))
     sentence = needs_state(registry(approvals=["refund"]))
     assert sentence == "agents.yaml sets approvals, which needs state; submit it without --stateless"
