@@ -116,7 +116,7 @@ def test_the_app_runs_with_these_rights(home: Path, stack: Stack, guarded: Secur
         command("operator").run("cancel", shown["workflow_id"], *app)
         assert command("viewer").objects("workflows", *app)[0]["status"] == "cancelled"
         command("operator").run("pause", "sdr", "--namespace", NAMESPACE)
-        assert "TopicAuthorizationFailed" in command("viewer").run("resume", "sdr", "--namespace", NAMESPACE, code=1)
+        assert "AuthorizationFailed" in command("viewer").run("resume", "sdr", "--namespace", NAMESPACE, code=1)
     finally:
         stack.remove_program(AGENT)
         command("orchestrator").run("stop", "sdr", "--namespace", NAMESPACE)
