@@ -11,8 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from switchyard.cli.main import app
+from switchyard.core.control import Control
 from switchyard.core.event import Event
 from switchyard.core.job_config import job_name
+from switchyard.core.settings import Settings
 from switchyard.flink.rest import Flink, wait_for
 from switchyard.kafka.admin import Cluster
 from switchyard.kafka.connection import KafkaConnection
@@ -23,7 +25,7 @@ from tests.e2e.test_demo import copy_of_sdr
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "operated"
-MESSAGES = f"{NAMESPACE}.agent-messages"
+MESSAGES, CONTROL = f"{NAMESPACE}.agent-messages", f"{NAMESPACE}.control"
 
 
 class Operator:
@@ -88,6 +90,14 @@ def event(workflow: str, type: str, data: dict[str, object]) -> tuple[bytes, byt
     return workflow.encode(), made.json().encode()
 
 
+def in_the_middle(workflow: str, type: str, data: dict[str, object]) -> list[tuple[bytes | None, bytes]]:
+    """Records for the control topic: only an operator may begin with an event that the app does not start with."""
+    _, raw = event(workflow, type, data)
+    again = Event.parse(raw).again("tests/0/0", data)
+    asked = Control.new("retry", "tests", "", "ada", workflow_id=workflow, event=again.object())
+    return list(asked.records(Settings().shards))
+
+
 def test_a_dead_letter_is_mended_and_sent_again_once(operator: Operator, info: StackInfo, tmp_path: Path) -> None:
     cluster = Cluster(KafkaConnection(info.kafka))
     cluster.send(MESSAGES, [event("mended", "lead.created", {**NEW, "email": "none"})])
@@ -103,15 +113,16 @@ def test_a_dead_letter_is_mended_and_sent_again_once(operator: Operator, info: S
     operator.eventually(lambda item: item["workflow_id"] == "mended" and item["hops"] == 1, "workflows")
     assert operator.objects("dead-letters", "list") == []
 
-    (retried,) = [item.value for item in cluster.read(MESSAGES) if Event.parse(item.value).retry == 1]
-    cluster.send(MESSAGES, [(b"mended", retried)])
+    (retried,) = [item for item in cluster.read(CONTROL) if Event.parse(item.value).type == "control.retry"]
+    cluster.send(CONTROL, [(retried.key, retried.value)])
     status = operator.eventually(lambda item: item["duplicates"] == 1, "workflows")
     assert (status["workflow_id"], status["dispatches"]) == ("mended", 1)
 
 
 def test_a_person_approves_rejects_pauses_and_cancels(operator: Operator, info: StackInfo) -> None:
     cluster = Cluster(KafkaConnection(info.kafka))
-    cluster.send(MESSAGES, [event(workflow, "lead.profiled", PROFILE) for workflow in ("asks-1", "asks-2")])
+    for workflow in ("asks-1", "asks-2"):
+        cluster.send(CONTROL, in_the_middle(workflow, "lead.profiled", PROFILE))
     first = operator.eventually(lambda item: item["workflow_id"] == "asks-1", "approvals", "list")
     second = operator.eventually(lambda item: item["workflow_id"] == "asks-2", "approvals", "list")
     assert first["agent"] == "lead-scoring"
@@ -131,3 +142,10 @@ def test_a_person_approves_rejects_pauses_and_cancels(operator: Operator, info: 
     operator.run("resume", operator.app)
     operator.eventually(lambda item: item["workflow_id"] == "held" and item["hops"] == 1, "workflows")
     assert "is paused" not in operator.run("workflows")
+
+    asked = [(item["action"], item["workflow_id"], item["outcome"]) for item in operator.objects("audit")]
+    assert ("approve", "asks-1", "done") in asked
+    assert ("reject", "asks-2", "done") in asked
+    assert ("cancel", "asks-1", "done") in asked
+    assert [action for action, _, _ in asked if action in ("pause", "resume")] == ["pause", "resume"]
+    assert all(item["by"].endswith(" (unverified)") for item in operator.objects("audit") if item["action"] == "pause")
