@@ -36,7 +36,7 @@ ACTIONS = {
     "gather": ("taken into the gather", "green"),
 }
 _RESULT = Contract.of("gathered", GATHERED)
-OF_WORKFLOW = {"cancel": "asked to cancel", "deadline": "out of time"}
+OF_WORKFLOW = {"cancel": "asked to cancel", "deadline": "out of time", "size": "too large"}
 
 
 def render_trace(

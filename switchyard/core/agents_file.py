@@ -70,6 +70,9 @@ class Limits(_Strict):
     cost_per_hour: float | None = Field(default=None, gt=0, description="of the app")
     open_workflows: int = Field(default=10_000, ge=1, description="of the app; more wait")
     open_dispatches: int = Field(default=1_000, ge=1, description="of each agent; more wait")
+    workflow_bytes: int = Field(
+        default=4 * 1024 * 1024, ge=64 * 1024, description="of one workflow: what was read, is open, and waits"
+    )
     event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted; at most 491520")
 
 

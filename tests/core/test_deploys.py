@@ -166,3 +166,18 @@ def test_what_is_not_read_back_is_written_again_ever_more_seldom() -> None:
             if isinstance(effect, Log):
                 written[effect.record.json()] += 1
     assert max(written.values(), default=0) < 200
+
+
+def test_a_workflow_that_is_older_than_the_ledger_is_not_told_as_completed() -> None:
+    run = gathering.runner({"market": gathering.says("buy"), "risk": gathering.says("buy")})  # the third still works
+    run.publish(gathering.requested())
+    while run.choices():
+        run.step(run.choices()[0])
+    first = next(number for number, line in enumerate(run.ledger) if '"kind":"decision"' in line)
+    del run.ledger[: first + 1]
+    run.events.clear()
+    run._event = 0
+    run.start(Checkpoint(ShardState(), 0, 0))
+    run.settle()
+    told = run.statuses["w1"].data
+    assert (told["status"], told["code"]) == ("failed", "ledger-incomplete")

@@ -86,3 +86,32 @@ def test_an_answer_to_any_attempt_settles_the_open_one(late_first: bool) -> None
     told = run.statuses["w1"].data
     assert (told["status"], run.dead_letters) == ("completed", [])
     assert [record.action for record in run.decisions()].count("complete") == 1
+
+
+def test_a_workflow_has_a_size_limit() -> None:
+    run = runner(limits={"workflow_bytes": 64 * 1024})
+    run.rule = lambda event: ("triage",) if event.id == "ticket-0" else ()
+    run._handle = lambda item: None  # type: ignore[method-assign]
+    run.publish(toy.opened(0, "w1"))
+    for number in range(1, 2_000):
+        run.publish(toy.opened(number, "w1"))
+    run.settle(100_000)
+    told = run.statuses["w1"].data
+    assert (told["status"], told["code"]) == ("stopped", "size-limit")
+    assert told["steps"] < 1_500
+    assert not run.shard.context.state.workflows
+
+
+def test_what_the_timers_forget_is_forgotten() -> None:
+    """One workflow stays open, which once kept an entry of every one that had ended."""
+    run = runner(handlers=handlers(triage=None), agents=with_agent("triage", deadline=50_000))
+    run.publish(toy.opened(0))
+    while run.choices():
+        run.step(run.choices()[0])
+    run.handlers = handlers()
+    for number in range(1, 300):
+        run.publish(toy.opened(number))
+        while run.choices():
+            run.step(run.choices()[0])
+    timers = run.shard.context.timers
+    assert len(timers._heap) < 200

@@ -30,7 +30,8 @@ class Subject:
     timeout    a dispatch that had no answer by its deadline
     approval   a dispatch that waits for a person
     gather     the deadline of a gather, or, with `part`, that it lacks answers which it must have
-    workflow   the workflow as a whole: `cancel` or `deadline`, with the number of its life where it was begun again
+    workflow   the workflow as a whole: `cancel`, `deadline` or `size`, with the number of its life where it was begun
+               again
     record     what was read at a position and is no event: `id` is its topic, partition and offset
     """
 
@@ -68,6 +69,10 @@ class Subject:
     @classmethod
     def deadline(cls, life: int) -> Subject:
         return cls("workflow", "deadline", str(life) if life else "")
+
+    @classmethod
+    def size(cls, life: int) -> Subject:
+        return cls("workflow", "size", str(life) if life else "")
 
     @classmethod
     def of_position(cls, position: Position) -> Subject:

@@ -352,6 +352,7 @@ class Shard:
             return effects
         if workflow is None:
             workflow = self._begin(record.workflow_id, tombstone, record.at - record.elapsed_ms)
+            workflow.incomplete = record.step > 0 and not self.fenced
         if record.subject in workflow.settled or record.attempt < workflow.refused.get(record.subject, 0):
             return effects
         transition = WorkflowTransition(self.context, workflow, now)

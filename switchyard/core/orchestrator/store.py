@@ -42,10 +42,12 @@ class WorkflowStore:
         text = self._state.tombstones.get(workflow_id)
         return None if text is None else Tombstone.parse(text)
 
-    def save(self, workflow: Workflow) -> None:
+    def save(self, workflow: Workflow) -> int:
+        """Write it; its size in characters."""
         text = workflow.dump()
         self._state.workflows[workflow.id] = text
         self._keep(workflow, len(text))
+        return len(text)
 
     def bury(self, workflow_id: str, tombstone: Tombstone) -> None:
         """The workflow has ended."""

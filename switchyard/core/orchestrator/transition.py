@@ -129,10 +129,20 @@ class WorkflowTransition:
 
     def out_of_time(self) -> None:
         """The workflow has reached its wall-clock deadline."""
+        limit_s = self.registry.file.limits.deadline
+        self._stop(self.workflow.deadline, decide.stop("deadline", f"deadline of {limit_s:g} s reached"))
+
+    def _too_large(self) -> None:
+        if self.workflow.size not in self.workflow.pending:
+            limit = self.registry.file.limits.workflow_bytes
+            self._stop(self.workflow.size, decide.stop("size-limit", f"limit of {limit} bytes reached"))
+            self.context.workflows.save(self.workflow)
+
+    def _stop(self, subject: Subject, verdict: Verdict) -> None:
+        """Log that the workflow as a whole is stopped."""
         event = status_event(self.registry.app, self.workflow.summary(self.registry.app))
-        subject, limit_s = self.workflow.deadline, self.registry.file.limits.deadline
         self.pending.add(subject, event.json(), Position("", -1, -1), event)
-        self.pending.log(subject, decide.stop("deadline", f"deadline of {limit_s:g} s reached"))
+        self.pending.log(subject, verdict)
 
     def decide(self, subject: Subject) -> None:
         """Log the verdict of a rule, guard or router, try again what failed, or ask a model."""
@@ -243,7 +253,7 @@ class WorkflowTransition:
         context, workflow, usage = self.context, self.workflow, self.context.usage
         if workflow.at_its_end:
             if context.fenced or ended:
-                workflow.status = "failed" if workflow.failed else "completed"
+                workflow.end()
             else:
                 self.timers.set(Timer("end", workflow.id), 0)
         existed, running = workflow.id in context.workflows, workflow.status == "running"
@@ -251,7 +261,8 @@ class WorkflowTransition:
         usage.reserved += (workflow.reserved if running else 0) - self._reserved
         if running:
             if workflow.seen or workflow.settled or workflow.pending:
-                context.workflows.save(workflow)
+                if context.workflows.save(workflow) > self.registry.file.limits.workflow_bytes:
+                    self._too_large()
                 if not existed:
                     usage.workflows += 1
                     deadline_ms = int(self.registry.file.limits.deadline * 1000)

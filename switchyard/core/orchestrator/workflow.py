@@ -21,6 +21,7 @@ from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, Pen
 
 HISTORY = 20
 HISTORY_BYTES = 4096
+INCOMPLETE = "ledger-incomplete"
 
 WorkflowStatus = Literal["queued", "running", "completed", "stopped", "failed", "cancelled"]
 
@@ -38,6 +39,7 @@ class Workflow:
     dispatched      dispatches so far
     dispatch_count  the same without further attempts; what the limit is about
     approved        effect keys that a person has approved
+    incomplete      the ledger no longer has how it began, so that what is open of it is not known
     next_step       how many steps of the app's sequence are done
     """
 
@@ -71,6 +73,7 @@ class Workflow:
     abandoned: list[str] = field(default_factory=list)
     refused: dict[Subject, int] = field(default_factory=dict)
     approved: list[str] = field(default_factory=list)
+    incomplete: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def dump(self) -> str:
@@ -119,6 +122,19 @@ class Workflow:
     def deadline(self) -> Subject:
         """That this life of it has taken too long."""
         return Subject.deadline(self.life)
+
+    @property
+    def size(self) -> Subject:
+        """That this life of it has grown too large."""
+        return Subject.size(self.life)
+
+    def end(self) -> None:
+        """Say how it has ended, of itself."""
+        if self.incomplete:
+            self.status, self.code = "failed", INCOMPLETE
+            self.reason = "the ledger no longer has how it began; what its agents still do is not known"
+        else:
+            self.status = "failed" if self.failed else "completed"
 
     def has_dispatch(self, dispatch_id: str) -> bool:
         """Whether a dispatch, or gather, was ever this workflow's."""
