@@ -15,11 +15,12 @@ from switchyard.core.bundled import JOBS
 from switchyard.core.data_folder import make, private_files
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.job_config import PARAMETER, JobConfig, job_name
+from switchyard.core.registry import Registry
 from switchyard.core.report import Report
 from switchyard.core.restore import restore_conflicts, wrong_savepoint
 from switchyard.core.settings import Settings
 from switchyard.core.topics import LARGEST_RECORD, Topics
-from switchyard.deployment import shipping
+from switchyard.deployment import shipping, stranding
 from switchyard.deployment.stop import FlinkTarget, continuing
 from switchyard.deployment.target import SECRETS, Target
 from switchyard.flink.rest import ENDED, Flink, FlinkError, FlinkJob, wait_for
@@ -77,6 +78,8 @@ def submit_locked(wanted: Submission, target: Target, settings: Settings, report
     check_slots(flink, settings.parallelism, len(running))
     state_is_known = _check_change(flink, running, wanted, start, app, settings)
     largest = prepare_topics(kafka, app, wanted.namespace, report)
+    for line in _stranded(flink, running, app, kafka, wanted.namespace):
+        report(line)
     if running:
         report("Planning the SQL before the job that runs is stopped ...")
         _plan(wanted, target, largest)
@@ -122,6 +125,14 @@ def _check_change(
         runs = "; the job that runs was left alone" if running else ""
         raise SwitchyardError(f"this state cannot be restored: {'; '.join(dict.fromkeys(reasons))}{runs}")
     return names is not None or bool(wrote)
+
+
+def _stranded(flink: Flink, running: list[FlinkJob], app: App, kafka: Cluster, namespace: str) -> list[str]:
+    """What the new job does not know any more of the work that the job that runs has open."""
+    parameters = filter(None, (flink.parameter(job.id, PARAMETER) for job in running))
+    registries = (Registry.from_json(JobConfig.fields(parameter)["registry"]) for parameter in parameters)
+    topic = Topics(namespace).workflow_status
+    return [line for before in registries for line in stranding.warnings(before, app.registry, kafka, topic)]
 
 
 def _tell_of_state(wanted: Submission, flink_target: FlinkTarget, report: Report) -> None:
