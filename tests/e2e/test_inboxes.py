@@ -106,7 +106,7 @@ def test_partitions_move_without_a_new_connection(info: StackInfo, caplog: pytes
     """Offsets are committed on the way: no message is given to a handler again."""
     caplog.set_level(logging.WARNING)
     cluster = Cluster(KafkaConnection(info.kafka))
-    workers = Workers(info.kafka, "moving")
+    workers = Workers(info.kafka, "rebalanced")
     topic = workers.topics.inbox("echo")
     cluster.create_topics({topic: {}})
     try:
