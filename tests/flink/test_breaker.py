@@ -7,7 +7,9 @@ from collections.abc import Callable
 import pytest
 from pyflink.common import Row
 
-from switchyard.core.ledger.record import Decision, parse_record
+from switchyard.core.control import Control
+from switchyard.core.errors import SettingsError
+from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.model.breaker import FAILURES
 from switchyard.local.model_server.behaviour import Action
 from switchyard.local.model_server.scripted import ScriptedServer
@@ -35,6 +37,12 @@ class Measured(Harness):
 
     def gauge(self, name: str, value: Callable[[], int]) -> None:
         self.gauges[name] = value
+
+    def control(self, control: Control) -> None:
+        self._row("control", control.event.json().encode(), "sdr.control")
+
+    def record(self, raw: bytes) -> None:
+        self._row("record", raw, "sdr.routing-decisions")
 
     def ruled(self, raw: bytes) -> None:
         """An event whose agent a rule names."""
@@ -73,3 +81,33 @@ def test_while_the_endpoint_is_down_rules_go_on_and_asks_wait(
     operator.crash()
     decisions = [record for line in operator.ledger if isinstance(record := parse_record(line), Decision)]
     assert sorted(record.workflow_id for record in decisions) == sorted(f"lead-{number}" for number in range(LEADS + 1))
+
+
+def test_a_pause_stops_the_asks_that_wait_for_a_place(
+    scripted_model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWITCHYARD_MODEL_CONCURRENCY", "1")
+    scripted_model.script(lambda call: Action(delay_s=0.2))
+    operator = Measured(scripted_model.base_url)
+    operator.open()
+    for number in range(5):
+        operator.event(created(number))
+    operator.run(lambda: len(scripted_model.calls) == 1)
+    operator.control(Control.new("pause", "tests", "it costs too much", "ada"))
+    operator.run(lambda: operator.gauges["asks_in_flight"]() == 0)
+    assert operator.gauges["waiting_asks"]() == 4
+    while operator.due_timer():
+        pass
+    assert (len(scripted_model.calls), operator.gauges["paused_shards"]()) == (1, 1)
+    operator.control(Control.new("resume", "tests", "", "ada"))
+    operator.run(lambda: len(operator.dispatched) == 5)
+    operator.crash()
+
+
+def test_a_ledger_with_another_number_of_shards_ends_the_job(scripted_model: ScriptedServer) -> None:
+    operator = Measured(scripted_model.base_url)
+    operator.open()
+    fence = Fence(operator.get_current_key(), "of another start", 1, 32)
+    with pytest.raises(SettingsError, match="the ledger has 32 shards, which is fixed for life"):
+        operator.record(fence.json().encode())
+    operator.crash()

@@ -131,6 +131,8 @@ class Harness:
             if value["kind"] == "decision":
                 self.ledger.append(value["value"])
                 self._row("record", value["value"].encode(), "routing-decisions")
+            elif value["kind"] == "control":
+                self._row("control", value["value"].encode(), "sdr.control")
             elif value["kind"] == "dispatch":
                 self.dispatched.append(value["workflow_id"])
 

@@ -131,7 +131,7 @@ class Fence:
     shard: Count
     nonce: Name
     at: Millis
-    shards: Count | None = None
+    shards: Annotated[Count, Field(ge=1)] | None = None
     version: int = VERSION
     kind: Literal["fence"] = "fence"
 
