@@ -60,7 +60,7 @@ MATRIX: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "viewer": ("Read",),
     },
     "memory": {
-        "orchestrator": _MAKES,
+        "orchestrator": (*_MAKES, "Describe"),
         "agent": ("Read", "Write"),
     },
     "dead-letters": {

@@ -262,7 +262,8 @@ class Cluster:
             for future in futures:
                 future.get(timeout=60)
         except KafkaError as error:
-            raise SwitchyardError(f"Kafka did not take a message for {topic}: {type(error).__name__}") from None
+            what = str(error) or type(error).__name__
+            raise SwitchyardError(f"Kafka did not take a message for {topic}: {what}") from None
         finally:
             producer.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 
+from switchyard.core.data_folder import make
 from switchyard.environment import variable
 from switchyard.local.layout import Layout
 
@@ -19,6 +20,7 @@ def environment(layout: Layout, environ: Mapping[str, str]) -> dict[str, str]:
 def _kept(layout: Layout) -> str:
     path = layout.dispatch_key
     if not path.exists():
+        make(layout.home, path.parent)
         path.touch(mode=0o600, exist_ok=False)
         path.write_text(secrets.token_hex(32), encoding="ascii")
     return path.read_text(encoding="ascii")

@@ -34,7 +34,7 @@ class Layout:
 
     @property
     def dispatch_key(self) -> Path:
-        return self.home / "dispatch-key"
+        return self.home / "state" / "dispatch-key"
 
     @property
     def kafka(self) -> Path:
