@@ -250,7 +250,7 @@ class Shard:
             return workflow
         waiting = [] if control.kind != "cancel" else self._take_out_of_turn(workflow_id)
         if waiting:
-            workflow = Workflow(workflow_id, now)
+            workflow = self._begin(workflow_id, self.context.workflows.tombstone(workflow_id), now)
             for event in waiting:
                 workflow.read(event, Subject.of_event(event))
             return workflow
