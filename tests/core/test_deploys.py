@@ -15,6 +15,7 @@ from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import test_gathering as gathering
 from tests.core import toy
 from tests.core.test_supervision import asked_for, failing, handlers, runner, until, with_agent
+from tests.core.test_trust import seconds
 
 HOUR_MS = 3_600_000
 
@@ -108,19 +109,6 @@ def test_an_event_whose_type_is_gone_becomes_a_dead_letter() -> None:
 # Gathers that come to nothing
 
 
-def hours(run: InMemory, count: int) -> None:
-    end = run.now + count * HOUR_MS
-    while run.now < end:
-        if run.choices():
-            run.step(run.choices()[0])
-            continue
-        due = run.shard.next_due()
-        if due is None or due > end:
-            break
-        run.now = max(run.now, due)
-        run.step("tick")
-
-
 def gathered(run: InMemory) -> int:
     return sum(b".gathered" in event for event in run.events)
 
@@ -129,7 +117,7 @@ def test_a_gather_whose_result_is_too_large_becomes_a_dead_letter() -> None:
     long = "x" * 100_000
     run = gathering.runner({name: gathering.says(long) for name in gathering.ANALYSTS}, vote=None)
     run.publish(gathering.requested())
-    hours(run, 25)
+    seconds(run, 25 * 3600)
     assert gathered(run) == 0
     assert [letter.reason for letter in run.dead_letters] == ["too-large"]
     assert run.status("w1") == "failed"
@@ -145,7 +133,7 @@ def test_a_gather_that_was_taken_out_becomes_a_dead_letter() -> None:
     value["agents"] = [item for item in value["agents"] if item["name"] != "plan"]
     run.registry = Registry(AgentsFile.model_validate(value), gathering.CONTRACTS, DEFAULT_ROUTER_PROMPT)
     run.start(run.checkpoint())
-    hours(run, 25)
+    seconds(run, 25 * 3600)
     assert gathered(run) == 0
     assert [letter.reason for letter in run.dead_letters] == ["gather-removed"]
     assert run.status("w1") == "failed"
