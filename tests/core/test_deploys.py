@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from typing import Any
 
 import pytest
 
 from switchyard.core.agents_file import AgentsFile
+from switchyard.core.event import Event
 from switchyard.core.orchestrator.messages import Log, Tick
 from switchyard.core.registry import Registry
 from switchyard.core.routing.prompt import DEFAULT_ROUTER_PROMPT
+from switchyard.core.routing.question import Question
+from switchyard.core.routing.verdict import ModelDecision
 from switchyard.testing.memory import Checkpoint, InMemory, ShardState
 from tests.core import test_gathering as gathering
 from tests.core import toy
@@ -169,3 +173,36 @@ def test_a_workflow_that_is_older_than_the_ledger_is_not_told_as_completed() -> 
     run.settle()
     told = run.statuses["w1"].data
     assert (told["status"], told["code"]) == ("failed", "ledger-incomplete")
+
+
+@pytest.mark.parametrize("with_state", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_agents_are_renamed_in_the_middle_of_fifty_workflows(seed: int, with_state: bool) -> None:
+    """The agent that is renamed answers what it was given; nobody does it a second time under the new name."""
+    chance, done = random.Random(seed), Counter[str]()
+
+    def mend(event: Event) -> list[tuple[str, object]]:
+        done[event.workflow_id] += 1
+        return [("ticket.done", {"note": "mended"})]
+
+    def new_model(event: Event, question: Question) -> ModelDecision:
+        agent = {"ticket.opened": "triage", "ticket.sorted": "mending"}.get(event.type, "complete")
+        return ModelDecision((agent,), "chosen", 0.9, "scripted")
+
+    run = runner(1, handlers=handlers(fixing=mend))
+    for number in range(50):
+        run.publish(toy.opened(number))
+    kept = run.checkpoint()
+    for step in range(chance.randint(50, 700)):
+        if not run.choices():
+            break
+        run.step(chance.choice(run.choices()))
+        if step % 40 == 0:
+            kept = run.checkpoint()
+    run.handlers["mending"] = mend
+    run.registry, run.model = toy.registry(agents=renamed("fixing", "mending")), new_model
+    run.start(kept if with_state else Checkpoint(ShardState(), 0, 0))
+    run.settle(100_000)
+    assert Counter(run.status(name) for name in run.statuses) == {"completed": 50}
+    assert set(done.values()) == {1}
+    assert run.dead_letters == []

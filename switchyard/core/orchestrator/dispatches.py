@@ -94,8 +94,10 @@ class Dispatches:
             return
         context, workflow_id = self._context, self._workflow.id
         if opened.agent not in context.registry.agents and context.accepting:
-            opened.stage = "sent"  # as far as it ever will be: it is overdue at once, which is settled by a record
-            context.timers.set(Timer("answer", workflow_id, dispatch_id), self._now)
+            opened.stage = "sent"  # as far as it ever will be; a record says so, at once where nobody can have it
+            self.expect(dispatch_id)
+            if dispatch_id in context.unsent:
+                context.timers.set(Timer("answer", workflow_id, dispatch_id), self._now)
         elif not context.accepting:
             opened.stage = "ready"
             context.timers.set(Timer("send", workflow_id, dispatch_id), 0)
