@@ -99,10 +99,10 @@ class _Run:
             self._send(now)
             for output in self._job.poll():
                 self._working = self._working or now
-                self._latest = now
                 outcome = self._collected.take(output)
+                self._latest = time.monotonic()  # an agent of the app's own may have taken its time
                 if outcome is not None:
-                    self._moved[outcome.case.content.workflow] = now
+                    self._moved[outcome.case.content.workflow] = self._latest
             if self._working is None and now - begun > START_S:
                 raise JobStalled(f"the job wrote nothing within {START_S:.0f} s")
             if now - reported > PROGRESS_S:
