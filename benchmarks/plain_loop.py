@@ -37,7 +37,7 @@ class PlainLoop:
         self._topics = Topics(namespace)
         self._inbox = Cluster(kafka).follow([self._topics.agent_messages])
         self._producer = KafkaProducer(**kafka.client(), acks="all", linger_ms=0)
-        self._client = openai.AsyncOpenAI(http_client=openai.DefaultAsyncHttpxClient(trust_env=False), max_retries=0)
+        self._client = openai.AsyncOpenAI(http_client=openai.DefaultAsyncHttpxClient(trust_env=False))
         self._routing: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
