@@ -20,12 +20,14 @@ own: once a shard has read it back, it knows what was asked for before its start
 EVERY_WORKFLOW = "*"
 MAX_REASON = 500
 MAX_BY = 100
-MAX_NAME = 300
+MAX_ID = 64
+MAX_PLACE = 300
 
 _PREFIX = "control."
 _OF_APP = ("pause", "resume")
 _OF_EVERY_SHARD = (*_OF_APP, "fence")
 _OF_DEAD_LETTER = ("resend", "discard")
+_OF_NO_WORKFLOW = (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER)
 _OF_APPROVAL = ("approve", "reject")
 
 
@@ -87,7 +89,7 @@ class Control:
         `more` is what the kind has besides: `approval` and `content`, `event` (an object), or `deadletter`.
         """
         data = {"reason": reason[:MAX_REASON], "by": by[:MAX_BY], **more}
-        workflow = EVERY_WORKFLOW if kind in (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER) else workflow_id
+        workflow = EVERY_WORKFLOW if kind in _OF_NO_WORKFLOW else workflow_id
         event = Event.new(id=uuid.uuid4().hex, source=source, type=_PREFIX + kind, workflow_id=workflow, data=data)
         return cls(kind, event)
 
@@ -123,14 +125,14 @@ class Control:
 
 
 def _check(control: Control) -> None:
-    of_none = control.kind in (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER)
+    of_none = control.kind in _OF_NO_WORKFLOW
     if of_none != (control.event.workflow_id == EVERY_WORKFLOW):
         raise Rejected("not-a-control-event", f"expected {EVERY_WORKFLOW!r} for an app, else a workflow", "workflowid")
     limits = {"reason": MAX_REASON, "by": MAX_BY}
     if control.kind in _OF_APPROVAL:
-        limits |= {"approval": MAX_NAME, "content": MAX_NAME}
+        limits |= {"approval": MAX_ID, "content": MAX_ID}
     if control.kind in _OF_DEAD_LETTER:
-        limits["deadletter"] = MAX_NAME
+        limits["deadletter"] = MAX_PLACE
     names = [*limits, *(["event"] if control.kind == "retry" else [])]
     data: Any = control.event.data
     if not isinstance(data, dict) or data.keys() != set(names):

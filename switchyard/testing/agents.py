@@ -12,6 +12,7 @@ from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.registry import FAILED_TYPE
 from switchyard.core.times import rfc3339_now
+from switchyard.core.topics import Topics
 from switchyard.testing.cases import Case, CaseError
 from switchyard.worker.effects import StoredEffect
 from switchyard.worker.processor import answer_events
@@ -59,7 +60,7 @@ class CaseAgents:
         failed = any(item.type == FAILED_TYPE for item in answers)
         key = str(event.attributes["dispatchid" if failed else "effectkey"])
         now = rfc3339_now()
-        return answer_events(event, f"switchyard/{self._namespace}/{name}", key, StoredEffect(tuple(answers), now))
+        return answer_events(event, Topics(self._namespace).source(name), key, StoredEffect(tuple(answers), now))
 
     def close(self) -> None:
         for item in self._closing:

@@ -44,6 +44,7 @@ from switchyard.core.registry import Registry
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable
 from switchyard.core.shards import shard_keys
+from switchyard.core.topics import Topics
 
 SHARD = shard_keys(1)[0]
 
@@ -213,7 +214,7 @@ class InMemory:
             self.publish(
                 Event.new(
                     id=answer_id(effect, index),
-                    source=f"switchyard/{self.namespace}/{dispatch.agent}",
+                    source=Topics(self.namespace).source(dispatch.agent),
                     type=kind,
                     workflow_id=event.workflow_id,
                     data=data,

@@ -102,9 +102,7 @@ class Gathers:
         gather = self._workflow.gathers.get(gather_id)
         if gather is None or not gather.result:
             return
-        if gather.on not in self._context.registry.gathers:
-            gather.result = ""
-            self._give_up(gather_id, GONE, f"{gather.on} opens no gather any more")
+        if self._is_gone(gather_id, gather):
             return
         accepting = self._context.accepting
         if accepting:
@@ -120,15 +118,12 @@ class Gathers:
                 gather.missing.setdefault(member, unanswered)
         self._give_up_branches(gather_id)
         self._context.timers.clear(Timer("gather", workflow.id, gather_id))
-        if gather.on not in self._context.registry.gathers:
-            gather.result = ""
-            self._give_up(gather_id, GONE, f"{gather.on} opens no gather any more")
+        if self._is_gone(gather_id, gather):
             return
         policy = self._policy(gather)
         if policy.gather.on_missing == "fail" and not self._is_met(gather):
-            gather.result = ""
             absent = "; ".join(f"{agent}: {reason}" for agent, reason in gather.missing.items())
-            self._give_up(gather_id, INCOMPLETE, f"missing: {absent}")
+            self._give_up(gather_id, gather, INCOMPLETE, f"missing: {absent}")
             return
         result = Event.new(
             id=stable_hash("gathered", gather_id),
@@ -140,15 +135,23 @@ class Gathers:
             hops=opened.hop,
         )
         gather.result = result.json()
-        largest = self._context.registry.file.limits.event_bytes
-        if len(gather.result.encode()) > largest - ENVELOPE_BYTES:
-            size, gather.result = len(gather.result.encode()), ""
-            self._give_up(gather_id, TOO_LARGE, f"the answers make an event of {size} bytes; the limit is {largest}")
+        size, largest = len(gather.result.encode()), self._context.registry.file.limits.event_bytes
+        if size > largest - ENVELOPE_BYTES:
+            reason = f"the answers make an event of {size} bytes; the limit is {largest}"
+            self._give_up(gather_id, gather, TOO_LARGE, reason)
             return
         self.publish(gather_id)
 
-    def _give_up(self, gather_id: str, code: str, reason: str) -> None:
+    def _is_gone(self, gather_id: str, gather: OpenGather) -> bool:
+        """Whether its type opens no gather any more; it is given up then."""
+        if gather.on in self._context.registry.gathers:
+            return False
+        self._give_up(gather_id, gather, GONE, f"{gather.on} opens no gather any more")
+        return True
+
+    def _give_up(self, gather_id: str, gather: OpenGather, code: str, reason: str) -> None:
         """Log that there is no result: what opened the gather becomes a dead letter."""
+        gather.result = ""
         verdict = Verdict("dead-letter", "guard", reason, code=code)
         self._log(Subject.gather_incomplete(gather_id), gather_id, verdict)
 
