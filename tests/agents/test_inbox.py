@@ -213,6 +213,7 @@ def test_no_more_is_read_than_handlers_can_take(start: Start) -> None:
         return echo(raw)
 
     running = start(Consumer(b"a", b"b", b"c"), handle, concurrency=2)
+    until(lambda: running.inbox.running == 2)
     until(lambda: running.consumer.is_paused)
     assert (running.consumer.given, running.inbox.running) == (2, 2)
     go_on.set()
