@@ -6,16 +6,39 @@ import argparse
 import json
 import signal
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fanout, inference
-from benchmarks.figures import CAPACITY_PER_S, Figures, as_json, rounded
-from benchmarks.passages import FanOut
-from benchmarks.stage import Report
-from benchmarks.ways import WAYS
+from benchmarks import fanout, inference, rules
+from benchmarks.figures import rounded
+from benchmarks.stage import Report, Stage, stage
 from switchyard.core.errors import SwitchyardError
+
+Size = Literal["whole", "quick", "smallest"]
+Results = dict[str, Any]
+"""Figures by name, or by way and name."""
+
+
+def _inference(there: Stage, size: Size, report: Report) -> Results:
+    return {way: rounded(found) for way, found in inference.run(there, inference.PLANS[size], report).items()}
+
+
+def _fanout(there: Stage, size: Size, report: Report) -> Results:
+    return rounded(fanout.run(there, fanout.PLANS[size], report))
+
+
+def _rules(there: Stage, size: Size, report: Report) -> Results:
+    return {way: rounded(found) for way, found in rules.run(there, rules.PLANS[size], report).items()}
+
+
+BENCHMARKS: dict[str, tuple[str, Callable[[Stage, Size, Report], Results]]] = {
+    "inference": ("three ways to have a model decide about each message", _inference),
+    "rules": ("a rule in SQL decides about each event, beside PyFlink's ceiling and a plain loop", _rules),
+    "fanout": ("from a question to the gathered answers of three agents", _fanout),
+}
 
 
 def main() -> None:
@@ -26,60 +49,49 @@ def main() -> None:
     def report(line: str) -> None:
         progress.print(line, markup=False, soft_wrap=True)
 
+    names = list(BENCHMARKS) if given.name == "all" else [given.name]
     try:
-        line, table = _fanout(given, report) if given.command == "fanout" else _inference(given, report)
+        with stage(report) as there:
+            results = {name: BENCHMARKS[name][1](there, given.size, report) for name in names}
     except SwitchyardError as error:
         sys.exit(str(error))
     if given.json:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(json.dumps(results if given.name == "all" else results[given.name]) + "\n")
     else:
-        Console().print(table)
+        for name, found in results.items():
+            Console().print(_table(name, found))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    ways = commands.add_parser("inference", help="three ways to have a model decide about each message")
-    fan = commands.add_parser("fanout", help="from a question to the gathered answers of three agents")
-    for command in (ways, fan):
-        command.add_argument("--quick", action="store_true", help="one short run instead of three")
+    commands = parser.add_subparsers(dest="name", required=True)
+    described = {**{name: text for name, (text, _) in BENCHMARKS.items()}, "all": "each of them, one after the other"}
+    for name, text in described.items():
+        command = commands.add_parser(name, help=text)
+        size = command.add_mutually_exclusive_group()
+        size.add_argument("--quick", dest="size", action="store_const", const="quick", help="one short run, not three")
+        size.add_argument(
+            "--smallest", dest="size", action="store_const", const="smallest", help="only to see that it runs"
+        )
+        command.set_defaults(size="whole")
         command.add_argument("--json", action="store_true", help="print the results as one line of JSON, the last one")
-    ways.add_argument("--only", action="append", choices=list(WAYS), metavar="WAY", help="leave the others out")
     return parser
 
 
-def _inference(given: argparse.Namespace, report: Report) -> tuple[str, Table]:
-    plan = inference.QUICK if given.quick else inference.Plan()
-    results = inference.run(plan, given.only or list(WAYS), report)
-    return as_json(results), _ways_table(results)
-
-
-def _fanout(given: argparse.Namespace, report: Report) -> tuple[str, Table]:
-    figures = fanout.run(fanout.QUICK if given.quick else fanout.Plan(), report)
-    return json.dumps(rounded(figures)), _fanout_table(figures)
-
-
-def _ways_table(results: dict[str, Figures]) -> Table:
-    table = Table()
-    for title in ("way", "messages/s", f"of {CAPACITY_PER_S:.0f}", "p50 overhead", "p99 overhead"):
-        table.add_column(title, justify="left" if title == "way" else "right")
+def _table(title: str, results: Results) -> Table:
+    """Ways down and figures across, or one figure a row."""
+    table = Table(title=title)
+    if not all(isinstance(found, Mapping) for found in results.values()):
+        table.add_column("figure")
+        table.add_column("value", justify="right")
+        for name, value in results.items():
+            table.add_row(name, str(value))
+        return table
+    table.add_column("way")
+    for name in next(iter(results.values())):
+        table.add_column(name, justify="right")
     for way, figures in results.items():
-        table.add_row(
-            way,
-            f"{figures.throughput_per_s:.1f}",
-            f"{figures.throughput_ratio:.0%}",
-            f"{figures.p50_overhead_ms:.0f} ms",
-            f"{figures.p99_overhead_ms:.0f} ms",
-        )
-    return table
-
-
-def _fanout_table(figures: FanOut) -> Table:
-    table = Table()
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for name, value in rounded(figures).items():
-        table.add_row(name.removesuffix("_ms"), f"{value:.2f}" if name.endswith("_ratio") else f"{value:.0f} ms")
+        table.add_row(way, *(str(value) for value in figures.values()))
     return table
 
 

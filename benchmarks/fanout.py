@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.apps import FANOUT
 from benchmarks.figures import medians
 from benchmarks.passages import FanOut, Passage, is_gathered, passages
-from benchmarks.stage import Report, Stage, stage
+from benchmarks.stage import Report, Stage, calibrated
 from benchmarks.traffic import Traffic
 from benchmarks.ways import job
 from switchyard.core.app import App
@@ -31,21 +31,24 @@ class Plan:
     warm_up: int = 800
 
 
-QUICK = Plan(seconds=15, pairs=8, runs=1)
+PLANS = {
+    "whole": Plan(),
+    "quick": Plan(seconds=15, pairs=8, runs=1),
+    "smallest": Plan(seconds=1, pairs=1, runs=1, warm_up=1),
+}
 
 
-def run(plan: Plan, report: Report) -> FanOut:
+def run(there: Stage, plan: Plan, report: Report) -> FanOut:
     """Median figures of the runs."""
     measured = []
-    with stage(report) as there:
-        for number in range(1, plan.runs + 1):
-            figures = measure(there, plan, number)
-            measured.append(figures)
-            report(
-                f"Run {number} of {plan.runs}: p50 {figures.p50_ms:.0f} ms, p95 {figures.p95_ms:.0f} ms "
-                f"(Kafka {figures.kafka_ms:.0f}, Flink {figures.flink_ms:.0f}, agents {figures.agents_ms:.0f}); "
-                f"with a model three agents {figures.three_agents_ms:.0f} ms, one {figures.one_agent_ms:.0f} ms"
-            )
+    for number in range(1, plan.runs + 1):
+        figures = measure(there, plan, number)
+        measured.append(figures)
+        report(
+            f"Run {number} of {plan.runs}: p50 {figures.p50_ms:.0f} ms, p95 {figures.p95_ms:.0f} ms "
+            f"(Kafka {figures.kafka_ms:.0f}, Flink {figures.flink_ms:.0f}, agents {figures.agents_ms:.0f}); with a "
+            f"model three agents {figures.three_agents_ms:.0f} ms, one {figures.one_agent_ms:.0f} ms{calibrated()}"
+        )
     return medians(measured)
 
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,6 +61,27 @@ class Figures:
         )
 
 
+@dataclass(frozen=True)
+class Rate:
+    """Throughput of a burst, its tail included; milliseconds from sending to inbox at a steady rate.
+
+    `ceiling_ratio` is the throughput ÷ that of the way that is the ceiling, in the same run.
+    """
+
+    throughput_per_s: float
+    ceiling_ratio: float
+    p50_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, burst: Trips, paced: Trips) -> Rate:
+        times = [paced.arrived[name] - at for name, at in paced.sent.items()]
+        return cls(burst.per_second, 1.0, percentile(times, 0.5), percentile(times, 0.99))
+
+    def beside(self, ceiling: Rate) -> Rate:
+        return replace(self, ceiling_ratio=self.throughput_per_s / ceiling.throughput_per_s)
+
+
 def call_latencies(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Milliseconds of the call about each event, from the rows of `GET /log?messages=true`.
 
@@ -100,6 +121,6 @@ def rounded(figures: Measured) -> dict[str, float]:
     return {name: round(value, 3 if name.endswith("_ratio") else 1) for name, value in values.items()}
 
 
-def as_json(results: Mapping[str, Figures]) -> str:
-    """One line: by way of calling the model, its figures."""
+def as_json(results: Mapping[str, Figures] | Mapping[str, Rate]) -> str:
+    """One line: by way, its figures."""
     return json.dumps({way: rounded(figures) for way, figures in results.items()})

@@ -100,11 +100,11 @@ def _orchestrate(loader: Loader, rejected: list[str], extensions: Extensions) ->
     columns = ", ".join(f"`{name}`" for name in INPUT)
     payload = loader.environment.sql_query(f"SELECT shard, ROW({columns}) FROM orchestrator_input")  # noqa: S608
     rows = loader.environment.to_append_stream(payload, Types.ROW([Types.INT(), INPUT_TYPE]))
-    acted = _keyed(rows).process(Orchestrator(extensions), OUTPUT_TYPE).uid(UID).name("orchestrator")
+    acted = keyed(rows).process(Orchestrator(extensions), OUTPUT_TYPE).uid(UID).name("orchestrator")
     loader.environment.create_temporary_view("orchestrator_output", acted)
 
 
-def _keyed(rows: DataStream) -> KeyedStream:
+def keyed(rows: DataStream) -> KeyedStream:
     """Key by the first column, which SQL has computed.
 
     `DataStream.key_by` would put a Python operator before the exchange just to compute the key; rows of (key, value)

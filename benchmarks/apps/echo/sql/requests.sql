@@ -1,4 +1,4 @@
--- No rule: a model decides about every event.
+-- A rule for one type; a model decides about the other.
 CREATE TEMPORARY VIEW routing_requests AS
-SELECT *, CAST(NULL AS ARRAY<STRING>) AS rule_agents
+SELECT *, CASE WHEN type = 'bench.ruled' THEN ARRAY['echo'] ELSE CAST(NULL AS ARRAY<STRING>) END AS rule_agents
 FROM events;
