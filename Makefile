@@ -26,6 +26,9 @@ test: setup ## Pass every check: lint, types, tests, how much of the code they r
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
 	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)
 
+bench: setup ## Run every benchmark, about an hour: make bench [ARGS="--quick"]
+	@$(BIN)/python -m benchmarks all $(ARGS)
+
 docs: setup ## Write docs/reference again, from the code
 	@$(BIN)/python -m docs.generate
 
@@ -57,4 +60,4 @@ deploy/jars/.fetched: deploy/pom.xml deploy/jars.sha256 | $(VENV)/.installed
 clean: ## Stop the local stack and remove its data
 	@test ! -x $(BIN)/switchyard || $(BIN)/switchyard down --clean --yes
 
-.PHONY: help setup demo test test-recovery test-wheel docs lock audit clean
+.PHONY: help setup demo test test-recovery test-wheel bench docs lock audit clean

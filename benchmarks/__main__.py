@@ -12,7 +12,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import fanout, inference, rules
+from benchmarks import fanout, hang, inference, rules, state, workflows
 from benchmarks.figures import rounded
 from benchmarks.stage import Report, Stage, stage
 from switchyard.core.errors import SwitchyardError
@@ -34,9 +34,24 @@ def _rules(there: Stage, size: Size, report: Report) -> Results:
     return {way: rounded(found) for way, found in rules.run(there, rules.PLANS[size], report).items()}
 
 
+def _hang(there: Stage, size: Size, report: Report) -> Results:
+    return rounded(hang.run(there, hang.PLANS[size], report))
+
+
+def _state(there: Stage, size: Size, report: Report) -> Results:
+    return rounded(state.run(there, state.PLANS[size], report))
+
+
+def _workflows(there: Stage, size: Size, report: Report) -> Results:
+    return rounded(workflows.run(there, workflows.PLANS[size], report))
+
+
 BENCHMARKS: dict[str, tuple[str, Callable[[Stage, Size, Report], Results]]] = {
     "inference": ("three ways to have a model decide about each message", _inference),
     "rules": ("a rule in SQL decides about each event, beside PyFlink's ceiling and a plain loop", _rules),
+    "hang": ("what a call that is never answered costs the others", _hang),
+    "state": ("what open workflows hold, how long checkpoints take, and what is left", _state),
+    "workflows": ("whole workflows of the SDR app, and the CPU time that each takes", _workflows),
     "fanout": ("from a question to the gathered answers of three agents", _fanout),
 }
 

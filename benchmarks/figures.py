@@ -82,6 +82,51 @@ class Rate:
         return replace(self, ceiling_ratio=self.throughput_per_s / ceiling.throughput_per_s)
 
 
+@dataclass(frozen=True)
+class Hang:
+    """99th percentiles from sending to inbox, of events whose own call is answered; `p99_ratio` is the second ÷ the
+    first."""
+
+    p99_ms: float
+    p99_beside_hanging_ms: float
+    p99_ratio: float
+
+    @classmethod
+    def of(cls, smooth_ms: float, hanging_ms: float) -> Hang:
+        return cls(smooth_ms, hanging_ms, hanging_ms / smooth_ms)
+
+
+@dataclass(frozen=True)
+class Workflows:
+    """`cpu_s` and its parts are seconds of CPU time for one workflow, `decisions` and `model_calls` numbers of one."""
+
+    workflows_per_s: float
+    cpu_s: float
+    kafka_cpu_s: float
+    jobmanager_cpu_s: float
+    taskmanager_cpu_s: float
+    worker_cpu_s: float
+    decisions: float
+    model_calls: float
+
+
+@dataclass(frozen=True)
+class State:
+    """Bytes are those of a savepoint and of resident memory, ÷ workflows, what an idle job has left out.
+
+    `restore_ms` is the longest time that a task restores; `checkpoint_ms` a median while no model is asked,
+    `checkpoint_beside_asks_ms` one while asks are in flight.
+    """
+
+    bytes_per_workflow: float
+    memory_bytes_per_workflow: float
+    restore_ms: float
+    bytes_left_per_workflow: float
+    checkpoint_ms: float
+    checkpoint_beside_asks_ms: float
+    checkpoint_ratio: float
+
+
 def call_latencies(log: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Milliseconds of the call about each event, from the rows of `GET /log?messages=true`.
 
@@ -116,9 +161,9 @@ def medians(runs: Sequence[Measured]) -> Measured:
 
 
 def rounded(figures: Measured) -> dict[str, float]:
-    """By name; ratios with three digits, everything else with one."""
+    """By name; ratios and seconds of CPU time with three digits, everything else with one."""
     values: dict[str, float] = asdict(figures)
-    return {name: round(value, 3 if name.endswith("_ratio") else 1) for name, value in values.items()}
+    return {name: round(value, 3 if name.endswith(("_ratio", "cpu_s")) else 1) for name, value in values.items()}
 
 
 def as_json(results: Mapping[str, Figures] | Mapping[str, Rate]) -> str:

@@ -53,7 +53,7 @@ def run(there: Stage, plan: Plan, report: Report) -> dict[str, Rate]:
 
 def measure(there: Stage, way: str, plan: Plan, number: int) -> Rate:
     """One run of one way, in topics of its own, after a warm-up."""
-    topics = Topics(f"{way.replace('_', '-')}-{number}")
+    topics = Topics(f"rules-{way.replace('_', '-')}-{number}")
     prepare_topics(Cluster(there.target.kafka), App.load(str(ECHO)), topics.namespace, lambda line: None)
     with (
         RULE_WAYS[way](there, topics.namespace),

@@ -38,11 +38,13 @@ class Stage:
     model_port: int
 
     @contextmanager
-    def model_server(self, seed: int, median_s: float = MEDIAN_S, sigma: float = SIGMA) -> Iterator[None]:
-        """The same seed answers with the same latencies, in order of the calls."""
+    def model_server(
+        self, seed: int, median_s: float = MEDIAN_S, sigma: float = SIGMA, hang_on: str = ""
+    ) -> Iterator[None]:
+        """The same seed answers with the same latencies, in order of the calls; what has `hang_on` in it, never."""
         command = [sys.executable, "-P", "-m", "switchyard.local.model_server", "--port", str(self.model_port)]
         command += ["--delay-s", str(median_s), "--delay-sigma", str(sigma), "--seed", str(seed)]
-        command += ["--apps", str(self.stack.layout.apps_file)]
+        command += ["--apps", str(self.stack.layout.apps_file), *(["--hang-on", hang_on] if hang_on else [])]
         self.stack.add_program("scripted-model", command, health=Health("http", f"{self._model}/health"))
         try:
             yield

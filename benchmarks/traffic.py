@@ -52,18 +52,18 @@ class Traffic:
         self._follower.close()
         self._producer.close()
 
-    def burst(self, name: str, count: int, type: str) -> Trips:
-        """All at once; waits for the last one to arrive."""
-        return self._complete({identity: self._send(identity, type) for identity in _ids(name, count)})
+    def burst(self, name: str, count: int, type: str, comes: Callable[[str], bool] = bool) -> Trips:
+        """All at once; waits for the last one to arrive of those of which `comes` says that they will."""
+        return self._complete({identity: self._send(identity, type) for identity in _ids(name, count)}, comes)
 
-    def paced(self, name: str, count: int, per_second: float, type: str) -> Trips:
-        """One after the other at a steady rate; waits for the last one to arrive."""
+    def paced(self, name: str, count: int, per_second: float, type: str, comes: Callable[[str], bool] = bool) -> Trips:
+        """One after the other at a steady rate; waits as `burst` does."""
         sent = {}
         begun = time.monotonic()
         for number, identity in enumerate(_ids(name, count)):
             time.sleep(max(begun + number / per_second - time.monotonic(), 0.0))
             sent[identity] = self._send(identity, type)
-        return self._complete(sent)
+        return self._complete(sent, comes)
 
     def _send(self, identity: str, type: str) -> float:
         """The record's CreateTime."""
@@ -79,8 +79,9 @@ class Traffic:
         self._producer.send(self._topic, key=identity.encode(), value=value, timestamp_ms=now)
         return now
 
-    def _complete(self, sent: dict[str, float]) -> Trips:
-        """Raises SwitchyardError where nothing has arrived for a long time."""
+    def _complete(self, everything: dict[str, float], comes: Callable[[str], bool]) -> Trips:
+        """The trips of those that come. Raises SwitchyardError where nothing has arrived for a long time."""
+        sent = {identity: at for identity, at in everything.items() if comes(identity)}
         trips, left, moved = Trips(sent, self._arrived), len(sent), time.monotonic()
         while missing := trips.missing:
             if len(missing) < left:

@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--delay-s", type=float, default=0.0, help="median latency of an answer")
     parser.add_argument("--delay-sigma", type=float, default=0.0, help="sigma of the lognormal latency")
     parser.add_argument("--seed", type=int, default=0, help="for latencies and faults")
+    parser.add_argument("--hang-on", metavar="TEXT", help="never answer a question that has this in it")
     parser.add_argument("--script", type=Path, help="JSON file: what happens to the first calls")
     parser.add_argument("--habit", choices=HABITS, help="what it does to a request, or to an answer")
     args = parser.parse_args()
@@ -38,6 +39,8 @@ def main() -> None:
         behave = with_habit(args.habit, behave)
     if faults:
         behave = behaviour.failing(faults, args.seed, behave)
+    if args.hang_on:
+        behave = behaviour.hanging(args.hang_on, behave)
     behave = behaviour.slow(args.delay_s, args.delay_sigma, args.seed, behave)
     log_to_stderr("%(asctime)s %(levelname)s %(message)s")
     app = create_app(Templates(args.apps), Calls(), behave)

@@ -84,6 +84,11 @@ def failing(share: float, seed: int = 0, then: Behaviour | None = None) -> Behav
     return behave
 
 
+def hanging(text: str, then: Behaviour) -> Behaviour:
+    """No answer to a question that has `text` in it."""
+    return lambda call: Action(hang=True) if text in call.user else then(call)
+
+
 def slow(median_s: float, sigma: float = 0.0, seed: int = 0, then: Behaviour | None = None) -> Behaviour:
     """Adds a lognormal delay; with sigma 0 always the median."""
     chance = random.Random(seed)
