@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from switchyard.core.errors import LedgerVersionError, StateVersionError
+from switchyard.core.errors import LedgerVersionError, Rejected, StateVersionError
 from switchyard.core.ledger import record
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import migrations, state
+from switchyard.core.orchestrator.buckets import BUCKET
 from switchyard.core.orchestrator.queues import Queues
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
+from switchyard.core.orchestrator.state import ShardState
+from switchyard.core.orchestrator.store import WorkflowStore
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 from switchyard.core.restore import restore_conflicts
 from tests.core import toy
 
@@ -38,13 +41,13 @@ def test_state_of_the_release_before_is_read_and_written_anew(next_release: None
     workflow = Workflow.parse(older)
     assert workflow.hops == 2
     assert json.loads(workflow.dump())["version"] == state.STATE_VERSION
-    assert Workflow.parse(workflow.dump()) == workflow
+    assert Workflow.parse(workflow.dump()).dump() == workflow.dump()
 
 
 def test_a_kind_without_a_migration_keeps_its_form(next_release: None) -> None:
-    older = {"seen": {}, "settled": ["event/1"], "sent": [], "next_step": 0, "summary": {}}
+    older = json.loads(Tombstone.of(Workflow("w1", 1_000), "toy").dump())
     tombstone = Tombstone.parse(json.dumps({**older, "version": state.STATE_VERSION - 1}))
-    assert str(tombstone.settled[0]) == "event/1"
+    assert tombstone.workflow_id == "w1"
     queues = Queues({"held\x1f00000000000000000000": json.dumps({"text": "x", "version": state.STATE_VERSION - 1})})
     assert queues.pop("held") == {"text": "x"}
 
@@ -58,14 +61,14 @@ def test_an_entry_that_cannot_be_read_stays_in_its_queue() -> None:
     assert (queues.size("held"), len(stored)) == (1, 1)
 
 
-@pytest.mark.parametrize("version", [1, 2, 5, None])
+@pytest.mark.parametrize("version", [1, 2, 3, 6, None])
 def test_other_state_is_refused_with_what_to_do(version: int | None) -> None:
     value = {**json.loads(WRITTEN), "version": version} if version else {}
     with pytest.raises(StateVersionError, match="go on with the release that wrote it, or begin anew"):
         Workflow.parse(json.dumps(value))
 
 
-@pytest.mark.parametrize(("version", "refused"), [(1, True), (2, True), (3, False), (4, False), (5, True)])
+@pytest.mark.parametrize(("version", "refused"), [(1, True), (3, True), (4, False), (5, False), (6, True)])
 def test_a_submission_says_so_before_anything_is_stopped(version: int, refused: bool) -> None:
     registry = toy.registry()
     before = {"shards": 16, "registry": registry.json(), "state_version": version}
@@ -96,18 +99,51 @@ def test_what_has_no_version_is_no_record(version: Any) -> None:
         parse_record(json.dumps({**json.loads(RECORD.json()), "version": version}))
 
 
-def test_state_of_version_3_is_read() -> None:
-    before = {**json.loads(WRITTEN), "seen": ["event/a", "dispatch/d/0"], "version": 3}
-    del before["life"]
-    workflow = Workflow.parse(json.dumps(before))
-    assert workflow.seen == {Subject("event", "a"): "", Subject("dispatch", "d", "0"): ""}
-    assert repeats(workflow.seen, toy.opened(1), Subject("event", "a"))
-    held = {"text": "{}", "position": {"topic": "t", "partition": 0, "offset": 1}, "version": 3}
-    queues = Queues({"held\x1f00000000000000000000": json.dumps(held), "held\x1f1": json.dumps({**held, "rule": None})})
-    control, event = queues.pop("held"), queues.pop("held")
-    assert control is not None
-    assert event is not None
-    assert (control["control"], control["rule"], event["control"]) == (True, None, False)
+LISTS = {
+    "seen": {"event/a": "h", "dispatch/d/0": "", "dispatch/e/1": ""},
+    "settled": ["event/a", "dispatch/d/0", "timeout/f"],
+}
+
+
+def test_state_of_version_4_is_read() -> None:
+    before = {**json.loads(WRITTEN), **LISTS, "closed": ["d"], "abandoned": ["f"], "refused": {"dispatch/e/1": 2}}
+    before |= {"approved": ["k"], "life": 3, "version": 4}
+    del before["known"]
+    known = Workflow.parse(json.dumps(before)).known
+    event, late = Subject("event", "a"), Subject("dispatch", "e", "1")
+    with pytest.raises(Rejected, match="id-reused"):
+        known.repeats(toy.opened(1), event)
+    assert (known.is_settled(event), known.is_settled(late), known.is_settled(Subject.timeout("f"))) == (1, 0, 1)
+    assert (known.refused(late), known.refused(event)) == (2, 0)
+    assert (known.is_over("d"), known.is_answered("d"), known.is_abandoned("d")) == (True, True, False)
+    assert (known.is_over("e"), known.is_answered("e"), known.is_abandoned("f")) == (False, False, True)
+    assert (known.is_approved("k", 3), known.is_approved("k", 4), known.any_settled) == (True, False, True)
+
+
+def test_a_tombstone_of_version_4_is_read() -> None:
+    summary = Workflow("w1", 1_000).summary("toy")
+    before = {**LISTS, "sent": ["g"], "next_step": 2, "life": 1, "summary": summary, "version": 4}
+    tombstone = Tombstone.parse(json.dumps(before))
+    assert (tombstone.life, tombstone.next_step, tombstone.known.is_abandoned("g")) == (1, 2, True)
+    assert [tombstone.known.is_new(Subject("event", key)) for key in ("a", "b")] == [False, True]
+
+
+def test_much_that_is_known_in_version_4_is_put_into_buckets_when_it_is_first_touched() -> None:
+    many = [f"event/{number:064}" for number in range(5_000)]
+    before = {**json.loads(WRITTEN), "seen": dict.fromkeys(many, "h"), "settled": many, "version": 4}
+    del before["known"]
+    stored = ShardState(workflows={"w1": json.dumps(before)})
+    migrations.upgrade(stored, 4)
+    store = WorkflowStore(stored)
+    workflow = store.running("w1")
+    assert workflow is not None
+    store.save(workflow)
+    assert max(map(len, stored.workflows.values())) < 4 * BUCKET
+    kept = WorkflowStore(stored).running("w1")
+    assert kept is not None
+    assert all(kept.known.is_settled(Subject.parse(text)) for text in many)
+    migrations.upgrade(stored, state.STATE_VERSION)
+    assert kept.dump() == stored.workflows["w1"]
 
 
 @pytest.mark.parametrize(

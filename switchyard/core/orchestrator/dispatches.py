@@ -120,7 +120,7 @@ class Dispatches:
     def approve(self, dispatch_id: str) -> Iterator[Dispatch]:
         """A person has approved: send it, and further attempts at the same event without asking again."""
         opened = self._workflow.dispatches[dispatch_id]
-        self._workflow.approved.append(opened.event.effect_key(opened.agent))
+        self._workflow.known.approve(opened.event.effect_key(opened.agent), self._workflow.life)
         self._context.timers.clear(Timer("approval", self._workflow.id, dispatch_id))
         opened.stage = "ready"
         yield from self.send(dispatch_id)
@@ -130,7 +130,8 @@ class Dispatches:
         self._workflow.dispatches.pop(dispatch_id, None)
         self._workflow.gathers.pop(dispatch_id, None)
         self._context.unsent.discard(dispatch_id)
-        (self._workflow.abandoned if abandoned else self._workflow.closed).append(dispatch_id)
+        known = self._workflow.known
+        known.abandon(dispatch_id) if abandoned else known.close(dispatch_id)
         for kind in OF_DISPATCH:
             self._context.timers.clear(Timer(kind, self._workflow.id, dispatch_id))
 
@@ -171,7 +172,7 @@ class Dispatches:
     def _needs_approval(self, agent: str, event: Event) -> bool:
         definition = self._context.registry.agents.get(agent)
         needed = definition is not None and definition.approval == "required"
-        return needed and event.effect_key(agent) not in self._workflow.approved
+        return needed and not self._workflow.known.is_approved(event.effect_key(agent), self._workflow.life)
 
     def _wait_for_approval(self, dispatch_id: str, opened: OpenDispatch, since: int) -> None:
         timeout_s = self._context.registry.agents[opened.agent].approval_timeout

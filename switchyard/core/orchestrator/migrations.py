@@ -14,29 +14,42 @@ from switchyard.core import strictjson
 from switchyard.core.errors import StateVersionError
 from switchyard.core.orchestrator import state
 
-Kind = Literal["workflow", "tombstone", "timer", "queue entry", "usage"]
+Kind = Literal["workflow", "tombstone", "bucket", "timer", "queue entry", "usage"]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def _with_contents(value: dict[str, Any]) -> dict[str, Any]:
-    """Version 4 keeps a hash of what was read; of what version 3 read there is none."""
-    return {**value, "seen": dict.fromkeys(value["seen"], "")}
+def _with_facts(value: dict[str, Any]) -> dict[str, Any]:
+    """Version 5 keeps what is known by what it is about; in version 4 it stood in lists."""
+    facts: dict[str, dict[str, Any]] = {}
+    for subject, content in value.pop("seen").items():
+        facts.setdefault(subject, {})["seen"] = content
+    settled = value.pop("settled")
+    for subject in settled:
+        facts.setdefault(subject, {})["settled"] = True
+        kind, _, answer = subject.partition("/")
+        if kind == "dispatch":
+            facts.setdefault(answer.rpartition("/")[0], {})["answered"] = True
+    for subject, attempt in value.pop("refused", {}).items():
+        facts.setdefault(subject, {})["refused"] = attempt
+    for dispatch_id in value.pop("closed", []):
+        facts.setdefault(dispatch_id, {})["over"] = "closed"
+    for dispatch_id in [*value.pop("abandoned", []), *value.pop("sent", [])]:
+        facts.setdefault(dispatch_id, {})["over"] = "abandoned"
+    for effect_key in value.pop("approved", []):
+        facts.setdefault(effect_key, {})["approved"] = value["life"]
+    characters = sum(len(strictjson.dumps({key: fact})) for key, fact in facts.items())
+    stored = {"count": 1, "characters": characters, "entries": facts}
+    return {**value, "known": {"any_settled": bool(settled), "facts": stored}}
 
 
-def _with_kind(value: dict[str, Any]) -> dict[str, Any]:
-    """Version 4 says what is held; of version 3 a request of an operator was what has no rule."""
-    return {"rule": None, **value, "control": "rule" not in value} if "text" in value else value
-
-
-MIGRATIONS: dict[tuple[Kind, int], Migration] = {
-    ("workflow", 3): _with_contents,
-    ("tombstone", 3): _with_contents,
-    ("queue entry", 3): _with_kind,
-}
+MIGRATIONS: dict[tuple[Kind, int], Migration] = {("workflow", 4): _with_facts, ("tombstone", 4): _with_facts}
 """By kind and the version that is read, to the next one. A kind without one keeps its form.
 
 A timer is given as `{"timer": [kind, workflow id, target], "due": milliseconds}`.
 """
+
+SEPARATOR = "\x1f"
+"""Between an owner and the number of a bucket, in the key of its entry; no id has a control character."""
 
 FIRST = 3
 """The first version that is text; what Flink kept before were bytes."""
@@ -80,7 +93,8 @@ def upgrade(stored: state.ShardState, version: int) -> None:
     }
     for kind, texts in maps.items():
         for key, text in list(texts.items()):
-            texts[key] = strictjson.dumps(stamped(upgraded(kind, strictjson.loads(text))))
+            what: Kind = "bucket" if kind in ("workflow", "tombstone") and SEPARATOR in key else kind
+            texts[key] = strictjson.dumps(stamped(upgraded(what, strictjson.loads(text))))
     for key, due in list(stored.timers.items()):
         timer = _migrated("timer", {"timer": strictjson.loads(key), "due": int(due)}, version)
         del stored.timers[key]

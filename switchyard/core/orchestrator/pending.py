@@ -115,14 +115,14 @@ class PendingDecisions:
     def settled(self, subject: Subject) -> None:
         """An effective record has settled it."""
         self.withdraw(subject)
-        self._workflow.settled.append(subject)
+        self._workflow.known.settle(subject)
 
     def give_up(self, subject: Subject) -> None:
         """What waits to be settled will not be: an answer is late, and so are all records about its dispatch."""
         pending = self._workflow.pending[subject]
         self.withdraw(subject)
         if subject.kind == "dispatch":
-            self._workflow.abandoned.append(subject.id)
+            self._workflow.known.abandon(subject.id)
             self.log_late(subject, pending.text, pending.position, pending.event)
 
     def give_up_answers(self, dispatch_id: str) -> None:
@@ -133,7 +133,7 @@ class PendingDecisions:
     def is_late(self, dispatch_id: str) -> bool:
         """Whether a dispatch was given up, or the record that gives it up is written."""
         timeout = self._workflow.pending.get(Subject.timeout(dispatch_id))
-        return dispatch_id in self._workflow.abandoned or (timeout is not None and timeout.stage == "logged")
+        return self._workflow.known.is_abandoned(dispatch_id) or (timeout is not None and timeout.stage == "logged")
 
     def _admit_answer(
         self, subject: Subject, event: Event, text: str, position: Position, count: int, failed: tuple[str, ...]

@@ -43,12 +43,11 @@ def read_back_error(registry: Registry, workflow: Workflow, record: Decision, ev
 
 def counts_no_more(workflow: Workflow, record: Decision) -> bool:
     """Whether the ledger's order has made this record late: see ADR 5."""
-    subject = record.subject
+    subject, known = record.subject, workflow.known
     if subject.kind == "dispatch":
-        return subject.id in workflow.abandoned
+        return known.is_abandoned(subject.id)
     if subject.kind == "timeout":
-        answered = any(item.kind == "dispatch" and item.id == subject.id for item in workflow.settled)
-        return answered or subject.id in workflow.abandoned
+        return known.is_answered(subject.id) or known.is_abandoned(subject.id)
     if subject.kind == "gather":
         gather = workflow.gathers.get(subject.id)
         return gather is None or (record.action == "gather" and gather.result is not None)

@@ -11,8 +11,6 @@ before is not asked again; nor does it act before it has read from the control t
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter
@@ -25,6 +23,7 @@ from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
 from switchyard.core.orchestrator.due import do
 from switchyard.core.orchestrator.held import held_entry, held_item
+from switchyard.core.orchestrator.known import Known
 from switchyard.core.orchestrator.limits import Price, Quota
 from switchyard.core.orchestrator.messages import (
     Ask,
@@ -48,7 +47,7 @@ from switchyard.core.orchestrator.requests import log_request
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.timers import Timer
 from switchyard.core.orchestrator.transition import WorkflowTransition
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
@@ -252,7 +251,7 @@ class Shard:
         if waiting:
             workflow = self._begin(workflow_id, self.context.workflows.tombstone(workflow_id), now)
             for event in waiting:
-                workflow.read(event, Subject.of_event(event))
+                workflow.known.read(event, Subject.of_event(event))
             return workflow
         tombstone = self.context.workflows.tombstone(workflow_id)
         status = f"the workflow is {tombstone.status}" if tombstone else "no such workflow is known"
@@ -275,7 +274,7 @@ class Shard:
         subject = Subject.of_event(event)
         workflow = self.context.workflows.running(event.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
-        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.is_new(subject)):
+        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.known.is_new(subject)):
             return self._after_end(tombstone, item, subject, now)
         if workflow is None:
             if event.causation_id is not None:
@@ -293,27 +292,26 @@ class Shard:
         """A workflow that is new, or that a person begins again."""
         if tombstone is None:
             return Workflow(workflow_id, now)
-        self.context.workflows.reopen(workflow_id)
         return tombstone.reopened(workflow_id, now)
 
     def _after_end(self, tombstone: Tombstone, item: EventRead, subject: Subject, now: int) -> list[Effect]:
         event = item.event
         effects: list[Effect] = []
         try:
-            if repeats(tombstone.seen, event, subject):
+            if tombstone.known.repeats(event, subject):
                 tombstone.summary["duplicates"] += 1
                 effects.append(self.context.summary_effect(tombstone.summary))
-            elif subject in tombstone.settled:
-                tombstone.read(event, subject)
-            elif event.causation_id in tombstone.sent:
+            elif tombstone.known.is_settled(subject):
+                tombstone.known.read(event, subject)
+            elif event.causation_id and tombstone.known.is_abandoned(event.causation_id):
                 self.context.spend(event, now)
-                tombstone.read(event, subject)
+                tombstone.known.read(event, subject)
                 effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
             else:
                 raise Rejected("workflow-ended", f"the workflow is {tombstone.status}", "workflowid")
         except Rejected as error:
             return [dead_letter_effect(error, item.text, item.position, now, event.workflow_id, event)]
-        self.context.workflows.bury(event.workflow_id, tombstone)
+        self.context.workflows.bury(tombstone)
         return effects
 
     def _model_answered(self, item: ModelAnswered, now: int) -> list[Effect]:
@@ -344,25 +342,25 @@ class Shard:
         workflow = self.context.workflows.running(record.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(record.workflow_id)
         effects: list[Effect] = []
-        if workflow is not None and workflow.at_its_end and _reopens(record, workflow.settled):
+        if workflow is not None and workflow.at_its_end and _reopens(record, workflow.known):
             transition = WorkflowTransition(self.context, workflow, now)
             effects += transition.finish(ended=True)
             workflow, tombstone = None, self.context.workflows.tombstone(record.workflow_id)
-        if tombstone is not None and not _reopens(record, tombstone.settled):
+        if tombstone is not None and not _reopens(record, tombstone.known):
             return effects
         if workflow is None:
             workflow = self._begin(record.workflow_id, tombstone, record.at - record.elapsed_ms)
             workflow.incomplete = record.step > 0 and not self.fenced
-        if record.subject in workflow.settled or record.attempt < workflow.refused.get(record.subject, 0):
+        if workflow.known.is_settled(record.subject) or record.attempt < workflow.known.refused(record.subject):
             return effects
         transition = WorkflowTransition(self.context, workflow, now)
         transition.read_back(record)
         return effects + transition.finish()
 
 
-def _reopens(record: Decision, settled: Collection[Subject]) -> bool:
-    """Whether a record begins a workflow again that has ended with so much settled."""
-    if record.subject.kind != "event" or record.subject in settled:
+def _reopens(record: Decision, known: Known) -> bool:
+    """Whether a record begins a workflow again that has ended."""
+    if record.subject.kind != "event" or known.is_settled(record.subject):
         return False
     try:
         return is_manual_retry(record.parsed_event(), record.subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 """Of every JSON value in the maps below; see `migrations`."""
 
 
@@ -13,8 +13,8 @@ STATE_VERSION = 4
 class ShardState:
     """What survives a crash: five maps from text to JSON text, in Flink's keyed state or in memory.
 
-    workflows   workflow id → running workflow
-    tombstones  workflow id → what stays of one that has ended
+    workflows   workflow id → running workflow; beside it, where that is much, the buckets of what it must not forget
+    tombstones  the same of what stays of one that has ended
     timers      what must be done later → when
     queues      what waits for the fence, for room, or for the end of a pause
     usage       what is open and spent

@@ -33,32 +33,32 @@ class WorkflowStore:
         text = self._state.workflows.get(workflow_id)
         if text is None:
             return None
-        workflow = Workflow.parse(text)
-        self._keep(workflow, len(text))
+        workflow = Workflow.parse(text, self._state.workflows)
+        self._keep(workflow, len(text) + workflow.known.characters)
         return workflow
 
     def tombstone(self, workflow_id: str) -> Tombstone | None:
         """What stays of a workflow that has ended, or None."""
         text = self._state.tombstones.get(workflow_id)
-        return None if text is None else Tombstone.parse(text)
+        return None if text is None else Tombstone.parse(text, self._state.tombstones)
 
     def save(self, workflow: Workflow) -> int:
         """Write it; its size in characters."""
         text = workflow.dump()
+        if workflow.known.save(self._state.workflows, workflow.id):
+            self._state.tombstones.pop(workflow.id, None)
         self._state.workflows[workflow.id] = text
-        self._keep(workflow, len(text))
-        return len(text)
+        size = len(text) + workflow.known.characters
+        self._keep(workflow, size)
+        return size
 
-    def bury(self, workflow_id: str, tombstone: Tombstone) -> None:
-        """The workflow has ended."""
-        self._state.tombstones[workflow_id] = tombstone.dump()
-        self._drop(workflow_id)
-        if workflow_id in self._state.workflows:
-            del self._state.workflows[workflow_id]
-
-    def reopen(self, workflow_id: str) -> None:
-        """The workflow begins again."""
-        del self._state.tombstones[workflow_id]
+    def bury(self, tombstone: Tombstone) -> None:
+        """Write what stays of a workflow that has ended."""
+        text = tombstone.dump()
+        if tombstone.known.save(self._state.tombstones, tombstone.workflow_id):
+            self._state.workflows.pop(tombstone.workflow_id, None)
+        self._state.tombstones[tombstone.workflow_id] = text
+        self._drop(tombstone.workflow_id)
 
     def forget(self) -> None:
         """Drop what is kept in memory."""

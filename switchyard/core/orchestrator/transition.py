@@ -27,7 +27,7 @@ from switchyard.core.orchestrator.pending import BEHIND_MS, PendingDecisions, ag
 from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
 from switchyard.core.orchestrator.records import usage_of
 from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
-from switchyard.core.orchestrator.workflow import Tombstone, Workflow, repeats, status_event
+from switchyard.core.orchestrator.workflow import Tombstone, Workflow, status_event
 from switchyard.core.routing import decide
 from switchyard.core.routing.question import Question, question
 from switchyard.core.routing.verdict import (
@@ -67,7 +67,7 @@ class WorkflowTransition:
         workflow, event = self.workflow, item.event
         cause = event.causation_id
         try:
-            if repeats(workflow.seen, event, subject):
+            if workflow.known.repeats(event, subject):
                 self._duplicate()
                 return
             if cause is not None:
@@ -76,10 +76,10 @@ class WorkflowTransition:
             self.effects.append(dead_letter_effect(error, item.text, item.position, self.now, workflow.id, event))
             return
         first = workflow.id not in self.context.workflows
-        workflow.read(event, subject)
-        workflow.inputs.append(event.id)
-        if subject in workflow.settled:
+        workflow.known.read(event, subject)
+        if workflow.known.is_settled(subject):
             return
+        workflow.note(event)
         pending = workflow.pending.get(subject)
         if pending is None and cause is not None and self.pending.is_late(cause):
             attempt = open_attempt(workflow, event)
@@ -227,7 +227,8 @@ class WorkflowTransition:
             self._act(record, event, pending)
             return
         self._charge(pending, usage_of(record), record.at)
-        pending.attempt = workflow.refused[subject] = record.attempt + 1
+        pending.attempt = record.attempt + 1
+        workflow.known.refuse(subject, pending.attempt)
         pending.record = None
         self.timers.clear(Timer.of("log", workflow.id, subject))
         if was_pending:
@@ -260,7 +261,7 @@ class WorkflowTransition:
         self.dispatches.count(running)
         usage.reserved += (workflow.reserved if running else 0) - self._reserved
         if running:
-            if workflow.seen or workflow.settled or workflow.pending:
+            if workflow.pending or not workflow.known.empty:
                 if context.workflows.save(workflow) > self.registry.file.limits.workflow_bytes:
                     self._too_large()
                 if not existed:
@@ -272,7 +273,7 @@ class WorkflowTransition:
         workflow.ended_at = workflow.last_at or self.now
         self.timers.clear_workflow(workflow.id)
         tombstone = Tombstone.of(workflow, self.registry.app)
-        context.workflows.bury(workflow.id, tombstone)
+        context.workflows.bury(tombstone)
         if existed:
             usage.workflows -= 1
         self.effects.append(context.summary_effect(tombstone.summary))

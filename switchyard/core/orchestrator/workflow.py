@@ -6,21 +6,22 @@ Stored as JSON with a version, never pickled: state must outlive the code that w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from switchyard.core import strictjson
-from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.ids import stable_hash
 from switchyard.core.ledger.record import OUT_OF_ORDER, Decision
 from switchyard.core.ledger.subject import Subject
+from switchyard.core.orchestrator.known import Known
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, PendingDecision
 
 HISTORY = 20
 HISTORY_BYTES = 4096
+INPUTS = 100
 INCOMPLETE = "ledger-incomplete"
 
 WorkflowStatus = Literal["queued", "running", "completed", "stopped", "failed", "cancelled"]
@@ -31,14 +32,10 @@ class Workflow:
     """One running workflow. Times are milliseconds since 1970.
 
     life            from 0; rises when a person begins it again
-    seen            what each event that was read settles, with its content hash, which is empty for an answer: an
-                    agent that has an event twice repeats its answer's id, and may say something else
-    settled         what effective records have settled
-    closed          dispatches with all their answers
-    abandoned       dispatches whose answer would be late
+    known           what was read, is settled, and became of dispatches; the part that grows
     dispatched      dispatches so far
     dispatch_count  the same without further attempts; what the limit is about
-    approved        effect keys that a person has approved
+    inputs          ids of the newest `INPUTS` events that were read since the last record
     incomplete      the ledger no longer has how it began, so that what is open of it is not known
     next_step       how many steps of the app's sequence are done
     """
@@ -63,33 +60,26 @@ class Workflow:
     life: int = 0
     last: dict[str, Any] | None = None
     last_at: int = 0
-    seen: dict[Subject, str] = field(default_factory=dict)
-    settled: list[Subject] = field(default_factory=list)
+    known: Known = field(default_factory=Known)
     inputs: list[str] = field(default_factory=list)
     pending: dict[Subject, PendingDecision] = field(default_factory=dict)
     dispatches: dict[str, OpenDispatch] = field(default_factory=dict)
     gathers: dict[str, OpenGather] = field(default_factory=dict)
-    closed: list[str] = field(default_factory=list)
-    abandoned: list[str] = field(default_factory=list)
-    refused: dict[Subject, int] = field(default_factory=dict)
-    approved: list[str] = field(default_factory=list)
     incomplete: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def dump(self) -> str:
         value = {item.name: getattr(self, item.name) for item in fields(self)}
-        value["settled"] = _texts(self.settled)
-        for name in ("seen", "pending", "refused"):
-            value[name] = {str(subject): item for subject, item in value[name].items()}
+        value["known"] = self.known.stored()
+        value["pending"] = {str(subject): item for subject, item in self.pending.items()}
         return strictjson.dumps(stamped(value))
 
     @classmethod
-    def parse(cls, text: str) -> Workflow:
-        """Read what `dump` writes. Raises StateVersionError."""
+    def parse(cls, text: str, home: MutableMapping[str, str] | None = None) -> Workflow:
+        """Read what `dump` writes; what stands beside it is in `home`. Raises StateVersionError."""
         value = upgraded("workflow", strictjson.loads(text))
-        value["seen"], value["settled"] = _contents(value["seen"]), _subjects(value["settled"])
+        value["known"] = Known(value["known"], home, value["id"])
         value["pending"] = {Subject.parse(name): PendingDecision(**item) for name, item in value["pending"].items()}
-        value["refused"] = {Subject.parse(name): attempt for name, attempt in value["refused"].items()}
         value["dispatches"] = {name: OpenDispatch(**item) for name, item in value["dispatches"].items()}
         value["gathers"] = {name: OpenGather(**item) for name, item in value["gathers"].items()}
         return cls(**value)
@@ -97,7 +87,7 @@ class Workflow:
     @property
     def at_its_end(self) -> bool:
         """As far as it is known, nothing is left to do."""
-        return self.status == "running" and self.idle and bool(self.settled)
+        return self.status == "running" and self.idle and self.known.any_settled
 
     @property
     def idle(self) -> bool:
@@ -108,10 +98,6 @@ class Workflow:
     def reserved(self) -> int:
         """Tokens that asks under way may use."""
         return sum(item.reserved for item in self.pending.values())
-
-    def read(self, event: Event, subject: Subject) -> None:
-        """Note that an event was read."""
-        self.seen[subject] = _content(event, subject)
 
     @property
     def cancel(self) -> Subject:
@@ -138,7 +124,11 @@ class Workflow:
 
     def has_dispatch(self, dispatch_id: str) -> bool:
         """Whether a dispatch, or gather, was ever this workflow's."""
-        return dispatch_id in self.dispatches or dispatch_id in self.closed or dispatch_id in self.abandoned
+        return dispatch_id in self.dispatches or self.known.is_over(dispatch_id)
+
+    def note(self, event: Event) -> None:
+        """Its id goes into the next record."""
+        self.inputs = [*self.inputs, event.id][-INPUTS:]
 
     def remember(self, agent: str, event: Event) -> None:
         """Keep an answer for the router to see; the newest `HISTORY`, each up to `HISTORY_BYTES`."""
@@ -217,54 +207,41 @@ class Workflow:
 class Tombstone:
     """What stays of a workflow that has ended: enough to tell a repeat, or a late answer, from something new."""
 
-    seen: dict[Subject, str]
-    settled: list[Subject]
-    sent: list[str]
+    known: Known
     next_step: int
     summary: dict[str, Any]
     life: int = 0
 
     def dump(self) -> str:
         value = {item.name: getattr(self, item.name) for item in fields(self)}
-        value["seen"] = {str(subject): content for subject, content in self.seen.items()}
-        value["settled"] = _texts(self.settled)
+        value["known"] = self.known.stored()
         return strictjson.dumps(stamped(value))
 
     @classmethod
-    def parse(cls, text: str) -> Tombstone:
-        """Read what `dump` writes. Raises StateVersionError."""
+    def parse(cls, text: str, home: MutableMapping[str, str] | None = None) -> Tombstone:
+        """As `Workflow.parse`."""
         value = upgraded("tombstone", strictjson.loads(text))
-        value["seen"], value["settled"] = _contents(value["seen"]), _subjects(value["settled"])
+        value["known"] = Known(value["known"], home, value["summary"]["workflow_id"])
         return cls(**value)
 
     @classmethod
     def of(cls, workflow: Workflow, app: str) -> Tombstone:
+        for dispatch_id in workflow.dispatches:
+            workflow.known.abandon(dispatch_id)
         summary = {**workflow.summary(app), "approvals": []}
-        sent = [*workflow.dispatches, *workflow.abandoned]
-        return cls(workflow.seen, workflow.settled, sent, workflow.next_step, summary, workflow.life)
+        return cls(workflow.known, workflow.next_step, summary, workflow.life)
+
+    @property
+    def workflow_id(self) -> str:
+        return str(self.summary["workflow_id"])
 
     @property
     def status(self) -> str:
         return str(self.summary["status"])
 
-    def is_new(self, subject: Subject) -> bool:
-        return subject not in self.seen and subject not in self.settled
-
-    def read(self, event: Event, subject: Subject) -> None:
-        """As `Workflow.read`."""
-        self.seen[subject] = _content(event, subject)
-
     def reopened(self, workflow_id: str, now: int) -> Workflow:
         """The workflow anew, for a retry of something in it; what it has read and settled stays known."""
-        return Workflow(
-            workflow_id,
-            now,
-            seen=self.seen,
-            settled=self.settled,
-            abandoned=self.sent,
-            next_step=self.next_step,
-            life=self.life + 1,
-        )
+        return Workflow(workflow_id, now, known=self.known, next_step=self.next_step, life=self.life + 1)
 
 
 def status_event(app: str, summary: dict[str, Any]) -> Event:
@@ -276,30 +253,3 @@ def status_event(app: str, summary: dict[str, Any]) -> Event:
         workflow_id=summary["workflow_id"],
         data=summary,
     )
-
-
-def _texts(subjects: list[Subject]) -> list[str]:
-    return [str(subject) for subject in subjects]
-
-
-def _contents(texts: dict[str, str]) -> dict[Subject, str]:
-    return {Subject.parse(text): content for text, content in texts.items()}
-
-
-def _content(event: Event, subject: Subject) -> str:
-    return event.content_hash if subject.kind == "event" else ""
-
-
-def repeats(seen: Mapping[Subject, str], event: Event, subject: Subject) -> bool:
-    """Whether an event whose subject was seen is the same again. Raises Rejected where it only has the same id."""
-    content = seen.get(subject)
-    if content is None:
-        return False
-    if content and content != event.content_hash:
-        message = f"{event.source} has used this id before in the workflow, for another type or other data"
-        raise Rejected("id-reused", message, "id")
-    return True
-
-
-def _subjects(texts: list[str]) -> list[Subject]:
-    return [Subject.parse(text) for text in texts]
