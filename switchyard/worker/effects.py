@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Index, MetaData, String, Table, Text, select
+from sqlalchemy import Column, Connection, Engine, Index, MetaData, String, Table, Text, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
@@ -39,6 +39,12 @@ STORES = Table(
     Column("namespace", String(64), primary_key=True),
     Column("id", String(32), nullable=False),
 )
+
+# Built once: SQLAlchemy takes as long to build a statement as SQLite to do it.
+_KEPT = select(EFFECTS.c.effect_key, EFFECTS.c.answers, EFFECTS.c.created_at).where(
+    EFFECTS.c.namespace == bindparam("namespace"), EFFECTS.c.effect_key.in_(bindparam("keys", expanding=True))
+)
+_KEEPING = EFFECTS.insert()
 
 
 def no_lease(connection: Connection) -> None:
@@ -80,16 +86,12 @@ class EffectStore:
                 known = connection.scalar(mine)
         return str(known)
 
-    def get(self, key: str) -> StoredEffect | None:
-        """Return what is kept under a key, or None."""
-        query = select(EFFECTS.c.answers, EFFECTS.c.created_at).where(
-            EFFECTS.c.namespace == self._namespace, EFFECTS.c.effect_key == key
-        )
+    def get(self, *keys: str) -> tuple[str, StoredEffect] | None:
+        """The first of these keys that something is kept under, with that; or None."""
         with self._engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        return _effect(strictjson.loads(row.answers), row.created_at)
+            rows = connection.execute(_KEPT, {"namespace": self._namespace, "keys": keys}).all()
+        row = min(rows, key=lambda row: keys.index(row.effect_key), default=None)
+        return None if row is None else (row.effect_key, _effect(strictjson.loads(row.answers), row.created_at))
 
     def put(
         self,
@@ -121,14 +123,14 @@ class EffectStore:
         try:
             with self._engine.begin() as connection:
                 lease(connection)
-                connection.execute(EFFECTS.insert().values(row))
+                connection.execute(_KEEPING, row)
         except IntegrityError:
             first = self.get(key)
             if first is None:
                 raise
             with suppress(LeaseLost), self._engine.begin() as connection:
                 lease(connection)
-            return first
+            return first[1]
         return StoredEffect(tuple(answers), now, usage, tuple(remembered))
 
     def purge(self, kept_s: float) -> bool:

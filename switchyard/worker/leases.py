@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Float, MetaData, String, Table, select
+from sqlalchemy import Column, Connection, Engine, Float, MetaData, String, Table, bindparam, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
@@ -49,6 +49,21 @@ def _mysql(element: Any, compiler: Any, **how: Any) -> str:
     return "UNIX_TIMESTAMP(NOW(6))"
 
 
+_LATER = DatabaseTime() + LEASE_S
+_MINE = bindparam("mine", type_=LEASES.c.token.type)
+_ROW = (LEASES.c.namespace == bindparam("in_namespace")) & (LEASES.c.effect_key == bindparam("key"))
+_FIRST = LEASES.insert().values(
+    namespace=bindparam("in_namespace"), effect_key=bindparam("key"), token=_MINE, until=_LATER
+)
+_TAKING = (
+    LEASES.update()
+    .where(_ROW, (LEASES.c.token == _MINE) | (LEASES.c.until < DatabaseTime()))
+    .values(token=_MINE, until=_LATER)
+)
+_KEEPING = LEASES.update().where(_ROW, LEASES.c.token == _MINE).values(until=_LATER)
+_ENDING = LEASES.delete().where(_ROW, LEASES.c.token == _MINE)
+
+
 class LeaseHeld(Exception):
     """Another worker runs the handler for this effect: the message is to be handled again, later."""
 
@@ -68,26 +83,22 @@ class Lease:
 
     def take(self) -> None:
         """Take it, or keep it. Raises LeaseHeld while another worker has it."""
-        row = {"namespace": self.namespace, "effect_key": self.effect_key, "token": self.token}
         try:
             with self.engine.begin() as connection:
-                connection.execute(LEASES.insert().values(**row, until=DatabaseTime() + LEASE_S))
+                connection.execute(_FIRST, self._mine)
         except IntegrityError:
-            free = (LEASES.c.token == self.token) | (LEASES.c.until < DatabaseTime())
-            taking = LEASES.update().where(self._row, free).values(token=self.token, until=DatabaseTime() + LEASE_S)
             with self.engine.begin() as connection:
-                if connection.execute(taking).rowcount != 1:
+                if connection.execute(_TAKING, self._mine).rowcount != 1:
                     raise LeaseHeld from None
 
     def keep(self, connection: Connection) -> None:
         """Have it until this transaction ends, at least. Raises LeaseLost."""
-        keeping = LEASES.update().where(self._mine).values(until=DatabaseTime() + LEASE_S)
-        if connection.execute(keeping).rowcount != 1:
+        if connection.execute(_KEEPING, self._mine).rowcount != 1:
             raise LeaseLost
 
     def end(self, connection: Connection) -> None:
         """Give it back when this transaction ends. Raises LeaseLost."""
-        if connection.execute(LEASES.delete().where(self._mine)).rowcount != 1:
+        if connection.execute(_ENDING, self._mine).rowcount != 1:
             raise LeaseLost
 
     def give_back(self) -> None:
@@ -96,12 +107,8 @@ class Lease:
             self.end(connection)
 
     @property
-    def _row(self) -> Any:
-        return (LEASES.c.namespace == self.namespace) & (LEASES.c.effect_key == self.effect_key)
-
-    @property
-    def _mine(self) -> Any:
-        return self._row & (LEASES.c.token == self.token)
+    def _mine(self) -> dict[str, str]:
+        return {"in_namespace": self.namespace, "key": self.effect_key, "mine": self.token}
 
 
 class Leases:

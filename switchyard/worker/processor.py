@@ -76,7 +76,7 @@ class Processor:
         event = Event.parse(raw)
         effect_key, attempt_key = _keys(event)
         with self._locks.held(effect_key):
-            known = self._known(effect_key, attempt_key)
+            known = self.effects.get(effect_key, attempt_key)
             if known is not None:
                 return self._events(event, *known)
             try:
@@ -101,11 +101,6 @@ class Processor:
         """How many threads are kept by handlers that go on although their deadlines have passed."""
         return sum(run.hangs for run in list(self._runs.values())) + self.loop.hanging(self.agent.name)
 
-    def _known(self, *keys: str) -> tuple[str, StoredEffect] | None:
-        """The first of these keys that something is stored under, with that."""
-        stored = ((key, self.effects.get(key)) for key in keys)
-        return next(((key, effect) for key, effect in stored if effect is not None), None)
-
     def _run(self, event: Event, effect_key: str, attempt_key: str) -> HandlerRun:
         """Start the handler. Raises AgentError where the event is none for this agent, and LeaseHeld."""
         meter = None if self.model is None else UsageMeter(self.model)
@@ -119,7 +114,7 @@ class Processor:
         )
         lease = self._lease(effect_key)
         lease.take()
-        if self._known(effect_key, attempt_key):  # another worker has just given it back
+        if self.effects.get(effect_key, attempt_key):  # another worker has just given it back
             lease.give_back()
             raise LeaseHeld
         run.start()
