@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from pyflink.common import Configuration, Types
 from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
-from pyflink.java_gateway import get_gateway
 from pyflink.table import StatementSet, StreamTableEnvironment
 
 from switchyard.core.app import App
@@ -19,6 +18,7 @@ from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
 from switchyard.core.topics import table_name
 from switchyard.flink import app_sql, flink_36298, sql_file, udf_modules
+from switchyard.flink.jvm import gateway
 from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
 from switchyard.flink.tables import TABLES, Loader
 
@@ -38,7 +38,7 @@ CreateTables = Callable[[Loader], None]
 
 def environment(job_name: str, config: JobConfig, parallelism: int, **options: str) -> StreamTableEnvironment:
     """A table environment for one job; `options` are Flink's, with `__` for a dot."""
-    flink_36298.apply(get_gateway())  # first: to name jars changes the thread of the JVM, too
+    flink_36298.apply(gateway())  # first: to name jars changes the thread of the JVM, too
     configuration = Configuration()
     for name, value in OPTIONS.items():
         configuration.set_string(name, value)
@@ -110,7 +110,7 @@ def keyed(rows: DataStream) -> KeyedStream:
     `DataStream.key_by` would put a Python operator before the exchange just to compute the key; rows of (key, value)
     are the form in which that operator hands them on.
     """
-    jvm = get_gateway().jvm
+    jvm = gateway().jvm
     stream = rows._j_data_stream
     key_type = Types.ROW([Types.INT()]).get_java_type_info()
     return KeyedStream(stream.keyBy(jvm.KeyByKeySelector(), key_type), rows.get_type(), rows)

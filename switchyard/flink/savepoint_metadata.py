@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
-from pyflink.java_gateway import get_gateway
 from pyflink.util.java_utils import to_jarray
 
 from switchyard.core import strictjson
 from switchyard.core.errors import SwitchyardError
+from switchyard.flink.jvm import gateway
 from switchyard.flink.tables import first_cause
 
 _HEADER = struct.Struct(">iii")
@@ -42,7 +42,7 @@ def connector_classes(connectors: tuple[Path, ...]) -> Any:
 
     One for a process: py4j keeps a class's methods by its name, and takes those of another loader's for the same.
     """
-    jvm = get_gateway().jvm
+    jvm = gateway().jvm
     urls = [jvm.java.net.URI(jar.as_uri()).toURL() for jar in connectors]
     parent = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     return jvm.java.net.URLClassLoader(to_jarray(jvm.java.net.URL, urls), parent)
@@ -50,13 +50,13 @@ def connector_classes(connectors: tuple[Path, ...]) -> Any:
 
 def new_instance(loader: Any, name: str) -> Any:
     """An object of a Java class that has a constructor without arguments."""
-    jvm = get_gateway().jvm
+    jvm = gateway().jvm
     constructor = loader.loadClass(name).getConstructor(to_jarray(jvm.java.lang.Class, []))
     return constructor.newInstance(to_jarray(jvm.java.lang.Object, []))
 
 
 def _operators(metadata: Path) -> list[Any]:
-    jvm = get_gateway().jvm
+    jvm = gateway().jvm
     loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
     stream = jvm.java.io.DataInputStream(jvm.java.io.FileInputStream(str(metadata)))
     try:

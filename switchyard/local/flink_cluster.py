@@ -15,10 +15,11 @@ from pathlib import Path
 
 import yaml
 
+from switchyard.flink.jvm import QUICK_START
 from switchyard.local.errors import StackError
 from switchyard.local.health import Health
 from switchyard.local.jars import jars
-from switchyard.local.java import QUICK_START, java
+from switchyard.local.java import java
 from switchyard.local.layout import Layout
 from switchyard.local.ports import LOOPBACK
 from switchyard.local.program import Program

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from switchyard.local.errors import StackError
 
-QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto")
-
 
 def java() -> str:
     """The java command: that of JAVA_HOME, else the first on the PATH; 17 or newer."""

@@ -245,13 +245,11 @@ class Stack:
 
 def _stop_all_but_the_broker(supervisor: Supervisor) -> None:
     """The broker goes last, so that workers can commit what they have done."""
-    for state in supervisor.states():
-        if state.name != "kafka":
-            supervisor.stop(state.name, wait=False)
+    names = [state.name for state in supervisor.states() if state.name != "kafka"]
+    for name in names:
+        supervisor.stop(name)
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if not any(state.pid for state in supervisor.states() if state.name != "kafka"):
-            return
+    while supervisor.runs(*names) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 

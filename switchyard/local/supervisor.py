@@ -85,13 +85,20 @@ class Supervisor:
         """Stop a program and forget it."""
         (self.layout.programs / f"{name}.conf").unlink(missing_ok=True)
         self.stop(name)
+        while self.runs(name):
+            time.sleep(0.05)
         self._call("reloadConfig")
         with _ignored(_BAD_NAME):
             self._call("removeProcessGroup", name)
 
-    def stop(self, name: str, wait: bool = True) -> None:
+    def stop(self, name: str) -> None:
+        """Have a program stop. To be asked to wait for that keeps supervisord busy, on a whole core, until it has."""
         with _ignored(_BAD_NAME, _NOT_RUNNING):
-            self._call("stopProcess", name, wait)
+            self._call("stopProcess", name, False)
+
+    def runs(self, *names: str) -> bool:
+        """Whether any of these programs has a process."""
+        return any(state.pid for state in self.states() if state.name in names)
 
     def states(self) -> list[ProcessState]:
         states = []

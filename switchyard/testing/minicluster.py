@@ -201,10 +201,10 @@ class MiniCluster:
 
     def stop_with_savepoint(self) -> Path:
         """Stop; the savepoint's folder, to start from."""
-        from pyflink.java_gateway import get_gateway
+        from switchyard.flink.jvm import gateway
 
         # PyFlink's own method lacks the argument for the format that Flink's has.
-        canonical = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
+        canonical = gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
         stopping = self._client._j_job_client.stopWithSavepoint(False, str(self.folder / "savepoints"), canonical)
         path = Path(urlsplit(str(stopping.get())).path)
         self._client = None

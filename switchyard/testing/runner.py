@@ -28,6 +28,8 @@ BETWEEN_S = 0.4
 SURPLUS_S = 0.7
 STUCK_S = 1.0
 QUIET_S = 4.0
+USUAL_START_S = 8.0
+"""Where the job takes longer to write first, all of the waits above are longer in proportion."""
 ASKING_S = 90.0
 START_S = 120.0
 PROGRESS_S = 2.0
@@ -70,7 +72,8 @@ def run_cases(app: App, cases: Sequence[Case], report: Report = silent) -> CaseR
 class _Run:
     """The cases on one job.
 
-    It ends when all is as expected, or nothing moved for `QUIET_S` (`ASKING_S` while a model is asked).
+    It ends when all is as expected, or nothing moved for `QUIET_S` (`ASKING_S` while a model is asked). The machine's
+    slowness, which is 1 where a start takes no longer than usual, multiplies how long it waits.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class _Run:
         self._outbox: deque[OutgoingRecord] = deque()
         self._moved: dict[str, float] = {}
         self._working: float | None = None
+        self._slowness = 1.0
         self._latest = 0.0
 
     def run(self) -> CaseResults:
@@ -98,7 +102,8 @@ class _Run:
             now = time.monotonic()
             self._send(now)
             for output in self._job.poll():
-                self._working = self._working or now
+                if self._working is None:
+                    self._working, self._slowness = now, max(1.0, (now - begun) / USUAL_START_S)
                 outcome = self._collected.take(output)
                 self._latest = time.monotonic()  # an agent of the app's own may have taken its time
                 if outcome is not None:
@@ -118,7 +123,7 @@ class _Run:
         if len(self._server.calls) > self._server.counts.total and now - self._latest < ASKING_S:
             return False
         good = not any(item.differences() for item in self._outcomes.values())
-        return now - self._latest > (SURPLUS_S if good else QUIET_S)
+        return now - self._latest > self._slowness * (SURPLUS_S if good else QUIET_S)
 
     def _send(self, now: float) -> None:
         """Each case's next input when the one before has come to rest; events alike of two cases one by one."""
@@ -134,7 +139,7 @@ class _Run:
                     self._outbox.append(onward)
         self._outbox += self._collected.onward
         self._collected.onward.clear()
-        stuck = self._working is not None and now - self._latest > STUCK_S
+        stuck = self._working is not None and now - self._latest > self._slowness * STUCK_S
         for _ in range(len(self._outbox)):
             onward = self._outbox.popleft()
             if self._may_go(onward) or stuck:
@@ -146,7 +151,9 @@ class _Run:
     def _at_rest(self, workflow: str, now: float) -> bool:
         if workflow not in self._moved:
             return True
-        return self._working is not None and now - max(self._working, self._moved[workflow]) > BETWEEN_S
+        if self._working is None:
+            return False
+        return now - max(self._working, self._moved[workflow]) > self._slowness * BETWEEN_S
 
     def _may_go(self, onward: OutgoingRecord) -> bool:
         """A failure is an occasion to decide anew about the event that its agent was given."""

@@ -307,18 +307,20 @@ class Inbox:
 
     def adopt(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
+            self._unclaimed.add(partition)  # first: the inbox's thread must not read on before it is claimed
             self._offsets[partition] = Offsets()
-            self._unclaimed.add(partition)
 
     def _handle(self, record: Any, offsets: Offsets) -> None:
         try:
             self._settle(record)
+            # In this order: what is committed is no problem any more, what counts as handled can be committed.
+            self._failing.pop((record.partition, record.offset), None)
             offsets.finish(record.offset)
-            self.handled += 1
+            with self._lock:
+                self.handled += 1
         except WorkerStopping:
             log.warning("%s stops before offset %d is published; it will be read again", self.agent, record.offset)
         finally:
-            self._failing.pop((record.partition, record.offset), None)
             with self._lock:
                 self._running -= 1
 

@@ -17,6 +17,7 @@ from switchyard.core.model import Reply, Usage
 from switchyard.worker import handler_loop
 from switchyard.worker import processor as module
 from switchyard.worker.effects import EffectStore
+from switchyard.worker.handler_run import HandlerRun
 from switchyard.worker.task import Task
 from tests.agents.support import inbox_event
 from tests.agents.test_inbox import until
@@ -40,6 +41,12 @@ def scoring(processor: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     made = processor("lead-scoring")
     made.agent = made.agent.model_copy(update={"deadline": SHORT_S})
     return made
+
+
+def unhurried(processor: Any) -> Any:
+    """The same agent with time enough for what does not hang, however slow the machine is."""
+    processor.agent = processor.agent.model_copy(update={"deadline": 30.0})
+    return processor
 
 
 def message(id: str = "e1", attempt: int = 0) -> bytes:
@@ -66,7 +73,7 @@ def test_a_hanging_handler_fails_its_dispatch_and_runs_once_for_all_attempts(
     assert [reason(scoring.handle(message(attempt=attempt))) for attempt in range(3)] == ["handler-timeout"] * 3
     assert reason(scoring.handle(message(attempt=1))) == "handler-timeout", "a repeated delivery changes nothing"
     assert scoring.hanging == 1
-    assert reason(scoring.handle(message(id="e2"))) == "lead.scored"
+    assert reason(unhurried(scoring).handle(message(id="e2"))) == "lead.scored"
     go_on.set()
     until(lambda: scoring.hanging == 0)
     assert reason(scoring.handle(message(attempt=3))) == "lead.scored"
@@ -89,18 +96,22 @@ def test_a_late_failure_leaves_the_next_attempt_its_own_run(scoring: Any, go_on:
     go_on.set()
     until(lambda: not scoring._runs)
     scoring.handler = lambda task: SCORED_LEAD
-    assert reason(scoring.handle(message(attempt=1))) == "lead.scored"
+    assert reason(unhurried(scoring).handle(message(attempt=1))) == "lead.scored"
 
 
-def test_tokens_are_told_once(scoring: Any, go_on: threading.Event) -> None:
+def test_tokens_are_told_once(scoring: Any, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
     class Counting:
         def ask(self, *asked: Any, **how: Any) -> Reply:
             if spending:
+                asked_again.set()
                 go_on.wait()
             spending.append(1)
             return Reply({}, Usage(10, 2), 0.0, 1, "m")
 
     spending: list[int] = []
+    asked_again = threading.Event()
+    wait = HandlerRun.wait
+    monkeypatch.setattr(HandlerRun, "wait", lambda run, seconds: asked_again.wait(30) and wait(run, seconds))
     scoring.model = Counting()
     scoring.handler = asking(SCORED_LEAD)
     assert spent(scoring.handle(message())) == [(10, 2)]
@@ -109,7 +120,8 @@ def test_tokens_are_told_once(scoring: Any, go_on: threading.Event) -> None:
     assert spent(scoring.handle(message(attempt=1))) == [(10, 2)]
 
 
-def test_an_async_handler_is_cancelled(scoring: Any) -> None:
+def test_an_async_handler_is_cancelled(scoring: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 30.0)
     ended: list[str] = []
 
     async def handler(task: Task) -> Any:
@@ -124,9 +136,17 @@ def test_an_async_handler_is_cancelled(scoring: Any) -> None:
     assert scoring.hanging == 0
 
 
-def test_a_thread_that_outlives_its_async_handler_counts(scoring: Any, go_on: threading.Event) -> None:
+def test_a_thread_that_outlives_its_async_handler_counts(
+    scoring: Any, go_on: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GRACE_S", 30.0)
+
     async def handler(task: Task) -> Any:
-        await asyncio.to_thread(go_on.wait)
+        working = threading.Event()
+        thread = asyncio.create_task(asyncio.to_thread(lambda: working.set() or go_on.wait()))
+        await asyncio.sleep(0)
+        working.wait()  # a thread that has not begun would be cancelled with the handler
+        await thread
         return SCORED_LEAD
 
     scoring.handler = handler
@@ -149,8 +169,7 @@ def test_an_async_handler_that_blocks_the_loop_holds_up_nobody_who_comes_later(
 
     scoring.handler = handler
     assert reason(scoring.handle(message())) == "handler-timeout"
-    scoring.agent = scoring.agent.model_copy(update={"deadline": 30.0})
-    assert reason(scoring.handle(message(id="e2"))) == "lead.scored"
+    assert reason(unhurried(scoring).handle(message(id="e2"))) == "lead.scored"
     assert scoring.hanging == 1
     go_on.set()
     until(lambda: scoring.hanging == 0)
@@ -183,6 +202,6 @@ def test_all_places_are_free_again_while_handlers_hang(scoring: Any, go_on: thre
     scoring.handler = lambda task: (task.event.id == "ok" or go_on.wait()) and SCORED_LEAD
     with ThreadPoolExecutor(8) as places:
         hung = list(places.map(lambda n: reason(scoring.handle(message(f"h{n % 3}", n // 3))), range(9)))
-        assert reason(places.submit(scoring.handle, message("ok")).result()) == "lead.scored"
+        assert reason(places.submit(unhurried(scoring).handle, message("ok")).result()) == "lead.scored"
     assert hung == ["handler-timeout"] * 9
     assert scoring.hanging == 3

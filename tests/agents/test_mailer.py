@@ -36,6 +36,7 @@ from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.task import Task
 from switchyard.worker.thinking import Thinker
 from tests.agents.support import SDR, inbox_event
+from tests.agents.test_inbox import until
 
 
 class Kept:
@@ -72,7 +73,7 @@ class Kept:
 @pytest.fixture
 def server() -> Iterator[tuple[Kept, MailServer]]:
     kept = Kept()
-    controller = Controller(kept, hostname="127.0.0.1", port=free_port(), enable_SMTPUTF8=True)
+    controller = Controller(kept, hostname="127.0.0.1", port=free_port(), ready_timeout=30, enable_SMTPUTF8=True)
     controller.start()
     yield kept, MailServer("127.0.0.1", controller.port)
     controller.stop()
@@ -228,12 +229,13 @@ def test_a_server_that_says_nothing_after_the_text_gets_one_mail(
     if how == "drops":
         server[0].drop = True
     else:
-        monkeypatch.setattr(outgoing.Client, "text_timeout_s", 0.2)
+        monkeypatch.setattr(outgoing.Client, "text_timeout_s", 1.0)
         server[0].after = [lambda: told.wait(30)]
     with pytest.raises(smtplib.SMTPServerDisconnected):
         send(context)
     told.set()
     server[0].drop = False
+    monkeypatch.setattr(outgoing.Client, "text_timeout_s", outgoing.TEXT_TIMEOUT_S)
     assert send(context, 10_000) == 1
     assert send(context, 20_000) == 0
     assert refusals(context) == ["mail-uncertain", None]
@@ -264,13 +266,16 @@ def test_two_workflows_with_one_effect_key_have_mails_of_their_own(server: Any, 
     assert send(context) == 2
 
 
-def test_what_the_server_cannot_take_now_is_tried_again(server: Any, context: BackgroundContext) -> None:
+def test_what_the_server_cannot_take_now_is_tried_again(
+    server: Any, context: BackgroundContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mailer, "RETRY_S", 100.0)
     plan(context, (0, 0))
     server[0].replies = ["451 Later"]
     with pytest.raises(smtplib.SMTPDataError):
         send(context)
     assert send(context) == 1  # the one behind it does not wait
-    assert send(context, 5) == 1
+    assert send(context, 1_000) == 1
 
 
 def test_what_the_server_refuses_for_good_holds_nothing_up(server: Any, context: BackgroundContext) -> None:
@@ -297,12 +302,9 @@ def test_the_background_function_sends_and_stops(server: Any, context: Backgroun
     thread = threading.Thread(target=mailer.run, args=(context, stop))
     thread.start()
     plan(context, (0, 1))
-    deadline = time.monotonic() + 10
-    while mails.waiting(context.database, "test") and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: not mails.waiting(context.database, "test"))
     stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    thread.join()
     assert len(server[0].mails) == 2
 
 

@@ -56,7 +56,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """mem0's settings, in a file."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Embeddings)
-    serving = threading.Thread(target=server.serve_forever)
+    serving = threading.Thread(target=server.serve_forever, args=(0.01,))
     serving.start()
     embedder = {"api_key": "none", "model": "hash", "openai_base_url": f"http://127.0.0.1:{server.server_port}/v1"}
     store = {"path": str(tmp_path / "qdrant"), "on_disk": True, "embedding_model_dims": 32, "collection_name": "them"}

@@ -80,13 +80,13 @@ def test_two_deliveries_at_once_run_the_handler_once(processor: Any) -> None:
     def handler(task: Task) -> dict[str, Any]:
         runs.append(1)
         entered.set()
-        go_on.wait(5)
+        go_on.wait(30)
         return SCORED_LEAD
 
     scoring = processor("lead-scoring", handler)
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(scoring.handle, raw()) for _ in range(4)]
-        assert entered.wait(5)
+        assert entered.wait(30)
         go_on.set()
         assert len({future.result()[0].json() for future in futures}) == 1
     assert len(runs) == 1

@@ -42,7 +42,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/companies?key=k"
     monkeypatch.setattr(sdr, "SETTINGS", sdr.Settings(research_url=url))  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from switchyard.worker.health import HealthServer
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.worker import WorkerOptions, processors
 from tests.agents.support import SDR, inbox_event
+from tests.agents.test_inbox import until
 
 ECHO = '{"type": "record", "name": "echo", "fields": [{"name": "text", "type": "string"}]}'
 AGENTS = """
@@ -113,11 +114,11 @@ def test_health_reports_and_fails_when_an_inbox_is_gone() -> None:
     server.start()
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     url = f"http://127.0.0.1:{server.port}/health"
-    with opener.open(url, timeout=5) as response:
+    with opener.open(url, timeout=30) as response:
         assert json.load(response) == said
     said |= {"healthy": False, "problem": "its disk is full"}
     with pytest.raises(urllib.error.HTTPError, match="503"):
-        opener.open(url, timeout=5)
+        opener.open(url, timeout=30)
     assert Health("http", url).problem() == "its disk is full"
     server.close()
 
@@ -137,8 +138,6 @@ def test_a_background_function_is_called_again_after_a_failure(
 
     thread = BackgroundThread("t", failing_twice, BackgroundContext("a", "n", database), stop)
     thread.start()
-    while len(calls) < 3:
-        stop.wait(0.01)
+    until(lambda: len(calls) == 3)
     stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    thread.join()

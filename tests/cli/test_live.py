@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -62,10 +63,10 @@ def test_while_flink_starts_it_says_so(monkeypatch: pytest.MonkeyPatch, decision
         shown.show(Observed(), [])
         shown.show(Observed(workflows={"w1": {"status": "running"}}), [])
         shown.show(Observed(_first=FirstRecords([decision])), [decision])
-    assert written.getvalue().splitlines() == [
+    assert re.sub(r"\d+ s\)", "… s)", written.getvalue()).splitlines() == [
         "Flink is planning the SQL and starting the job ...",
-        "Flink starts the job's Python (0 s) ...",
-        "1 workflow begun; the first decisions are made (0 s) ...",
+        "Flink starts the job's Python (… s) ...",
+        "1 workflow begun; the first decisions are made (… s) ...",
         "0 of 0 workflows ended, 1 decision, 0 dead letters",
     ]
 
@@ -74,7 +75,7 @@ def test_a_terminal_shows_the_seconds_of_a_step(monkeypatch: pytest.MonkeyPatch)
     shown, written = screen(monkeypatch, terminal=True)
     with shown.step("Starting the agents"):
         shown.say("worker-sdr is healthy")
-    assert "Starting the agents (0 s) ..." in written.getvalue()
+    assert re.search(r"Starting the agents \(\d+ s\) \.\.\.", written.getvalue())
     assert "worker-sdr is healthy" in written.getvalue()
 
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from switchyard.core.app import App
 from switchyard.core.job_config import JobConfig
 from switchyard.core.ledger.record import Decision, decision_from
@@ -28,7 +30,10 @@ class Context:
         return self._config
 
 
-def test_an_ask_beyond_the_tokens_of_the_hour_is_not_made(tmp_path: Path, scripted_model: ScriptedServer) -> None:
+def test_an_ask_beyond_the_tokens_of_the_hour_is_not_made(
+    tmp_path: Path, scripted_model: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("switchyard.flink.routing_function._now", lambda: 1_800_000_000_000)
     app = copy_of("sdr", tmp_path / "sdr")
     agents = app.folder / "agents.yaml"
     agents.write_text(agents.read_text().replace("tokens_per_hour: 20000000", f"tokens_per_hour: {LARGEST_ASK}"))

@@ -112,7 +112,7 @@ def start() -> Iterator[Start]:
 
 
 def attempt(broker: Broker, mechanism: str = "SCRAM-SHA-512", username: str = USER, password: str = PASSWORD) -> None:
-    with socket.create_connection(("127.0.0.1", broker.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", broker.port), 30) as connection:
         log_in(connection, mechanism, username, password)
 
 

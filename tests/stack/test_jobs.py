@@ -58,7 +58,7 @@ def flink(answers: dict[str, Any]) -> Iterator[Flink]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield Flink(f"http://127.0.0.1:{server.server_port}")
         server.shutdown()

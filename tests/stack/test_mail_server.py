@@ -22,16 +22,16 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     port, folder = free_port(), tmp_path / "mail"
     command = [sys.executable, "-m", "switchyard.local.mail_server", "--port", str(port), "--folder", str(folder)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            smtplib.SMTP("127.0.0.1", port, timeout=2).close()
+            smtplib.SMTP("127.0.0.1", port, timeout=30).close()
             break
         except OSError:
             time.sleep(0.05)
     yield port, folder
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def mail(message_id: str | None, text: str = "hello", namespace: str | None = None) -> EmailMessage:
@@ -47,7 +47,7 @@ def mail(message_id: str | None, text: str = "hello", namespace: str | None = No
 
 def test_each_mail_is_a_file_and_a_repeated_message_id_is_kept_apart(server: tuple[int, Path]) -> None:
     port, folder = server
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
         for text in ("one", "two", "three"):
             client.send_message(mail("<Lead_7/../x@switchyard>", text))
         client.send_message(mail("<lead-7.x@switchyard>"))
@@ -62,7 +62,7 @@ def test_each_mail_is_a_file_and_a_repeated_message_id_is_kept_apart(server: tup
 
 def test_the_mails_of_a_namespace_have_a_folder_of_their_own(server: tuple[int, Path]) -> None:
     port, folder = server
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
         for namespace in ("sdr-1", "sdr-2", "..", "a/b", "Sdr", None):
             client.send_message(mail(f"<{namespace}@switchyard>", namespace=namespace))
         client.send_message(mail("<sdr-1@switchyard>", namespace="sdr-1"))
@@ -76,7 +76,7 @@ def test_the_mails_of_a_namespace_have_a_folder_of_their_own(server: tuple[int, 
 
 def test_a_mail_without_a_message_id_is_refused(server: tuple[int, Path]) -> None:
     port, folder = server
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client, pytest.raises(smtplib.SMTPDataError) as refused:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as client, pytest.raises(smtplib.SMTPDataError) as refused:
         client.send_message(mail(None))
     assert refused.value.smtp_code == 550
     assert b"no Message-ID" in refused.value.smtp_error

@@ -31,7 +31,8 @@ class ScriptedServer:
         self.script(behaviour or [])
         app = create_app(Templates(apps_file), self.counts, self._recorded)
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        self._socket = socket.socket()
+        # asyncio switches delays off (TCP_NODELAY) only where the protocol is named.
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
