@@ -100,7 +100,7 @@ def secured_broker(folder: Path, password: str) -> Iterator[Secured]:
         yield broker_of_test
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def _keystore(file: Path, authority: trustme.CA) -> Path:

@@ -158,10 +158,10 @@ def operations(topic: dict[str, Any]) -> list[int]:
 )
 def test_the_intake_writes_nothing_but_input(guarded: Secured, topic: str) -> None:
     access = guarded.access(KAFKA_PASSWORD, user_of(NAMESPACE, "intake"))
-    producer = KafkaProducer(**access.client(), max_block_ms=10_000)
+    producer = KafkaProducer(**access.client(), max_block_ms=60_000)
     try:
         with pytest.raises(TopicAuthorizationFailedError):
-            producer.send(topic, b"{}").get(timeout=20)
+            producer.send(topic, b"{}").get(timeout=60)
     finally:
         producer.close()
 

@@ -21,7 +21,7 @@ from switchyard.local.model_server import behaviour
 from switchyard.local.model_server.habits import REFUSES, with_habit
 from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.local.stack import Stack
-from tests.e2e.conftest import CommandLine, files_with
+from tests.e2e.conftest import CommandLine, files_with, until
 
 pytestmark = pytest.mark.e2e
 
@@ -84,7 +84,7 @@ def test_every_lead_is_handled_and_every_command_tells_of_it(command: CommandLin
         "too-large",
     ]
     assert {item["topic"] for item in letters} == {f"{namespace}.incoming-leads"}
-    assert {item["health"] for item in command.objects("status")} == {"healthy"}
+    until(lambda: {item["health"] for item in command.objects("status")} == {"healthy"}, 60)
 
 
 def test_other_leads_and_no_state_on_a_stack_that_was_up_before(

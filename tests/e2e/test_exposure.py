@@ -47,7 +47,7 @@ def listening(info: StackInfo) -> set[tuple[str, str, int]]:
 
 
 def speaks_http2(port: int) -> bool:
-    with socket.create_connection((ports.LOOPBACK, port), 10) as connection:
+    with socket.create_connection((ports.LOOPBACK, port), 60) as connection:
         connection.sendall(HTTP2)
         return len(answer := connection.recv(9)) > 3 and answer[3] == SETTINGS
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from switchyard.core.bundled import ROOT
+from switchyard.core.topics import Topics
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
 from switchyard.local.info import StackInfo
 from tests.e2e.conftest import MODEL_VARIABLES, CommandLine, until
 
@@ -88,15 +91,17 @@ def worker(panel: Path, info: StackInfo, tmp_path: Path) -> Iterator[Callable[..
     yield start
     for process in started:
         process.kill()
-        process.wait(10)
+        process.wait()
 
 
 def test_an_agent_killed_in_a_fan_out_is_missing_and_the_rest_counts(
-    panel: Path, worker: Callable[..., subprocess.Popen[bytes]], command: CommandLine
+    panel: Path, worker: Callable[..., subprocess.Popen[bytes]], command: CommandLine, info: StackInfo
 ) -> None:
     command.run("submit", str(panel))
     worker("ada", "bob")
     victim = worker("eve")
+    cluster, inboxes = Cluster(KafkaConnection(info.kafka)), Topics("panel").inboxes(("ada", "bob", "eve"))
+    until(lambda: cluster.unread(inboxes) == [], 60)  # the gather's deadline leaves no time for their start
     command.run("send", "-", "--app", str(panel), "--topic", "agent-messages", stdin=json.dumps(ASKED).encode())
     until((panel / "thinking").exists, 60)
     victim.send_signal(signal.SIGKILL)

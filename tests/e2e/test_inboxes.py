@@ -37,7 +37,7 @@ def load() -> Iterator[None]:
     yield
     for process in busy:
         process.kill()
-        process.wait(10)
+        process.wait()
 
 
 class Workers:
@@ -99,7 +99,7 @@ def test_workers_that_join_while_their_topics_are_made_all_read_them(info: Stack
             assert cluster.unread(inboxes) == []
         finally:
             workers.close()
-        assert cluster.unread(inboxes) == list(inboxes)
+        until(lambda inboxes=inboxes: cluster.unread(inboxes) == list(inboxes), 60)
 
 
 def test_partitions_move_without_a_new_connection(info: StackInfo, caplog: pytest.LogCaptureFixture) -> None:

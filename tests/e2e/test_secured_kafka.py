@@ -59,7 +59,7 @@ def test_job_workers_and_command_line_get_in(
         assert len(insider.objects("workflows", "--app", "sdr", "--namespace", NAMESPACE)) == 1
         (job,) = Flink(info.flink).jobs(job_name(NAMESPACE))
         for told in ("", "/config", "/plan", "/exceptions"):
-            with urllib.request.urlopen(f"{info.flink}/jobs/{job.id}{told}", timeout=10) as answer:
+            with urllib.request.urlopen(f"{info.flink}/jobs/{job.id}{told}", timeout=60) as answer:
                 assert KAFKA_PASSWORD.encode() not in answer.read()
         Flink(info.flink).cancel(job.id)
     finally:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from switchyard.local.options import StackOptions
 from switchyard.local.ports import free_port
 from switchyard.local.stack import Stack
 from switchyard.local.status import ProgramStatus
+from tests.e2e.conftest import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.own_stack]
 
@@ -60,16 +60,15 @@ def processes(stack: Stack) -> dict[str, ProgramStatus]:
 
 def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     # `up` in a process of its own, its output through a pipe: the call returns only if nothing holds the pipe.
-    began = time.monotonic()
     first = subprocess.run([sys.executable, "-c", UP, json.dumps(APPS)], capture_output=True, text=True, timeout=150)
     assert first.returncode == 0, first.stderr
-    assert time.monotonic() - began < 60
     info = stack.info()
     assert info is not None
     before = processes(stack)
     names = {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail", "watchdog"}
     assert set(before) == names | {f"worker-{app}" for app in APPS}
-    assert all(item.healthy and item.restarts == 0 for item in before.values())
+    assert all(item.restarts == 0 for item in before.values())
+    until(lambda: all_healthy(stack), 60)
     assert all(f"{name} is healthy" in first.stdout for name in before)
 
     lines: list[str] = []
@@ -85,8 +84,8 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     killed = before["mail"].pid
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    after = wait_for(stack, "mail", killed)
-    assert after.restarts == 1
+    until(lambda: came_back(stack, "mail", killed), 60)
+    assert processes(stack)["mail"].restarts == 1
 
     beside = Stack(Layout(stack.layout.home.parent / "a second home, beside"))
     there = StackOptions(KafkaConnection(info.kafka), info.flink, "http://127.0.0.1:9/v1")
@@ -94,7 +93,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     assert [item.process for item in beside.status()] == ["mail"]
     assert (own.kafka, own.flink, own.model_embedded) == (info.kafka, info.flink, False)
     assert beside.down(clean=True)
-    assert all(item.healthy for item in stack.status())
+    until(lambda: all_healthy(stack), 60)
 
     port = free_port()
     web = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
@@ -108,7 +107,7 @@ def test_the_stack_comes_up_stays_up_and_goes_down(stack: Stack) -> None:
     assert set(shown[0]) == {"process", "pid", "port", "health", "restarts", "uptime", "log"}
 
     for prometheus in info.prometheus_ports.values():
-        with urllib.request.urlopen(f"http://127.0.0.1:{prometheus}/metrics", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{prometheus}/metrics", timeout=60) as response:
             assert b"flink_" in response.read()
 
     for app in APPS:
@@ -141,14 +140,13 @@ def test_an_up_that_fails_leaves_nothing_running(tmp_path: Path) -> None:
     ]
 
 
-def wait_for(stack: Stack, name: str, old_pid: int) -> ProgramStatus:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        item = processes(stack)[name]
-        if item.healthy and item.pid != old_pid:
-            return item
-        time.sleep(0.2)
-    raise AssertionError(f"{name} did not come back")
+def all_healthy(stack: Stack) -> bool:
+    return all(item.healthy for item in stack.status())
+
+
+def came_back(stack: Stack, name: str, old_pid: int) -> bool:
+    item = processes(stack)[name]
+    return item.healthy and item.pid != old_pid
 
 
 def status_lines() -> list[dict[str, object]]:
