@@ -99,8 +99,8 @@ def test_cancel_waits_until_it_is_done(run: Run, topics: type[FakeCluster], job:
 
 
 def test_cancel_is_only_for_what_runs(run: Run, topics: type[FakeCluster], job: Callable[[Job], None]) -> None:
-    tell(topics, "w2", status="completed", ended_at=2_000)
-    assert "workflow w2 ended already: completed at 1970-01-01" in run("cancel", "w2").stderr
+    tell(topics, "w2", status="completed", ended_at=1_700_049_600_000)
+    assert "workflow w2 ended already: completed at 2023-11-1" in run("cancel", "w2").stderr
     assert "list the workflows: switchyard workflows --app sdr" in run("cancel", "w9").stderr
     assert asked(topics) == []
     tell(topics)
