@@ -19,6 +19,7 @@ from switchyard.core.bundled import ROOT
 from switchyard.core.job_config import job_name
 from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.deployment.shipping import closure
+from switchyard.flink.jvm import QUICK_START
 from switchyard.flink.rest import Flink, wait_for
 from switchyard.kafka.admin import Cluster
 from switchyard.kafka.connection import KafkaConnection
@@ -185,7 +186,8 @@ def by_hand(command: CommandLine, info: StackInfo) -> None:
     ):
         assert name in line
         line = line.replace(name, value)
-    env = {**command.env, **info.flink_env, "OPENAI_BASE_URL": info.model_base_url, "SWITCHYARD_MODEL": "offline"}
+    model = {"OPENAI_BASE_URL": info.model_base_url, "SWITCHYARD_MODEL": "offline"}
+    env = {**command.env, **info.flink_env, **model, "JVM_ARGS": " ".join(QUICK_START)}
     subprocess.run(["bash", "-c", line], env=env, cwd=ROOT, check=True, timeout=120, capture_output=True)
 
 
