@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from email import policy
 from email.parser import BytesParser
@@ -17,7 +18,7 @@ from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.environment import read_settings
 from switchyard.flink.rest import Flink
 from switchyard.local.info import StackInfo
-from switchyard.local.model_server import behaviour
+from switchyard.local.model_server.behaviour import Action, Call
 from switchyard.local.model_server.habits import REFUSES, with_habit
 from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.local.stack import Stack
@@ -123,7 +124,12 @@ def test_an_active_rule_saves_one_decision_a_lead_of_a_model_that_fails_half_of_
     text = requests.read_text()
     assert "    -- WHEN type = 'lead.created'" in text
     requests.write_text(text.replace("    -- WHEN type = 'lead.created'", "    WHEN type = 'lead.created'"))
-    behave = behaviour.failing(0.5, 7, with_habit(REFUSES))
+    asked_before, answer = Counter[str](), with_habit(REFUSES)
+
+    def behave(call: Call) -> Action:
+        asked_before[call.user] += 1
+        return Action(status=500) if asked_before[call.user] % 2 else answer(call)
+
     with ScriptedServer(behave) as server:
         command = command_line(
             OPENAI_BASE_URL=server.base_url,
