@@ -73,6 +73,9 @@ class Limits(_Strict):
     workflow_bytes: int = Field(
         default=4 * 1024 * 1024, ge=64 * 1024, description="of one workflow: what was read, is open, and waits"
     )
+    state_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1024 * 1024, description="of the app: all that is open and waits; more is refused"
+    )
     event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted; at most 491520")
 
 
