@@ -59,7 +59,9 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
     kept = {**unsized, "retention.ms": str(WEEK_MS)}
     ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
-    newest = {"cleanup.policy": "compact,delete", "retention.bytes": "-1"}
+    # Kafka drops and compacts whole segments, none of which it writes to.
+    daily = {"segment.ms": str(DAY_MS)}
+    newest = {"cleanup.policy": "compact,delete", "retention.bytes": "-1", **daily}
     memory_ms = int(file.memory.days * DAY_MS) + WEEK_MS
     return {
         **{topics.named(item.topic): kept for item in file.inputs},
@@ -72,6 +74,7 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.memory: {**newest, "retention.ms": str(memory_ms), "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
             **unsized,
+            **daily,
             "retention.ms": str(DEAD_LETTERS_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
