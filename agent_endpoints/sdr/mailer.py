@@ -19,29 +19,42 @@ log = logging.getLogger("switchyard.mailer")
 
 POLL_S = 0.25
 RETRY_S = 2.0
+PURGE_S = 3600.0
 LONGEST_PAUSE_S = 30.0
 UNCERTAIN = "mail-uncertain"
 """Why a mail is not tried again whose text the server was given, and did not say what became of it."""
 
 
 def run(context: BackgroundContext, stop: threading.Event) -> None:
-    """Send what is due until `stop` is set."""
+    """Send what is due, and forget what is old, until `stop` is set."""
     mails.upgrade(context.database)
     server = context.mail_server
     if server is None:
-        log.warning("SWITCHYARD_SMTP is not set: mails stay in the table until it is")
-        stop.wait()
-        return
-    pause = RETRY_S
+        log.warning("SWITCHYARD_SMTP is not set: mails stay in the table until it is, for five weeks")
+    pause, purge_at = RETRY_S, 0.0
     while not stop.is_set():
+        now = time.time()
+        if now >= purge_at:
+            forget_old(context, now)
+            purge_at = now + PURGE_S
+        if server is None:
+            stop.wait(PURGE_S)
+            continue
         try:
-            send_due(context, server, time.time(), stop)
+            send_due(context, server, now, stop)
             pause = RETRY_S
         except (OSError, smtplib.SMTPException) as error:
             log.warning("the mail server %s does not take mails (%s), trying again", server.host, type(error).__name__)
             stop.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
         stop.wait(POLL_S)
+
+
+def forget_old(context: BackgroundContext, now: float) -> None:
+    """Remove the mails that were due five weeks ago."""
+    unsent = mails.purge(context.database, context.namespace, now)
+    if unsent:
+        log.error("%d mails were due five weeks ago and had not gone out; they are forgotten", unsent)
 
 
 def send_due(context: BackgroundContext, server: MailServer, now: float, stop: threading.Event) -> int:

@@ -36,6 +36,8 @@ from . import compose
 
 CLAIM_S = 30.0
 """How long a worker has from its claim until it hands the text over: two replies of the server, at most 10 s each."""
+KEPT_S = 35 * 86_400.0
+"""How long after it was due a mail is kept: as long as Switchyard knows that its campaign was scheduled."""
 LATEST_DAY = 365
 MOST_AT_ONCE = 200
 
@@ -174,6 +176,15 @@ def mark(engine: Engine, message_id: str, token: str, **values: Any) -> bool:
     """Note what came of a mail; False where it was sent, or another worker has claimed it since."""
     mine = and_(MAILS.c.message_id == message_id, MAILS.c.sent_at.is_(None), MAILS.c.claimed_by == token)
     return _changed(engine, mine, **values)
+
+
+def purge(engine: Engine, namespace: str, now: float) -> int:
+    """Forget the mails that are too old; how many of them had not gone out."""
+    old = and_(MAILS.c.namespace == namespace, MAILS.c.due_at < now - KEPT_S, MAILS.c.claimed_until <= now)
+    with engine.begin() as connection:
+        unsent = connection.execute(MAILS.delete().where(old, MAILS.c.sent_at.is_(None), MAILS.c.refused.is_(None)))
+        connection.execute(MAILS.delete().where(old))
+    return unsent.rowcount
 
 
 def _open(message_id: str) -> ColumnElement[bool]:

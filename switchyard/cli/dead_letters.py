@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from switchyard.cli.options import AppOnKafka
     from switchyard.cli.reading import NumberedDeadLetter
     from switchyard.cli.retrying import Sending
+    from switchyard.core.control import Control
 
 SHOWN_BYTES = 4096
 
@@ -145,11 +146,13 @@ def discard(
     kafka: Kafka = None,
 ) -> None:
     """Mark dead letters as done with. Nothing is removed: `list --all` and `show` still have them."""
+    from switchyard.cli import control_client
+
     target = _find(app, namespace, kafka)
     selected = _selected(target, which, reason, since, until, "Discard", yes)
     _note(target, selected, "discarded")
-    _tell(target, "discard", selected)
     if selected:
+        control_client.send(target, *_told(target, "discard", selected))
         counted = formatting.counted(len(selected), "dead letter")
         terminal.say(f"Discarded {counted}; see them: switchyard dead-letters list --all")
 
@@ -190,9 +193,6 @@ def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]
     from switchyard.cli import control_client
 
     requests = [sending.request for _, sending in ready if sending.request is not None]
-    if requests:
-        control_client.send(target, *requests)
-        terminal.say(f"Asked the job to take {formatting.counted(len(requests), 'dead letter')} again.")
     raw = [(item, sending) for item, sending in ready if sending.request is None]
     for topic in dict.fromkeys(sending.topic for _, sending in raw):
         records: list[tuple[bytes | None, bytes]] = [
@@ -200,7 +200,11 @@ def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]
         ]
         target.cluster.send(topic, records)
         terminal.say(f"Sent {formatting.counted(len(records), 'dead letter')} to {topic} again.")
-    _tell(target, "resend", [item for item, _ in raw])
+    told = [*requests, *_told(target, "resend", [item for item, _ in raw])]
+    if told:
+        control_client.send(target, *told)
+    if requests:
+        terminal.say(f"Asked the job to take {formatting.counted(len(requests), 'dead letter')} again.")
     for item, _ in ready:
         if item.note is not None and item.state == "retried":
             terminal.say(
@@ -209,13 +213,13 @@ def _send(target: AppOnKafka, ready: Sequence[tuple[NumberedDeadLetter, Sending]
     _note(target, [item for item, _ in ready], "retried")
 
 
-def _tell(target: AppOnKafka, action: Literal["resend", "discard"], letters: Sequence[NumberedDeadLetter]) -> None:
-    """The job keeps the audit."""
+def _told(
+    target: AppOnKafka, action: Literal["resend", "discard"], letters: Sequence[NumberedDeadLetter]
+) -> list[Control]:
+    """What the job is told, which keeps the audit."""
     from switchyard.cli import control_client
 
-    if letters:
-        told = [control_client.new(target, action, deadletter=item.letter.identity) for item in letters]
-        control_client.send(target, *told)
+    return [control_client.new(target, action, deadletter=item.letter.identity) for item in letters]
 
 
 def _note(target: AppOnKafka, letters: Sequence[NumberedDeadLetter], action: Literal["retried", "discarded"]) -> None:

@@ -73,6 +73,9 @@ class Limits(_Strict):
     workflow_bytes: int = Field(
         default=4 * 1024 * 1024, ge=64 * 1024, description="of one workflow: what was read, is open, and waits"
     )
+    state_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=1024 * 1024, description="of the app: all that is open and waits; more is refused"
+    )
     event_bytes: int = Field(default=256 * 1024, ge=1024, description="largest event that is accepted; at most 491520")
 
 
@@ -107,7 +110,7 @@ class MemoryLimits(_Strict):
     """How much an agent remembers about a subject before the oldest is trimmed (ADR 6)."""
 
     entries: int = Field(default=200, ge=1, description="most memories")
-    days: float = Field(default=90.0, gt=0, description="how long anything is remembered")
+    days: float = Field(default=90.0, gt=0, le=LONGEST_S / 86_400, description="how long anything is remembered")
     tokens: int = Field(default=20_000, ge=1, description="estimated; four bytes of text are one")
     summarise: str | None = Field(default=None, description="`module:function` of what may be kept of the trimmed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,13 @@ from switchyard.core.event import Event
 from switchyard.core.registry import Registry
 
 NO_KEY = Capabilities()
+MOST_GROWTH = 5
+"""How much longer JSON may be that is read and written anew, for each of its bytes.
+
+Numbers alone grow: the worst is `1e15`, which becomes `1000000000000000.0`. Texts are written as short as can be, and
+the `"data":null` that an event without data gets is shorter than its attributes.
+"""
+
 _OF_RETRY = ("retry", "deadletter")
 
 
@@ -25,8 +33,9 @@ class InputValidator:
 
     def well_formed(self, raw: bytes | None) -> Event:
         """An event that meets its contract, whatever it may do."""
-        event = Event.parse(self._sized(raw))
-        self._sized(event.json().encode())
+        sized = self._sized(raw)
+        event = Event.parse(sized)
+        self._sized_anew(sized, event.json)
         self.registry.check(event, outside=event.causation_id is None and event.type in self.registry.file.starts)
         return event
 
@@ -51,15 +60,21 @@ class InputValidator:
     def data(self, event_type: str, raw: bytes | None) -> Any:
         """One plain object of an input topic, to become the data of an event of this type."""
         try:
-            value = strictjson.loads_foreign(self._sized(raw), strictjson.DEEPEST_DATA)
+            sized = self._sized(raw)
+            value = strictjson.loads_foreign(sized, strictjson.DEEPEST_DATA)
         except ValueError as error:
             raise Rejected("not-json", f"the value is not JSON ({error})") from None
         contract = self.registry.contracts.get(event_type)
         if contract is None:
             raise Rejected("unknown-type", f"no contract for {event_type!r}")
         contract.check(value, outside=True)
-        self._sized(strictjson.dumps(value).encode())
+        self._sized_anew(sized, lambda: strictjson.dumps(value))
         return value
+
+    def _sized_anew(self, raw: bytes, written: Callable[[], str]) -> None:
+        """As `_sized`, of what is written anew, which is written only where it may be too large."""
+        if len(raw) * MOST_GROWTH > self.registry.file.limits.event_bytes:
+            self._sized(written().encode())
 
     def _sized(self, raw: bytes | None) -> bytes:
         if raw is None:

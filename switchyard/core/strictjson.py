@@ -53,6 +53,11 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def size(text: str) -> int:
+    """Bytes of a text as UTF-8."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def canonical(value: Any) -> bytes:
     """The same bytes for equal values: compact, keys sorted. For hashing."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)

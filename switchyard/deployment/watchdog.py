@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from switchyard.core.settings import Settings
 from switchyard.environment import read_settings
 from switchyard.flink.rest import ENDED, Flink, FlinkError
+from switchyard.local import leftovers
+from switchyard.local.info import StackInfo
 from switchyard.local.layout import Layout
 from switchyard.local.submitted_jobs import StackJob, SubmittedJobs
 from switchyard.terminal import log_to_stderr
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 LONGEST_PAUSE_S = 60.0
+FORGET_S = 3600.0
 
 
 @dataclass
@@ -137,9 +140,13 @@ def main() -> None:
             sys.exit(1)
         return
     _say(f"watching the jobs of {flink.address}")
-    watchdog = JobWatchdog(submitted_jobs, flink)
+    watchdog, forget_at = JobWatchdog(submitted_jobs, flink), time.monotonic() + FORGET_S
     while True:
         watchdog.look()
+        if time.monotonic() >= forget_at:
+            stack = StackInfo.load(submitted_jobs.layout.stack_file)
+            leftovers.forget_old(submitted_jobs.layout, stack.apps if stack else (), time.time())
+            forget_at = time.monotonic() + FORGET_S
         time.sleep(POLL_S)
 
 

@@ -138,6 +138,7 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         metrics.gauge("answers_proved", lambda: int(self._capabilities.granting))
         metrics.gauge("open_workflows", lambda: sum(shard.context.usage.workflows for shard in self._shards.values()))
         metrics.gauge("queued", lambda: sum(shard.context.queues.total for shard in self._shards.values()))
+        metrics.gauge("state_bytes", lambda: sum(shard.context.usage.size for shard in self._shards.values()))
         metrics.gauge("paused_shards", lambda: sum(shard.context.usage.paused for shard in self._shards.values()))
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.fields import LATEST
+from switchyard.core.retention import DAY_MS, DEAD_LETTERS_MS, WEEK_MS
 from switchyard.core.topics import Topics
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.kafka.topic_checks import TopicFacts
@@ -30,8 +31,6 @@ T = TypeVar("T")
 PARTITIONS = 4
 BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
-WEEK_MS = 7 * 24 * 3600 * 1000
-DEAD_LETTERS_MS = 4 * WEEK_MS
 
 
 class KafkaUnreachable(SwitchyardError):
@@ -53,13 +52,17 @@ class KafkaRecord:
 def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, dict[str, str]]:
     """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
 
-    No size limits what is kept: it would drop what nobody has read yet.
+    No size limits what is kept: it would drop what nobody has read yet. Only the audit is kept without a limit of time.
     """
     topics = Topics(namespace)
     file = app.registry.file
     unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
     kept = {**unsized, "retention.ms": str(WEEK_MS)}
     ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
+    # Kafka drops and compacts whole segments, none of which it writes to.
+    daily = {"segment.ms": str(DAY_MS)}
+    newest = {"cleanup.policy": "compact,delete", "retention.bytes": "-1", **daily}
+    memory_ms = int(file.memory.days * DAY_MS) + WEEK_MS
     return {
         **{topics.named(item.topic): kept for item in file.inputs},
         topics.agent_messages: kept,
@@ -67,10 +70,11 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         **{topics.inbox(name): kept for name in app.registry.agents},
         topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
         topics.audit: {"cleanup.policy": "compact"},
-        topics.workflow_status: {"cleanup.policy": "compact"},
-        topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
+        topics.workflow_status: {**newest, "retention.ms": str(ledger_ms)},
+        topics.memory: {**newest, "retention.ms": str(memory_ms), "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
             **unsized,
+            **daily,
             "retention.ms": str(DEAD_LETTERS_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },

@@ -61,6 +61,7 @@ def topic_problems(
 ) -> list[str]:
     """Each thing to change, with what to set. `wanted` are the settings that an app's topics are made with."""
     problems = [*_ledger(file, topics, facts), *_dead_letters(file, topics, facts)]
+    problems += _newest(file, topics, wanted, facts)
     for name, settings in wanted.items():
         if name not in _inputs(file, topics):
             problems += _kept_as_made(name, settings, facts[name])
@@ -104,12 +105,30 @@ def _dead_letters(file: AgentsFile, topics: Topics, facts: Mapping[str, TopicFac
         )
 
 
+def _newest(
+    file: AgentsFile, topics: Topics, wanted: Mapping[str, Mapping[str, str]], facts: Mapping[str, TopicFacts]
+) -> Iterator[str]:
+    """Of the topics that hold the newest of each key, until that is old."""
+    needed = {
+        topics.workflow_status: (file.limits.deadline, "a workflow may take", "limits.deadline"),
+        topics.memory: (file.memory.days * 86_400, "agents remember", "memory.days"),
+    }
+    for name, (seconds, what, key) in needed.items():
+        setting = f"set its retention.ms={wanted[name]['retention.ms']}"
+        if facts[name].kept_ms < seconds * 1000:
+            yield f"{name} keeps records for a shorter time than {what}, {seconds:.0f} s ({key}): {setting}"
+        elif "delete" in facts[name].policy and facts[name].kept_ms == math.inf:
+            yield f"{name} keeps what it has for ever: {setting}"
+
+
 def _kept_as_made(name: str, wanted: Mapping[str, str], facts: TopicFacts) -> Iterator[str]:
     policy = wanted.get("cleanup.policy", "delete")
     if facts.policy != ",".join(sorted(policy.split(","))):
-        lost = "what is not read yet" if policy == "delete" else "the newest of each key"
+        fault = "can lose what is not read yet" if policy == "delete" else "can lose the newest of each key"
+        if facts.policy == "compact" and policy != "delete":
+            fault = "keeps what it has for ever"
         value = f"[{policy}]" if "," in policy else policy
-        yield f"{name} has cleanup.policy={facts.policy} and can lose {lost}: set its cleanup.policy={value}"
+        yield f"{name} has cleanup.policy={facts.policy} and {fault}: set its cleanup.policy={value}"
     size = int(facts.settings.get("retention.bytes", -1))
     if size >= 0 and "delete" in facts.policy:
         yield f"{name} drops records beyond {size} bytes of a partition, read or not: set its retention.bytes=-1"

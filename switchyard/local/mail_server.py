@@ -1,6 +1,6 @@
 """A local mail server, a file for each mail: `python -m switchyard.local.mail_server --port N --folder DIR`.
 
-A mail whose header X-Switchyard-Namespace names one is kept in the folder's folder of that name.
+A mail whose header X-Switchyard-Namespace names one is kept in the folder's folder of that name, five weeks long.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ import logging
 import os
 import re
 import signal
+import time
+from contextlib import suppress
 from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from switchyard.core.retention import DONE_S
 from switchyard.core.topics import NAMESPACE
 from switchyard.local.ports import LOOPBACK
 from switchyard.terminal import log_to_stderr
 
 log = logging.getLogger("mail")
 
+PURGE_S = 3600.0
 NAMESPACE_HEADER = "X-Switchyard-Namespace"
 
 
@@ -51,6 +55,22 @@ def store(folder: Path, message_id: str, content: bytes) -> Path:
     unfinished.rename(target)
     _sync(folder)
     return target
+
+
+def forget_old(folder: Path, now: float) -> None:
+    """Remove the mails that are older than `DONE_S`, and the folders that are empty then."""
+    for mail in [*folder.glob("*.eml"), *folder.glob("*/*.eml")]:
+        if mail.stat().st_mtime < now - DONE_S:
+            mail.unlink()
+            if mail.parent != folder:
+                with suppress(OSError):  # others are in it
+                    mail.parent.rmdir()
+
+
+async def _forget_old_hourly(folder: Path) -> None:
+    while True:
+        await asyncio.sleep(PURGE_S)
+        forget_old(folder, time.time())
 
 
 def _sync(folder: Path) -> None:
@@ -86,6 +106,7 @@ class MailHandler:
 async def serve(port: int, folder: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
+    forget_old(folder, time.time())
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -97,8 +118,10 @@ async def serve(port: int, folder: Path) -> None:
         port=port,
     )
     log.info("listening on %s:%d, keeping mails in %s", LOOPBACK, port, folder)
+    keeper = asyncio.create_task(_forget_old_hourly(folder))
     async with server:
         await stopped.wait()
+    keeper.cancel()
 
 
 def main() -> None:

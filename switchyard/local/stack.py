@@ -17,7 +17,7 @@ from switchyard.core import data_folder
 from switchyard.core.report import Report, silent
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import VARIABLES
-from switchyard.local import dispatch_key, model_endpoint, plan, ports, process_cleanup
+from switchyard.local import dispatch_key, leftovers, model_endpoint, plan, ports, process_cleanup
 from switchyard.local.apps import ServedApp
 from switchyard.local.errors import StackError
 from switchyard.local.health import Health
@@ -129,6 +129,7 @@ class Stack:
 
     def _start(self, apps: Sequence[ServedApp], options: StackOptions, report: Report) -> StackInfo:
         self._stop(silent)
+        leftovers.forget_old(self.layout, [app.namespace for app in apps], time.time())
         plan.check(options)
         chosen = ports.choose(options.ports, self._last_ports())
         self.layout.ports_file.write_text(json.dumps(chosen), encoding="utf-8")

@@ -72,13 +72,16 @@ class SubmittedJobs:
 
     def load(self, namespace: str) -> StackJob | None:
         try:
-            return StackJob(**json.loads(self._file(namespace).read_text(encoding="utf-8")))
+            return StackJob(**json.loads(self.file(namespace).read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
 
-    def wanted(self) -> list[StackJob]:
+    def all(self) -> list[StackJob]:
         jobs = [self.load(path.stem) for path in sorted(self.layout.jobs.glob("*.json"))]
-        return [job for job in jobs if job is not None and job.wanted]
+        return [job for job in jobs if job is not None]
+
+    def wanted(self) -> list[StackJob]:
+        return [job for job in self.all() if job.wanted]
 
     def record(self, job: StackJob, app: App) -> None:
         """A job that runs, and a copy of what its app is now: a later edit is submitted by a person, not by a crash."""
@@ -139,9 +142,10 @@ class SubmittedJobs:
 
     @data_folder.private_files()
     def save(self, job: StackJob) -> None:
-        unfinished = self._file(job.namespace).with_suffix(".tmp")
+        unfinished = self.file(job.namespace).with_suffix(".tmp")
         unfinished.write_text(json.dumps(asdict(job), indent=2) + "\n", encoding="utf-8")
-        unfinished.rename(self._file(job.namespace))
+        unfinished.rename(self.file(job.namespace))
 
-    def _file(self, namespace: str) -> Path:
+    def file(self, namespace: str) -> Path:
+        """What is known of a namespace's job."""
         return self.layout.jobs / f"{namespace}.json"

@@ -49,6 +49,9 @@ class Supervisor:
         for old in self.layout.programs.glob("*.conf"):
             old.unlink()
         self.layout.socket.unlink(missing_ok=True)
+        for log in (self.layout.supervisor_log, self.layout.log / "supervisord.out"):
+            if log.exists():
+                log.replace(f"{log}.1")
         self.layout.supervisor_conf.write_text(conf(self.layout), encoding="utf-8")
         with (self.layout.log / "supervisord.out").open("ab") as out:
             subprocess.run(

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from switchyard.kafka.admin import DEAD_LETTERS_MS, WEEK_MS
+from switchyard.core.retention import DONE_S
 from switchyard.worker.database import unavailable
 from switchyard.worker.effects import EffectStore
 
@@ -14,8 +14,6 @@ log = logging.getLogger("switchyard.worker")
 
 RENEWAL_S = 2.0
 PURGE_S = 3600.0
-KEPT_S = (DEAD_LETTERS_MS + WEEK_MS) / 1000
-"""How long an effect is kept: a dead letter may be retried in its last hour, and must not do again what was done."""
 
 
 class StoreKeeper(threading.Thread):
@@ -32,7 +30,7 @@ class StoreKeeper(threading.Thread):
             try:
                 self._effects.leases.renew()
                 # A batch at a time: no lease may run out meanwhile.
-                if time.monotonic() >= purge_at and self._effects.purge(KEPT_S):
+                if time.monotonic() >= purge_at and self._effects.purge(DONE_S):
                     purge_at = time.monotonic() + PURGE_S
             except Exception as error:  # noqa: BLE001  # without renewals every lease would run out
                 if not unavailable(error):

@@ -28,6 +28,7 @@ from sqlalchemy.schema import CreateTable
 from agent_endpoints.sdr import mailer, mails, outgoing
 from switchyard.core.errors import AgentError
 from switchyard.core.event import Event
+from switchyard.core.retention import DONE_S
 from switchyard.core.smtp import MailServer
 from switchyard.local.ports import free_port
 from switchyard.worker.background import BackgroundContext
@@ -295,6 +296,47 @@ def test_two_workers_send_a_mail_once(server: Any, context: BackgroundContext) -
     for thread in threads:
         thread.join()
     assert len(server[0].mails) == 20
+
+
+def test_mails_are_forgotten_five_weeks_after_they_were_due(
+    server: Any, context: BackgroundContext, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert mails.KEPT_S == DONE_S
+    plan(context, id="other")
+    with context.database.begin() as connection:
+        connection.execute(mails.MAILS.update().values(namespace="other"))
+    plan(context, (0, 300), id="sent")
+    send(context)
+    plan(context, id="waits")
+    now = time.time()
+    mailer.forget_old(context, now + DONE_S - 60)
+    assert len(refusals(context)) == 4
+    mailer.forget_old(context, now + DONE_S + 60)
+    with context.database.connect() as connection:
+        left = connection.execute(select(mails.MAILS.c.due_at).order_by(mails.MAILS.c.due_at)).scalars().all()
+    assert [round(due - now) for due in left] == [0, 300]
+    assert "1 mails were due five weeks ago and had not gone out" in caplog.text
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_the_background_function_forgets_though_no_server_is_set(
+    server: Any, context: BackgroundContext, sends: bool
+) -> None:
+    plan(context)
+    send(context)
+    with context.database.begin() as connection:
+        connection.execute(mails.MAILS.update().values(due_at=1.0, claimed_until=0.0))
+    stop = threading.Event()
+    without = context if sends else replace(context, mail_server=None)
+    thread = threading.Thread(target=mailer.run, args=(without, stop))
+    thread.start()
+    deadline = time.monotonic() + 30
+    while refusals(context) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    stop.set()
+    thread.join(10)
+    assert not refusals(context)
+    assert not thread.is_alive()
 
 
 def test_the_background_function_sends_and_stops(server: Any, context: BackgroundContext) -> None:

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from switchyard.core.app_code import AppCode
 from switchyard.core.errors import SettingsError
 from switchyard.core.settings import Settings
 from switchyard.kafka.connection import KafkaConnection
-from switchyard.worker.memory.backend import AgentMemory
+from switchyard.worker.memory.backend import DAY, AgentMemory, now
 from switchyard.worker.memory.mem0 import Mem0Memory, open_mem0
 from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.memory.trim import Trimmer
@@ -81,7 +82,7 @@ def opened(config: Path, tmp_path: Path) -> Iterator[Callable[[], Mem0Memory]]:
     def make() -> Mem0Memory:
         while open_ones:
             open_ones.pop().close()
-        open_ones.append(Mem0Memory(lambda: open_mem0(config, tmp_path / "mem0"), "ns", threading.Event()))
+        open_ones.append(Mem0Memory(lambda: open_mem0(config, tmp_path / "mem0"), "ns", ["a"], threading.Event()))
         return open_ones[-1]
 
     yield make
@@ -141,6 +142,14 @@ def test_trimming_and_a_store_that_is_away(opened: Callable[[], Mem0Memory], mon
     memories._stop.set()
     with pytest.raises(WorkerStopping):
         memories.keep([entry(5)])
+
+
+def test_what_is_too_old_is_trimmed_though_nobody_remembers_more_about_it(opened: Callable[[], Mem0Memory]) -> None:
+    before = replace(entry(1, subject="ada lovelace/ACME"), at=now() - 91 * DAY)
+    opened().keep([before, replace(before, id="2", agent="b"), replace(entry(3), at=now() - 89 * DAY)])
+    memories = opened()
+    Trimmer(memories, MemoryLimits(), None, lambda agent: True, threading.Event()).round()
+    assert (memories.all("a", "ada lovelace/ACME"), len(memories.all("a", "s"))) == ([], 1)
 
 
 def test_a_worker_with_mem0_needs_no_file_and_no_topic(config: Path, tmp_path: Path) -> None:

@@ -9,9 +9,14 @@ from typing import Any
 import pytest
 
 from switchyard.core.agents_file import MemoryLimits
+from switchyard.core.app_code import AppCode
+from switchyard.core.settings import Settings
+from switchyard.kafka.connection import KafkaConnection
 from switchyard.worker.memory.backend import DAY, Recollection, StoredMemory
+from switchyard.worker.memory.service import MemoryService
 from switchyard.worker.memory.store import SqliteMemory
 from switchyard.worker.memory.trim import Trimmer, to_trim
+from tests.agents.support import SDR
 from tests.agents.test_memory import Clock, Topic, clock, entry, files, memories, texts, topic
 
 __all__ = ["clock", "files", "memories", "topic"]
@@ -113,3 +118,20 @@ def test_no_summary_a_long_one_and_one_that_fails(memories: SqliteMemory, trimme
     assert texts(memories, "a", "s") == ["text 4", "text 3"]
     trimmer(lambda *asked: "x" * 100, entries=1, tokens=40).round()
     assert texts(memories, "a", "s") == ["text 4"]
+
+
+def test_an_agent_that_is_gone_is_forgotten_in_time(settings: Settings, clock: Clock) -> None:
+    publisher: Any = type("Nobody", (), {"write": lambda self, topic, records: None})()
+    kafka, stop = KafkaConnection("127.0.0.1:1"), threading.Event()
+    (settings.home / "state").mkdir(parents=True)
+    service = MemoryService(SDR, AppCode(SDR.folder), "ns", settings, kafka, publisher, lambda agent: False, stop)
+    names = ("lead-scoring", "gone")
+    service.memories.keep([entry(number, agent=name) for number, name in enumerate(names)])
+    clock.at += 91 * DAY
+    (trimming,) = [thread for thread in service._threads if isinstance(thread, Trimmer)]
+    trimming.round()
+    memories: Any = service.memories
+    assert [len(memories.all(name, "s")) for name in names] == [1, 0]
+    stop.set()
+    service.start()
+    service.join()

@@ -219,3 +219,14 @@ def test_an_approval_that_comes_too_late(run: Run, topics: type[FakeCluster], jo
     result = run("approvals", "approve", WAITING)
     assert result.exit_code == 1
     assert "workflow w1 is stopped: fixing was not approved in time" in result.stderr
+
+
+def test_a_workflow_is_shown_as_far_as_it_is_kept(run: Run, topics: type[FakeCluster]) -> None:
+    """Kafka drops decisions and statuses by their age, and not both at once."""
+    topics.add(LEDGER, b"250", decision("w1").json().encode())
+    tell(topics, "w2", status="completed", ended_at=2_000)
+    assert [item["workflow_id"] for item in map(json.loads, run("workflows", "--json").stdout.splitlines())] == ["w2"]
+    assert "fixing" in run("trace", "w1").stdout
+    assert "completed" in run("trace", "w2").stdout
+    assert "no status of workflow 'w1' stands in sdr.workflow-status" in run("cancel", "w1").stderr
+    assert "nothing is known of workflow 'w3'" in run("trace", "w3").stderr

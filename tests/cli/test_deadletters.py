@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.shards import shard_of
 from switchyard.core.topics import Topics
+from switchyard.kafka.admin import KafkaRecord
 from tests.cli.conftest import FakeCluster, Run
 
 MESSAGES, LEADS, LETTERS = "sdr.agent-messages", "sdr.incoming-leads", "sdr.dead-letters"
@@ -212,6 +214,24 @@ def test_a_line_of_an_input_topic_goes_there_again(run: Run, letters: type[FakeC
     run("dead-letters", "retry", str(number))
     assert [item.value for item in letters.content[LEADS]] == [raw]
     assert [item.event.data["deadletter"] for item in asked(letters, "resend")] == [f"{LEADS}/2/0"]
+
+
+def test_the_ledger_is_read_once_whatever_is_sent_again(
+    run: Run, letters: type[FakeCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = [add(letters, lead().json().encode()), add(letters, json.dumps(LEAD).encode(), LEADS, "internal-error")]
+    read = letters.read
+    topics: list[str] = []
+
+    def reading(self: FakeCluster, topic: str) -> Iterator[KafkaRecord]:
+        topics.append(topic)
+        return read(self, topic)
+
+    monkeypatch.setattr(letters, "read", reading)
+    said = run("dead-letters", "retry", *map(str, numbers)).stdout
+    assert said.count("again.") == 2
+    assert (len(asked(letters, "retry")), len(asked(letters, "resend"))) == (1, 1)
+    assert topics.count(LEDGER) == 1
 
 
 def test_a_dry_run_sends_nothing(run: Run, letters: type[FakeCluster]) -> None:

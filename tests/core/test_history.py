@@ -18,7 +18,7 @@ from tests.core import toy
 from tests.core.test_supervision import asked_for, runner
 from tests.core.toy import sent_again
 
-MOST_ENTRIES = 12
+MOST_ENTRIES = 14
 MOST_CHARACTERS = 16 * BUCKET
 
 
@@ -81,11 +81,11 @@ def cost(run: InMemory, published: Event) -> tuple[int, int]:
     )
 
 
-@pytest.mark.parametrize("kept", [store.KEPT_CHARACTERS, 0], ids=["kept in memory", "read anew each time"])
+@pytest.mark.parametrize("kept", [store.KEPT_BYTES, 0], ids=["kept in memory", "read anew each time"])
 def test_an_event_costs_the_same_after_ten_others_and_after_thousands(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "KEPT_CHARACTERS", kept)
+    monkeypatch.setattr(store, "KEPT_BYTES", kept)
     run = counted()
     costs: dict[int, tuple[int, int]] = {}
     for name in ("w0", "w1"):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from switchyard.core import strictjson
 from switchyard.core.app import App
@@ -15,9 +20,10 @@ from switchyard.core.contract import OUTSIDE_LENGTH, Contract
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import ContractViolation, Rejected
 from switchyard.core.event import Event
-from switchyard.core.input_validator import InputValidator
+from switchyard.core.input_validator import MOST_GROWTH, InputValidator
 from switchyard.core.ledger.record import parse_record
 from switchyard.core.ledger.subject import Subject
+from switchyard.core.registry import Registry
 from switchyard.core.routing.records import decision
 from switchyard.core.routing.single_event import refused
 from switchyard.core.routing.verdict import ModelDecision, Verdict, model_usage
@@ -110,6 +116,56 @@ def test_what_grows_when_it_is_written_anew_is_measured_as_it_is_written() -> No
     assert len(raw) < registry.file.limits.event_bytes
     with pytest.raises(Rejected, match="too-large"):
         InputValidator(registry).data("ticket.opened", raw)
+
+
+def test_no_number_grows_more_than_is_allowed_for() -> None:
+    """Every way to write one in up to five signs, and the longest that are written without an exponent."""
+    signs = "-019.eE+"
+    tokens = ["".join(item) for length in range(1, 6) for item in itertools.product(signs, repeat=length)]
+    tokens += [f"{digits}e{power}" for digits in ("1", "9", "-1", "1.5", "12") for power in range(-30, 30)]
+    tokens += ["1" * length for length in range(1, 40)]
+    grown = {}
+    for token in tokens:
+        try:
+            grown[token] = len(strictjson.dumps(strictjson.loads(token))) / len(token)
+        except ValueError:
+            continue
+    assert max(grown.values()) == grown["1e15"] == 4.5 < MOST_GROWTH
+
+
+NUMBERS = st.sampled_from(["1e15", "9E15", "-1e15", "1e-5", "0", "1.5e3", "18446744073709551616", "1e22"])
+TEXTS = st.lists(st.sampled_from(["a", "\\n", '\\"', "\\u0001", "\\u00e9", "\\ud83d\\ude00", "é", "\\/", " "])).map(
+    "".join
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.one_of(NUMBERS, TEXTS.map(lambda text: f'"{text}"')), max_size=60),
+    st.sampled_from(["", " ", "\n"]),
+    st.integers(60, 2_500),
+)
+def test_measuring_only_what_may_be_too_large_changes_no_verdict(items: list[str], space: str, limit: int) -> None:
+    registry = toy.registry(limits={"event_bytes": 1024})
+    limits = registry.file.limits.model_copy(update={"event_bytes": limit})
+    registry = Registry(registry.file.model_copy(update={"limits": limits}), {}, "")
+    anything: Any = type("Anything", (), {"check": lambda self, value, outside: None})()
+    registry.contracts["ticket.opened"] = anything
+    validator = InputValidator(registry)
+    data = f"[{space}{f',{space}'.join(items)}]".encode()
+    event = b'{"specversion":"1.0","id":"1","source":"s","type":"ticket.opened","workflowid":"w"'
+    cases: list[tuple[bytes, Callable[[bytes], object], str]] = [
+        (data, partial(validator.data, "ticket.opened"), strictjson.dumps(strictjson.loads(data))),
+        *(
+            (raw, validator.well_formed, Event.parse(raw).json())
+            for raw in (event + b',"data":' + data + b"}", event + b"}")
+        ),
+    ]
+    for raw, read, anew in cases:
+        with (
+            nullcontext() if max(len(raw), len(anew.encode())) <= limit else pytest.raises(Rejected, match="too-large")
+        ):
+            read(raw)
 
 
 def test_a_dead_letter_is_little_larger_than_what_it_keeps() -> None:

@@ -14,6 +14,7 @@ from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import migrations, state
 from switchyard.core.orchestrator.buckets import BUCKET
+from switchyard.core.orchestrator.limits import ShardUsage
 from switchyard.core.orchestrator.queues import Queues
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.store import WorkflowStore
@@ -48,13 +49,15 @@ def test_a_kind_without_a_migration_keeps_its_form(next_release: None) -> None:
     older = json.loads(Tombstone.of(Workflow("w1", 1_000), "toy").dump())
     tombstone = Tombstone.parse(json.dumps({**older, "version": state.STATE_VERSION - 1}))
     assert tombstone.workflow_id == "w1"
-    queues = Queues({"held\x1f00000000000000000000": json.dumps({"text": "x", "version": state.STATE_VERSION - 1})})
+    queues = Queues(
+        {"held\x1f00000000000000000000": json.dumps({"text": "x", "version": state.STATE_VERSION - 1})}, ShardUsage({})
+    )
     assert queues.pop("held") == {"text": "x"}
 
 
 def test_an_entry_that_cannot_be_read_stays_in_its_queue() -> None:
     stored = {"held\x1f00000000000000000000": json.dumps({"text": "x", "version": 1})}
-    queues = Queues(stored)
+    queues = Queues(stored, ShardUsage({}))
     for _ in range(2):
         with pytest.raises(StateVersionError):
             queues.pop("held")
@@ -134,12 +137,12 @@ def test_much_that_is_known_in_version_4_is_put_into_buckets_when_it_is_first_to
     del before["known"]
     stored = ShardState(workflows={"w1": json.dumps(before)})
     migrations.upgrade(stored, 4)
-    store = WorkflowStore(stored)
+    store = WorkflowStore(stored, ShardUsage({}))
     workflow = store.running("w1")
     assert workflow is not None
     store.save(workflow)
     assert max(map(len, stored.workflows.values())) < 4 * BUCKET
-    kept = WorkflowStore(stored).running("w1")
+    kept = WorkflowStore(stored, ShardUsage({})).running("w1")
     assert kept is not None
     assert all(kept.known.is_settled(Subject.parse(text)) for text in many)
     migrations.upgrade(stored, state.STATE_VERSION)

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from switchyard.core.job_config import job_name
+from switchyard.core.topics import Topics
 from switchyard.flink.job_status import job_statuses
 from switchyard.flink.rest import Flink, wait_for
+from switchyard.kafka.admin import Cluster
+from switchyard.kafka.connection import KafkaConnection
 from switchyard.local.info import StackInfo
 from switchyard.local.model_server.behaviour import Action
 from switchyard.local.model_server.scripted import ScriptedServer
 from tests.e2e.conftest import CommandLine
 from tests.e2e.test_demo import copy_of_sdr
 from tests.e2e.test_submit import send_leads, wait_for_decisions
+from tests.flink.support import created
 
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "outage"
 RULED = 3
 """So many of the leads come from a webinar."""
+FLOOD, FLOODED_BYTES = 4_000, 2 * 1024 * 1024
 
 
 def test_while_the_model_is_down_rules_go_on_and_decisions_wait(
@@ -49,3 +55,38 @@ def test_while_the_model_is_down_rules_go_on_and_decisions_wait(
         assert Counter(item.decided_by for item in found) == {"rule": RULED, "model": 25 - RULED}
     for job in flink.jobs(job_name(NAMESPACE)):
         flink.cancel(job.id)
+
+
+def test_a_flood_while_the_model_is_down_is_kept_as_dead_letters(
+    command: CommandLine, info: StackInfo, tmp_path: Path
+) -> None:
+    folder, namespace = copy_of_sdr(tmp_path / "app"), "flood"
+    agents = folder / "agents.yaml"
+    text = agents.read_text()
+    assert "limits: {tokens_per_hour: 20000000}" in text
+    agents.write_text(text.replace("tokens_per_hour: 20000000", f"state_bytes: {FLOODED_BYTES}"))
+    flink, cluster, topics = Flink(info.flink), Cluster(KafkaConnection(info.kafka)), Topics(namespace)
+    with ScriptedServer(lambda call: Action(status=503)) as server:
+        model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "none", "SWITCHYARD_MODEL": "of-the-test"}
+        CommandLine(command.home, **model).run("submit", str(folder), "--namespace", namespace)
+        (job,) = flink.jobs(job_name(namespace))
+        cluster.send(topics.agent_messages, [(f"lead-{number}".encode(), created(number)) for number in range(FLOOD)])
+
+        def listed(*what: str) -> list[dict[str, Any]]:
+            return command.objects(*what, "--app", str(folder), "--namespace", namespace)
+
+        wait_for(
+            lambda: len(listed("workflows")) + len(listed("dead-letters", "list")) == FLOOD or None,
+            120,
+            "not all that was sent is kept",
+        )
+        letters = listed("dead-letters", "list")
+        assert {item["reason"] for item in letters} == {"overloaded"}
+        assert {item["status"] for item in listed("workflows")} == {"running"}
+        gauge = "orchestrator.state_bytes"
+        size = wait_for(lambda: flink.gauges(job.id, [gauge]).get(gauge, {}).get("sum"), 30, "no metric")
+        assert size < 1.2 * FLOODED_BYTES
+        kept = FLOOD - len(letters)
+        server.script([])
+        assert len(wait_for_decisions(info, namespace, kept)) == kept
+    flink.cancel(job.id)

@@ -12,9 +12,9 @@ from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.report import silent
 from switchyard.core.shards import shard_keys
-from switchyard.core.topics import Topics
+from switchyard.core.topics import LARGEST_RECORD, Topics
 from switchyard.deployment.submit import prepare_topics
-from switchyard.kafka.admin import Cluster
+from switchyard.kafka.admin import Cluster, topic_settings
 from switchyard.kafka.connection import KafkaConnection
 from switchyard.local.info import StackInfo
 
@@ -27,6 +27,9 @@ def test_topics_that_somebody_changed_are_refused(info: StackInfo) -> None:
     for _ in range(2):
         assert prepare_topics(cluster, app, topics.namespace, silent) == 1048588
         cluster.send(topics.routing_decisions, [(str(key).encode(), b"{}") for key in shard_keys(16)])
+    made = topic_settings(app, topics.namespace, LARGEST_RECORD)
+    for name, settings in cluster.topic_config(list(made)).items():
+        assert settings.items() >= made[name].items()
     ledger = ConfigResource(ConfigResourceType.TOPIC, topics.routing_decisions, configs={"retention.bytes": "1048576"})
     admin = KafkaAdminClient(bootstrap_servers=info.kafka)
     admin.alter_configs([ledger])

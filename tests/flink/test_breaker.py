@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pyflink.common import Row
@@ -12,10 +13,11 @@ from switchyard.core.control import Control
 from switchyard.core.errors import SettingsError
 from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.model.breaker import FAILURES
+from switchyard.core.retention import WEEK_MS
 from switchyard.local.model_server.behaviour import Action
 from switchyard.local.model_server.scripted import ScriptedServer
 from tests.flink.support import created
-from tests.flink.test_restore import Harness
+from tests.flink.test_restore import Harness, Store
 
 pytestmark = pytest.mark.flink
 
@@ -30,6 +32,7 @@ class Measured(Harness):
         super().__init__(base_url)
         self.gauges: dict[str, Callable[[], int]] = {}
         self.fired = 0
+        self.kept_ms: dict[str, int | None] = {}
 
     def due_timer(self) -> bool:
         fired = super().due_timer()
@@ -38,6 +41,10 @@ class Measured(Harness):
 
     def gauge(self, name: str, value: Callable[[], int]) -> None:
         self.gauges[name] = value
+
+    def get_map_state(self, descriptor: Any) -> Store:
+        self.kept_ms[descriptor.name] = descriptor._ttl_config and descriptor._ttl_config.get_ttl().to_milliseconds()
+        return super().get_map_state(descriptor)
 
     def control(self, control: Control) -> None:
         self._row("control", control.event.json().encode(), "sdr.control")
@@ -114,4 +121,13 @@ def test_a_ledger_with_another_number_of_shards_ends_the_job(scripted_model: Scr
     fence = Fence(operator.get_current_key(), "of another start", 1, 32)
     with pytest.raises(SettingsError, match="the ledger has 32 shards, which is fixed for life"):
         operator.record(fence.json().encode())
+    operator.crash()
+
+
+def test_what_stays_of_an_ended_workflow_is_kept_for_a_week(scripted_model: ScriptedServer) -> None:
+    """As long as its events are in their topic, from where they could be read again."""
+    operator = Measured(scripted_model.base_url)
+    operator.open()
+    assert {name for name, kept in operator.kept_ms.items() if kept is not None} == {"tombstones"}
+    assert operator.kept_ms["tombstones"] == WEEK_MS
     operator.crash()

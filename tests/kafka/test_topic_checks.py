@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.report import silent
-from switchyard.core.topics import LARGEST_RECORD
+from switchyard.core.retention import WEEK_MS
+from switchyard.core.topics import LARGEST_RECORD, OWN, Topics
 from switchyard.deployment.submit import prepare_topics
-from switchyard.kafka.admin import WEEK_MS, topic_settings
+from switchyard.kafka.admin import topic_settings
 from switchyard.kafka.topic_checks import TopicFacts
 
 SDR = App.load("sdr")
@@ -70,6 +72,14 @@ def test_topics_as_they_are_made_are_right() -> None:
     assert prepare_topics(Kafka(), month, "sdr", silent) == 1048588  # type: ignore[arg-type]
 
 
+def test_only_the_audit_is_kept_without_a_limit_of_time() -> None:
+    facts = {name: TopicFacts(made, 1, 4, {}) for name, made in topic_settings(SDR, "sdr", LARGEST_RECORD).items()}
+    assert set(facts) == {Topics("sdr").named(name) for name in (*OWN, "incoming-leads")} | {
+        Topics("sdr").inbox(name) for name in SDR.registry.agents
+    }
+    assert [name for name, each in facts.items() if each.kept_ms == math.inf] == ["sdr.audit"]
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
@@ -83,8 +93,26 @@ def test_topics_as_they_are_made_are_right() -> None:
         ("sdr.agent-messages", {"cleanup_policy": "compact"}, "sdr.agent-messages has cleanup.policy=compact"),
         ("sdr.agent.lead-scoring", {"retention_bytes": "9"}, "sdr.agent.lead-scoring drops records beyond 9 bytes"),
         ("sdr.control", {"cleanup_policy": "compact"}, "sdr.control has cleanup.policy=compact"),
-        (STATUS, {"cleanup_policy": "delete"}, "can lose the newest of each key: set its cleanup.policy=compact"),
+        (
+            STATUS,
+            {"cleanup_policy": "delete"},
+            "can lose the newest of each key: set its cleanup.policy=[compact,delete]",
+        ),
+        (STATUS, {"cleanup_policy": "compact"}, "keeps what it has for ever: set its cleanup.policy=[compact,delete]"),
+        (STATUS, {"retention_ms": "-1"}, f"{STATUS} keeps what it has for ever: set its retention.ms={2 * WEEK_MS}"),
+        (STATUS, {"retention_ms": "3600000"}, f"(limits.deadline): set its retention.ms={2 * WEEK_MS}"),
         ("sdr.memory", {"cleanup_policy": "delete"}, "sdr.memory has cleanup.policy=delete"),
+        (
+            "sdr.memory",
+            {"retention_ms": "-1"},
+            "sdr.memory keeps what it has for ever: set its retention.ms=8380800000",
+        ),
+        ("sdr.memory", {"retention_ms": str(WEEK_MS)}, "than agents remember, 7776000 s (memory.days): set its"),
+        (
+            "sdr.audit",
+            {"cleanup_policy": "compact,delete"},
+            "can lose the newest of each key: set its cleanup.policy=c",
+        ),
         ("sdr.dead-letters", {"max_message_bytes": "1048588"}, "set its max.message.bytes=1463653"),
     ],
 )
@@ -99,7 +127,11 @@ def test_everything_is_said_at_once() -> None:
     kafka.set(LEDGER, retention_bytes="9")
     kafka.set(STATUS, cleanup_policy="delete")
     text = refusal(kafka)
-    for words in ("retention.bytes=-1", "cleanup.policy=compact", f"{LEDGER} has 3 replicas, and a decision that one"):
+    for words in (
+        "retention.bytes=-1",
+        "cleanup.policy=[compact,delete]",
+        f"{LEDGER} has 3 replicas, and a decision that one",
+    ):
         assert words in text
     kafka.set(LEDGER, min_insync_replicas="2")
     kafka.set(STATUS)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import smtplib
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
 from switchyard.cli.summary import mails
-from switchyard.local.mail_server import slug
+from switchyard.core.retention import DONE_S
+from switchyard.local.mail_server import forget_old, slug, store
 from switchyard.local.ports import free_port
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+@contextmanager
+def running(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     port, folder = free_port(), tmp_path / "mail"
     command = [sys.executable, "-m", "switchyard.local.mail_server", "--port", str(port), "--folder", str(folder)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -32,6 +35,12 @@ def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     yield port, folder
     process.terminate()
     assert process.wait(60) == 0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    with running(tmp_path) as serving:
+        yield serving
 
 
 def mail(message_id: str | None, text: str = "hello", namespace: str | None = None) -> EmailMessage:
@@ -81,3 +90,25 @@ def test_a_mail_without_a_message_id_is_refused(server: tuple[int, Path]) -> Non
     assert refused.value.smtp_code == 550
     assert b"no Message-ID" in refused.value.smtp_error
     assert not list(folder.iterdir())
+
+
+def test_a_mail_is_kept_for_five_weeks(tmp_path: Path) -> None:
+    old, new = store(tmp_path, "<old@x>", b"old"), store(tmp_path, "<new@x>", b"new")
+    alone, beside = store(tmp_path / "demo", "<old@x>", b"old"), store(tmp_path / "other", "<old@x>", b"old")
+    kept = store(tmp_path / "other", "<new@x>", b"new")
+    now = time.time()
+    for path in (old, alone, beside):
+        os.utime(path, (now, now - DONE_S - 60))
+    forget_old(tmp_path, now)
+    assert sorted(tmp_path.rglob("*")) == sorted([new, kept.parent, kept])
+    os.utime(new, (now, now - DONE_S - 60))
+    forget_old(tmp_path, now)
+    assert tmp_path.is_dir()
+
+
+def test_the_server_forgets_what_is_there_when_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "mail").mkdir()
+    old = store(tmp_path / "mail", "<old@x>", b"old")
+    os.utime(old, (1, 1))
+    with running(tmp_path) as (_, folder):
+        assert list(folder.iterdir()) == []

@@ -41,10 +41,10 @@ class ShardContext:
     heard: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.workflows = WorkflowStore(self.state)
-        self.timers = Timers(self.state.timers)
-        self.queues = Queues(self.state.queues)
         self.usage = ShardUsage(self.state.usage)
+        self.workflows = WorkflowStore(self.state, self.usage)
+        self.timers = Timers(self.state.timers)
+        self.queues = Queues(self.state.queues, self.usage)
 
     @property
     def accepting(self) -> bool:
@@ -58,6 +58,11 @@ class ShardContext:
     def silent_since(self, agent: str) -> int:
         """When an agent last gave a sign of life, as far as this process can know: it was not listening before."""
         return max(self.heard.get(agent, 0), self.begun)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether what is open and waits is as large as it may be."""
+        return self.usage.size >= self.quota.part(self.registry.file.limits.state_bytes)
 
     def room_for_workflow(self) -> bool:
         return self.usage.workflows < self.quota.part(self.registry.file.limits.open_workflows)

@@ -62,16 +62,17 @@ def check_shares(registry: Registry, shards: int) -> None:
 class ShardUsage:
     """What is open in a shard, what it has spent in this hour, and whether it is paused; kept in state.
 
-    `reserved` are the tokens that asks under way may use.
+    `reserved` are the tokens that asks under way may use; `sizes` the bytes of running workflows and of each queue.
     """
 
     def __init__(self, stored: MutableMapping[str, str]) -> None:
         self._stored = stored
         value = upgraded("usage", strictjson.loads(stored[_KEY])) if _KEY in stored else {}
         self.workflows: int = value.get("workflows", 0)
-        self.dispatches: dict[str, int] = value.get("dispatches", {})
+        self.dispatches: dict[str, int] = dict(value.get("dispatches", {}))
         self.reserved: int = value.get("reserved", 0)
         self.paused: bool = value.get("paused", False)
+        self.sizes: dict[str, int] = dict(value.get("sizes", {}))
         self._hour: int = value.get("hour", 0)
         self._tokens: int = value.get("tokens", 0)
         self._cost: float = value.get("cost", 0.0)
@@ -95,6 +96,15 @@ class ShardUsage:
         """Tokens and cost of this hour."""
         return (self._tokens, self._cost) if now // HOUR_MS <= self._hour else (0, 0.0)
 
+    def resize(self, what: str, change: int) -> None:
+        """Count what came to the workflows or to a queue, or went, in bytes."""
+        self.sizes[what] = max(0, self.sizes.get(what, 0) + change)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is open and waits."""
+        return sum(self.sizes.values())
+
     def save(self) -> None:
         """Write it, where it changed."""
         value = {
@@ -102,6 +112,7 @@ class ShardUsage:
             "dispatches": {name: count for name, count in self.dispatches.items() if count},
             "reserved": self.reserved,
             "paused": self.paused,
+            "sizes": {name: size for name, size in self.sizes.items() if size},
             "hour": self._hour,
             "tokens": self._tokens,
             "cost": self._cost,

@@ -7,16 +7,18 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from switchyard.core import strictjson
+from switchyard.core.orchestrator.limits import ShardUsage
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 
 _SEPARATOR = "\x1f"
 
 
 class Queues:
-    """Named queues of JSON objects in one map, with their order in memory."""
+    """Named queues of JSON objects in one map, with their order in memory. `usage` is told how large they are."""
 
-    def __init__(self, stored: MutableMapping[str, str]) -> None:
+    def __init__(self, stored: MutableMapping[str, str], usage: ShardUsage) -> None:
         self._stored = stored
+        self._usage = usage
         self._keys: dict[str, deque[str]] = {}
         for key in sorted(stored):
             self._keys.setdefault(key.partition(_SEPARATOR)[0], deque()).append(key)
@@ -38,14 +40,18 @@ class Queues:
         key = f"{name}{_SEPARATOR}{self._next:020d}"
         self._next += 1
         self._keys.setdefault(name, deque()).append(key)
-        self._stored[key] = strictjson.dumps(stamped(value))
+        text = strictjson.dumps(stamped(value))
+        self._usage.resize(name, strictjson.size(text))
+        self._stored[key] = text
 
     def pop(self, name: str) -> dict[str, Any] | None:
         """The oldest of a queue; None where it is empty."""
         keys = self._keys.get(name)
         if not keys:
             return None
-        value = upgraded("queue entry", strictjson.loads(self._stored[keys[0]]))
+        text = self._stored[keys[0]]
+        value = upgraded("queue entry", strictjson.loads(text))
+        self._usage.resize(name, -strictjson.size(text))
         del self._stored[keys.popleft()]
         if not keys:
             del self._keys[name]

@@ -19,6 +19,7 @@ from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, Fence
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
+from switchyard.core.orchestrator.admission import check_room
 from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
 from switchyard.core.orchestrator.due import do
@@ -125,8 +126,8 @@ class Shard:
                 effects += self._control(item, now)
                 if self.context.accepting and not was_accepting:
                     effects += self._open(now)
-            case EventRead() if self.context.accepting:
-                effects += self._event(item, now)
+            case EventRead() if self.fenced:
+                effects += self._new_event(item, now)
             case EventRead() | ControlRead():
                 self._hold(item)
             case ModelAnswered():
@@ -157,10 +158,8 @@ class Shard:
                 item = held_item(self.context.queues.pop(HELD))
                 if isinstance(item, ControlRead):
                     effects += self._control(item, now)
-                elif self.context.accepting:
-                    effects += self._event(item, now)
                 else:
-                    self._hold(item)
+                    effects += self._new_event(item, now)
             left = self.context.queues.size(HELD) if self.context.accepting else 0
         return effects + (self._tick(now) if self.context.accepting else [])
 
@@ -231,11 +230,8 @@ class Shard:
                 return []
             case "retry":
                 event = control.retried
-                read = EventRead(event, event.json(), item.position, item.rule)
-                if self.context.accepting:
-                    return self._event(read, now)
-                self._hold(read)
-                return []
+                check_room(self.context, event)
+                return self._take(EventRead(event, event.json(), item.position, item.rule), now)
         workflow = self._requested_workflow(control, now)
         transition = WorkflowTransition(self.context, workflow, now)
         log_request(transition, item)
@@ -268,6 +264,21 @@ class Shard:
             else:
                 self._hold(item, START)
         return found
+
+    def _new_event(self, item: EventRead, now: int) -> list[Effect]:
+        """Take an event where there is room for it."""
+        event = item.event
+        try:
+            check_room(self.context, event)
+        except Rejected as error:
+            return [dead_letter_effect(error, item.text, item.position, now, event.workflow_id, event)]
+        return self._take(item, now)
+
+    def _take(self, item: EventRead, now: int) -> list[Effect]:
+        if self.context.accepting:
+            return self._event(item, now)
+        self._hold(item)
+        return []
 
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from switchyard.core import strictjson
+from switchyard.core.orchestrator.limits import ShardUsage
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 
-KEPT_CHARACTERS = 2_000_000
+WORKFLOWS = "workflows"
+KEPT_BYTES = 2_000_000
 """How much of running workflows, measured as text, is kept as objects: the next input to one need not load it."""
 
 
 class WorkflowStore:
     """Reads and writes workflows. State is written through; what is kept in memory is never ahead of it.
 
+    `usage` is told how large those are that run.
+
     Once work on a workflow has failed half-way, `forget` must be called: its object no longer says what state says.
     """
 
-    def __init__(self, state: ShardState) -> None:
+    def __init__(self, state: ShardState, usage: ShardUsage) -> None:
         self._state = state
+        self._usage = usage
         self._kept: OrderedDict[str, tuple[Workflow, int]] = OrderedDict()
-        self._characters = 0
+        self._bytes = 0
 
     def __contains__(self, workflow_id: str) -> bool:
         return workflow_id in self._kept or workflow_id in self._state.workflows
@@ -34,7 +40,7 @@ class WorkflowStore:
         if text is None:
             return None
         workflow = Workflow.parse(text, self._state.workflows)
-        self._keep(workflow, len(text) + workflow.known.characters)
+        self._keep(workflow, _size(workflow, text))
         return workflow
 
     def tombstone(self, workflow_id: str) -> Tombstone | None:
@@ -43,17 +49,20 @@ class WorkflowStore:
         return None if text is None else Tombstone.parse(text, self._state.tombstones)
 
     def save(self, workflow: Workflow) -> int:
-        """Write it; its size in characters."""
+        """Write it; its size in bytes."""
+        before = self._size(workflow.id)
         text = workflow.dump()
         if workflow.known.save(self._state.workflows, workflow.id):
             self._state.tombstones.pop(workflow.id, None)
         self._state.workflows[workflow.id] = text
-        size = len(text) + workflow.known.characters
+        size = _size(workflow, text)
+        self._usage.resize(WORKFLOWS, size - before)
         self._keep(workflow, size)
         return size
 
     def bury(self, tombstone: Tombstone) -> None:
         """Write what stays of a workflow that has ended."""
+        self._usage.resize(WORKFLOWS, -self._size(tombstone.workflow_id))
         text = tombstone.dump()
         if tombstone.known.save(self._state.tombstones, tombstone.workflow_id):
             self._state.workflows.pop(tombstone.workflow_id, None)
@@ -63,16 +72,27 @@ class WorkflowStore:
     def forget(self) -> None:
         """Drop what is kept in memory."""
         self._kept.clear()
-        self._characters = 0
+        self._bytes = 0
 
-    def _keep(self, workflow: Workflow, characters: int) -> None:
+    def _size(self, workflow_id: str) -> int:
+        """Of what state has of one that runs."""
+        if self.running(workflow_id) is None:
+            return 0
+        return self._kept[workflow_id][1]
+
+    def _keep(self, workflow: Workflow, size: int) -> None:
         """Keep it as the newest; the ones that were not worked on for longest give way."""
         self._drop(workflow.id)
-        self._kept[workflow.id] = (workflow, characters)
-        self._characters += characters
-        while self._characters > KEPT_CHARACTERS and len(self._kept) > 1:
+        self._kept[workflow.id] = (workflow, size)
+        self._bytes += size
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, workflow_id: str) -> None:
-        _, characters = self._kept.pop(workflow_id, (None, 0))
-        self._characters -= characters
+        _, size = self._kept.pop(workflow_id, (None, 0))
+        self._bytes -= size
+
+
+def _size(workflow: Workflow, text: str) -> int:
+    """Bytes of a workflow with what stands apart from it; what stands in it still counts twice."""
+    return strictjson.size(text) + workflow.known.characters

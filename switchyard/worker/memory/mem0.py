@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import yaml
 
@@ -27,6 +28,7 @@ log = logging.getLogger("switchyard.worker")
 
 PAUSE_S = 1.0
 MOST = 100_000
+DAY_S = 86_400.0
 UNUSED_LLM = {"provider": "openai", "config": {"api_key": "unused"}}
 
 Result = TypeVar("Result")
@@ -67,12 +69,15 @@ def _kind(error: Exception) -> str:
 class Mem0Memory:
     """All agents of one namespace. mem0's `agent_id` is namespace and agent, its `user_id` the quoted subject.
 
-    One thread makes mem0 and calls it: neither it nor its stores promise anything about several.
+    One thread makes mem0 and calls it: neither it nor its stores promise anything about several. `agents` are those
+    whose memories are looked through for what is too old.
     """
 
-    def __init__(self, make: Callable[[], Any], namespace: str, stop: threading.Event) -> None:
+    def __init__(self, make: Callable[[], Any], namespace: str, agents: Sequence[str], stop: threading.Event) -> None:
         self._namespace = namespace
+        self._agents = agents
         self._stop = stop
+        self._look_through_at = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mem0")
         self._touched: set[tuple[str, str]] = set()
         try:
@@ -105,7 +110,10 @@ class Mem0Memory:
             self._call(partial(self._delete, entry))
 
     def over(self, limits: MemoryLimits) -> list[tuple[str, str]]:
-        """Those that have too much, of what this worker remembered something about; mem0 does not say of all."""
+        """Those that have too much, of what this worker remembered something about, and once a day of all there is."""
+        if time.monotonic() >= self._look_through_at:
+            self._touched |= {about for agent in self._agents for about in self._subjects(agent)}
+            self._look_through_at = time.monotonic() + DAY_S
         touched = set(self._touched)
         over = [about for about in touched if any(to_trim(self.all(*about), limits, now()))]
         self._touched -= touched.difference(over)
@@ -129,6 +137,11 @@ class Mem0Memory:
                 log.warning("mem0 does not take a memory (%s), trying again", type(error).__name__)
                 if self._stop.wait(PAUSE_S):
                     raise WorkerStopping from None
+
+    def _subjects(self, agent: str) -> set[tuple[str, str]]:
+        scope = {"agent_id": self._scope(agent, "")["agent_id"]}
+        items = self._call(lambda: self._mem0.get_all(filters=scope, top_k=MOST, show_expired=True)["results"])
+        return {(agent, unquote(item["user_id"])) for item in items}
 
     def _items(self, agent: str, subject: str, **more: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self._mem0.get_all(

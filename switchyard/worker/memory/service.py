@@ -23,8 +23,9 @@ from switchyard.worker.publisher import Publisher
 class MemoryService:
     """SQLite beside the worker with the topic behind it, mem0, or a backend that the settings name.
 
-    No handler may run before `ready` is set. `mine` says whether this worker trims an agent's memories. Raises AppError
-    where there is no such summary function, SettingsError where the backend cannot be used.
+    No handler may run before `ready` is set. `mine` says whether this worker trims an agent's memories; what agents
+    remember that are gone is trimmed by every worker. Raises AppError where there is no such summary function,
+    SettingsError where the backend cannot be used.
     """
 
     memories: MemoryBackend
@@ -56,7 +57,7 @@ class MemoryService:
             self._threads.append(follower)
         elif settings.memory == MEM0 and settings.mem0_config is not None:
             config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
-            mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, stop)
+            mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, list(app.registry.agents), stop)
             self.memories, self._close = mem0, mem0.close
             self.ready.set()
         else:
@@ -64,7 +65,11 @@ class MemoryService:
             self._close = getattr(self.memories, "close", _nothing)
             self.ready.set()
         if is_trimmable(self.memories):
-            self._threads.append(Trimmer(self.memories, limits, summarise, mine, stop))
+
+            def trims(agent: str) -> bool:
+                return agent not in app.registry.agents or mine(agent)
+
+            self._threads.append(Trimmer(self.memories, limits, summarise, trims, stop))
 
     @property
     def problem(self) -> str | None:
