@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from switchyard.core import strictjson
+from switchyard.core.errors import SwitchyardError
 from switchyard.core.fields import Count, Millis, Text, reader
 from switchyard.core.ids import stable_hash
 
@@ -42,6 +43,12 @@ class Erasure:
     def mentions(self, text: str) -> bool:
         """Whether the address stands in a text, whatever its case and not as a part of a longer one."""
         return self._pattern is not None and self._pattern.search(text) is not None
+
+    def concerns(self, workflow_id: str | None, raw: bytes) -> bool:
+        """Whether a record, or a stored JSON text, is of one of the workflows, or has the address anywhere."""
+        if workflow_id in self.workflow_ids or self.address is None:
+            return workflow_id in self.workflow_ids
+        return any(map(self.mentions, texts(raw)))
 
     @property
     def digest(self) -> str:
@@ -117,6 +124,27 @@ class ReceiptLine:
 
 
 _line = reader(ReceiptLine)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What can be done in one place: `line` tells of it once `remove` has done it, which is None for what is kept.
+
+    `remove` raises SwitchyardError where it could not.
+    """
+
+    line: ReceiptLine
+    remove: Callable[[], object] | None = None
+
+    def done(self) -> ReceiptLine:
+        """Do it; what came of it."""
+        if self.remove is None:
+            return self.line
+        try:
+            self.remove()
+        except SwitchyardError as error:
+            return replace(self.line, done="kept", note=f"it could not be removed: {error}")
+        return self.line
 
 
 def ranges(offsets: list[int]) -> str:

@@ -16,6 +16,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     TopicAlreadyExistsError,
 )
+from kafka.structs import OffsetAndMetadata
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from switchyard.core.app import App
@@ -32,6 +33,7 @@ BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
 WEEK_MS = 7 * 24 * 3600 * 1000
 DEAD_LETTERS_MS = 4 * WEEK_MS
+DAY_MS = 24 * 3600 * 1000
 
 
 class KafkaUnreachable(SwitchyardError):
@@ -53,11 +55,14 @@ class KafkaRecord:
 def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, dict[str, str]]:
     """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
 
-    No size limits what is kept: it would drop what nobody has read yet.
+    No size limits what is kept: it would drop what nobody has read yet. Kafka drops or compacts whole segments, so one
+    holds a day at most: what is kept for a week is gone after eight days, and what is superseded after two.
     """
     topics = Topics(namespace)
     file = app.registry.file
-    unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
+    daily = {"segment.ms": str(DAY_MS)}
+    unsized = {**daily, "cleanup.policy": "delete", "retention.bytes": "-1"}
+    newest = {**daily, "cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
     kept = {**unsized, "retention.ms": str(WEEK_MS)}
     ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
     return {
@@ -66,9 +71,9 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.routing_decisions: {**unsized, "retention.ms": str(ledger_ms)},
         **{topics.inbox(name): kept for name in app.registry.agents},
         topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
-        topics.audit: {"cleanup.policy": "compact"},
-        topics.workflow_status: {"cleanup.policy": "compact"},
-        topics.memory: {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)},
+        topics.audit: newest,
+        topics.workflow_status: newest,
+        topics.memory: {**newest, "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
             **unsized,
             "retention.ms": str(DEAD_LETTERS_MS),
@@ -234,6 +239,33 @@ class Cluster:
                 committed = {}
         return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
 
+    def committed(self, topic: str) -> dict[str, dict[int, OffsetAndMetadata]]:
+        """What each consumer group that has read a topic has committed of it, by partition."""
+        with self._admin() as admin:
+            try:
+                names = [group["group_id"] for group in admin.list_groups() if group["protocol_type"] == "consumer"]
+                offsets = admin.list_group_offsets(dict.fromkeys(names)) if names else {}
+            except CoordinatorNotAvailableError:  # no group has ever committed to this broker
+                offsets = {}
+        mine = {
+            group: {
+                item.partition: committed
+                for item, committed in found.items()
+                if item.topic == topic and committed.offset >= 0
+            }
+            for group, found in offsets.items()
+        }
+        return {group: found for group, found in mine.items() if found}
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Remove every record of a partition below an offset. Raises SwitchyardError where Kafka does not."""
+        with self._admin() as admin:
+            try:
+                admin.delete_records({TopicPartition(topic, partition): offset}, timeout_ms=BOOTSTRAP_MS)
+            except KafkaError as error:
+                what = str(error) or type(error).__name__
+                raise SwitchyardError(f"Kafka does not delete records of {topic}: {what}") from None
+
     def groups(self, names: Sequence[str]) -> dict[str, ConsumerGroup]:
         """Consumer groups by name; one that is not there has no members."""
         with self._admin() as admin:
@@ -254,8 +286,11 @@ class Cluster:
         """A reader that goes on where it stopped; see `Follower.poll`."""
         return Follower(self, topics)
 
-    def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
-        """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one."""
+    def send(self, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one.
+
+        In a compacted topic a pair without a value is a tombstone: it takes back what its key had.
+        """
         producer = self._open(KafkaProducer, max_request_size=64 * 1024 * 1024, acks="all", linger_ms=5)
         try:
             futures = [producer.send(topic, key=key, value=value) for key, value in messages]

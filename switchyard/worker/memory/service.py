@@ -54,14 +54,8 @@ class MemoryService:
             follower = MemoryFollower(local, topic, kafka, stop)
             self.memories, self.ready, self._close = local, follower.restored, engine.dispose
             self._threads.append(follower)
-        elif settings.memory == MEM0 and settings.mem0_config is not None:
-            config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
-            mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, stop)
-            self.memories, self._close = mem0, mem0.close
-            self.ready.set()
         else:
-            self.memories = open_backend(settings.memory, MemoryContext(namespace, limits, stop), code)
-            self._close = getattr(self.memories, "close", _nothing)
+            self.memories, self._close = shared_backend(settings, MemoryContext(namespace, limits, stop), code)
             self.ready.set()
         if is_trimmable(self.memories):
             self._threads.append(Trimmer(self.memories, limits, summarise, mine, stop))
@@ -80,6 +74,18 @@ class MemoryService:
         for thread in self._threads:
             thread.join()
         self._close()
+
+
+def shared_backend(
+    settings: Settings, context: MemoryContext, code: AppCode
+) -> tuple[MemoryBackend, Callable[[], None]]:
+    """mem0, or the backend that the settings name, with what closes it. Raises SettingsError."""
+    if settings.memory == MEM0 and settings.mem0_config is not None:
+        config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
+        mem0 = Mem0Memory(lambda: open_mem0(config, folder), context.namespace, context.stop)
+        return mem0, mem0.close
+    backend = open_backend(settings.memory, context, code)
+    return backend, getattr(backend, "close", _nothing)
 
 
 def _nothing() -> None:
