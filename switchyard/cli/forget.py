@@ -103,6 +103,11 @@ def _found(target: AppOnKafka, settings: Settings, stores: WorkerStores, subject
 
     target.require(target.topics.control, target.topics.audit)
     control_client.shards_of(target)  # which raises, before anything is removed, where the job could not be told
+    if control_client.paused(target) is not None:
+        raise SwitchyardError(
+            f"{target.topics.namespace} is paused, and it is not known whose events it holds; go on first: "
+            f"switchyard resume {target.again}"
+        )
     topics = TopicErasure(target.app, target.topics, target.cluster)
     if topics.stores() - {stores.id}:
         raise SwitchyardError(

@@ -168,9 +168,9 @@ class TopicErasure:
         if name == self._topics.workflow_status:
             return Removal(_superseded(line, settings))
         if name == self._topics.memory:
-            return Removal(
-                _superseded(line, settings), partial(self._cluster.send, name, [(key, None) for key in keys])
-            )
+            told = _superseded(line, settings)
+            told = replace(told, note=f"{told.note}; the key, with the memory's subject, goes last")
+            return Removal(told, partial(self._cluster.send, name, [(key, None) for key in keys]))
         if name == self._topics.audit:
             return Removal(_superseded(line, settings), partial(self._redact, keys, erasure))
         if name not in self._readers and name != self._topics.dead_letters:
@@ -225,7 +225,8 @@ def _superseded(line: ReceiptLine, settings: Mapping[str, str]) -> ReceiptLine:
     lag = int(settings.get("max.compaction.lag.ms", -1))
     until = None
     if 0 <= lag < CENTURY_MS:
-        until = int(time.time() * 1000) + int(settings.get("segment.ms", 0)) + lag + SLACK_MS
+        tombstone = int(settings.get("delete.retention.ms", 0))
+        until = int(time.time() * 1000) + int(settings.get("segment.ms", 0)) + lag + tombstone + SLACK_MS
     return replace(line, done="superseded", until=until, note=COMPACTED)
 
 

@@ -179,6 +179,13 @@ def test_what_has_not_ended_is_not_forgotten(run: Run, world: World) -> None:
     assert "switchyard cancel lead-1" in result.output
 
 
+def test_a_paused_app_may_hold_what_nobody_can_search(run: Run, world: World) -> None:
+    for key, value in Control.new("pause", "tests", "", "carl").records(16):
+        world.add("control", key, value)
+    assert "switchyard resume sdr" in run(*FORGET, "--yes").output
+    assert world.kafka.begins == {}
+
+
 def test_an_event_that_waits_for_its_decision_is_not_forgotten(run: Run, world: World) -> None:
     world.add("agent-messages", b"lead-9", event("lead-9", ADA).json().encode())
     world.status("lead-9", status="queued", ended_at=None)
