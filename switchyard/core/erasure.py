@@ -143,7 +143,8 @@ class Removal:
         try:
             self.remove()
         except SwitchyardError as error:
-            return replace(self.line, done="kept", note=f"it could not be removed: {error}")
+            until = None if self.line.done == "superseded" else self.line.until
+            return replace(self.line, done="kept", until=until, note=f"it could not be removed: {error}")
         return self.line
 
 

@@ -200,14 +200,19 @@ class TopicErasure:
 
     def _redact(self, keys: Collection[bytes], erasure: Erasure) -> None:
         """Take back what the audit says about the workflows in words; who did what, and when, stays."""
-        first: dict[bytes, AuditEntry] = {}
+        first: dict[bytes, bytes] = {}
         for record in self._cluster.read(self._topics.audit):
-            if record.key in keys and record.value and record.key not in first:
-                first[record.key] = AuditEntry.parse(record.value)
-        for key, entry in first.items():
+            if record.key in keys and record.value:
+                first.setdefault(record.key, record.value)
+        for key, value in first.items():
+            self._cluster.send(self._topics.audit, [(key, None)])
+            try:
+                entry = AuditEntry.parse(value)
+            except ValueError:
+                continue
             workflow_id = None if erasure.mentions(entry.workflow_id or "") else entry.workflow_id
             kept = replace(entry, reason=REDACTED, message=entry.message and REDACTED, workflow_id=workflow_id)
-            self._cluster.send(self._topics.audit, [(key, None), (key, kept.json().encode())])
+            self._cluster.send(self._topics.audit, [(key, kept.json().encode())])
 
 
 def gone_by(settings: Mapping[str, str], written: int) -> int | None:

@@ -16,7 +16,7 @@ from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Note, Position
 from switchyard.core.erasure import Erasure
-from switchyard.core.errors import Rejected
+from switchyard.core.errors import Rejected, SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
 from switchyard.core.ledger.subject import Subject
@@ -177,6 +177,23 @@ def test_what_has_not_ended_is_not_forgotten(run: Run, world: World) -> None:
     result = run(*FORGET, "--yes")
     assert result.exit_code == 1
     assert "switchyard cancel lead-1" in result.output
+
+
+def test_what_kafka_refuses_is_not_told_as_removed(run: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: FakeCluster, topic: str, partition: int, offset: int) -> None:
+        raise SwitchyardError(f"Kafka does not delete records of {topic}: no right")
+
+    monkeypatch.setattr(world.kafka, "delete_before", refuse)
+    world.add("audit", b"r2", f"no entry, {ADA}".encode())
+    told = receipt(run(*FORGET, "--yes", "--json").stdout)
+    line = told["sdr.incoming-leads[0]"]
+    assert (line["done"], line["note"]) == (
+        "kept",
+        "it could not be removed: Kafka does not delete records of sdr.incoming-leads: no right",
+    )
+    assert line["until"]
+    assert told["sdr.audit[0]"]["offsets"] == "0-1"
+    assert ADA not in run("audit", "--json").stdout
 
 
 def test_a_paused_app_may_hold_what_nobody_can_search(run: Run, world: World) -> None:
