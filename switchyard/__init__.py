@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from switchyard.core.agents_file import MemoryLimits
     from switchyard.core.app import App
+    from switchyard.core.erasure import Erasure
     from switchyard.core.errors import AgentError, SwitchyardError
     from switchyard.core.event import Event
     from switchyard.core.model.reply import ModelFailure
@@ -34,6 +35,7 @@ __all__ = [
     "BackgroundContext",
     "Consensus",
     "ConsensusPolicy",
+    "Erasure",
     "Event",
     "MailServer",
     "MemoryBackend",
@@ -59,6 +61,7 @@ _MODULES = {
     "BackgroundContext": "switchyard.worker.background",
     "Consensus": "switchyard.core.routing.consensus",
     "ConsensusPolicy": "switchyard.core.routing.consensus",
+    "Erasure": "switchyard.core.erasure",
     "Event": "switchyard.core.event",
     "MailServer": "switchyard.core.smtp",
     "MemoryBackend": "switchyard.worker.memory.backend",

@@ -123,9 +123,9 @@ def _left(context: BackgroundContext, server: MailServer, mail: Row[Any]) -> Non
 def _give_up(context: BackgroundContext, mail: Row[Any], token: str) -> None:
     if mails.mark(context.database, mail.message_id, token, refused=UNCERTAIN):
         log.error(
-            "%s for %s was given to the mail server, which did not say what became of it; it is not sent again (%s): "
-            "ask the recipient, or look into the server's log",
-            *(mail.message_id, mail.recipient, UNCERTAIN),
+            "%s was given to the mail server, which did not say what became of it; it is not sent again (%s): "
+            "ask its recipient, whom the table `mails` has, or look into the server's log",
+            *(mail.message_id, UNCERTAIN),
         )
 
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from switchyard import AgentError, Task
+from switchyard import AgentError, BackgroundContext, Erasure, Task
 
 from . import compose
 
@@ -58,6 +58,7 @@ MAILS = Table(
     Column("handed_at", Float),
     Column("sent_at", Float),
     Column("refused", Text),
+    Column("workflow_id", String(256)),
     Index("mails_due", "namespace", "sent_at", "due_at"),
 )
 
@@ -105,6 +106,7 @@ def schedule(task: Task, now: float, day_seconds: float) -> dict[str, Any]:
             "recipient": recipient,
             "subject": email["subject"],
             "body": email["body"],
+            "workflow_id": task.event.workflow_id,
         }
         try:
             with task.database.begin() as connection:
@@ -130,6 +132,24 @@ def waiting(engine: Engine, namespace: str) -> int:
     )
     with engine.connect() as connection:
         return len(connection.execute(query).all())
+
+
+def forget(context: BackgroundContext, erasure: Erasure, remove: bool) -> int:
+    """How many mails, sent or not, are of the workflows or have the address in them; none of them is left, or sent."""
+    upgrade(context.database)
+    query = select(MAILS).where(MAILS.c.namespace == context.namespace)
+    with context.database.connect() as connection:
+        found = [mail.message_id for mail in connection.execute(query) if _concerns(erasure, mail)]
+    if remove:
+        with context.database.begin() as connection:
+            for message_id in found:
+                connection.execute(MAILS.delete().where(MAILS.c.message_id == message_id))
+    return len(found)
+
+
+def _concerns(erasure: Erasure, mail: Row[Any]) -> bool:
+    texts = (mail.recipient, mail.name, mail.subject, mail.body)
+    return mail.workflow_id in erasure.workflow_ids or any(map(erasure.mentions, texts))
 
 
 def due(engine: Engine, namespace: str, now: float) -> list[Row[Any]]:

@@ -17,7 +17,7 @@ SELECT
   TRY_CAST(JSON_VALUE(record, '$.data.duplicates') AS INT) AS duplicates,
   TRY_CAST(JSON_VALUE(record, '$.data.dead_letters') AS INT) AS dead_letters,
   record
-FROM (SELECT workflow_id, `value` AS record FROM orchestrator_output WHERE kind = 'status');
+FROM (SELECT workflow_id, `value` AS record FROM orchestrator_output WHERE kind = 'status' AND `value` IS NOT NULL);
 
 CREATE TEMPORARY VIEW dead_letters_written AS
 SELECT

@@ -130,6 +130,21 @@ def wait_for(target: AppOnKafka, control: Control, since: LatestStatus, done: Ca
         follower.close()
 
 
+def wait_for_audit(target: AppOnKafka, control: Control) -> None:
+    """Until the job has noted what became of a control event. Raises SwitchyardError after two minutes."""
+    follower = target.cluster.follow([target.topics.audit])
+    started = time.monotonic()
+    try:
+        while not any(message.key == control.event.id.encode() for message in follower.poll(0.2)):
+            if time.monotonic() - started > PATIENCE_S:
+                raise SwitchyardError(
+                    f"the job has not noted it for {PATIENCE_S:.0f} s; it will once it reads {target.topics.control}. "
+                    f"Does it run? See `switchyard status`; start it with `switchyard submit {target.again}`"
+                )
+    finally:
+        follower.close()
+
+
 def _check_refused(raw: bytes, control: Control, topic: str) -> None:
     """Raises SwitchyardError where this is the dead letter of the control event."""
     try:

@@ -40,6 +40,7 @@ GROUPS = {
         "cancel": "switchyard.cli.control:cancel",
         "pause": "switchyard.cli.control:pause",
         "resume": "switchyard.cli.control:resume",
+        "forget": "switchyard.cli.forget:forget",
     },
     "Build": {
         "new": "switchyard.cli.new:new",

@@ -63,14 +63,16 @@ def summary_of(raw: bytes) -> dict[str, Any] | None:
 
 
 def latest_statuses(target: AppOnKafka) -> dict[str, LatestStatus]:
-    """The newest status of each workflow, by workflow id."""
+    """The newest status of each workflow, by workflow id; none of one that is forgotten."""
     topic = target.topics.workflow_status
     target.require(topic)
     latest: dict[str, LatestStatus] = {}
     for message in _in_order(target.cluster.read(topic)):
-        summary = summary_of(message.value)
+        workflow_id, summary = message.key.decode(errors="replace"), summary_of(message.value)
         if summary is not None:
-            latest[message.key.decode(errors="replace")] = LatestStatus(summary, message.offset)
+            latest[workflow_id] = LatestStatus(summary, message.offset)
+        elif not message.value:
+            latest.pop(workflow_id, None)
     return latest
 
 
@@ -126,10 +128,16 @@ def dead_letters(target: AppOnKafka, workflow_id: str | None = None) -> list[Num
 
 
 def audit(target: AppOnKafka) -> list[AuditEntry]:
-    """What operators asked for, by time; of a request that was taken up twice, how it was the first time."""
+    """What operators asked for, by time; of a request that was taken up twice, how it was the first time.
+
+    What a tombstone of Kafka's takes back counts no more.
+    """
     target.require(target.topics.audit)
     entries: dict[str, AuditEntry] = {}
     for message in _in_order(target.cluster.read(target.topics.audit)):
+        if not message.value:
+            entries.pop(message.key.decode(errors="replace"), None)
+            continue
         try:
             entry = AuditEntry.parse(message.value)
         except ValueError:

@@ -149,6 +149,11 @@ class AgentsFile(_Strict):
     gathers: tuple[Gather, ...] = Field(default=(), description="whose answers are put into one")
     inputs: tuple[InputTopic, ...] = Field(default=(), description="topics of plain objects that become events")
     background: tuple[str, ...] = Field(default=(), description="`module:function` run beside a worker's handlers")
+    forget: str | None = Field(
+        default=None,
+        pattern=rf"^{REFERENCE}$",
+        description="`module:function` that finds and removes what the app's own tables hold about somebody",
+    )
     memory: MemoryLimits = Field(default=MemoryLimits(), description="how much agents remember")
     agents: tuple[Agent, ...] = Field(min_length=1, description="the agents")
 

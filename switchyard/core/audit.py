@@ -7,6 +7,7 @@ from typing import Literal
 
 from switchyard.core import strictjson
 from switchyard.core.control import EVERY_WORKFLOW, Control
+from switchyard.core.erasure import ReceiptLine
 from switchyard.core.errors import Rejected
 from switchyard.core.fields import Id, Millis, Name, Text, reader
 
@@ -19,8 +20,9 @@ class AuditEntry:
 
     action      the kind of the request, such as `cancel` or `discard`
     workflow_id None where it concerns none, or all
-    about       the approval or the dead letter that it names
+    about       the approval or the dead letter that it names, or the digest of who was forgotten
     message     why it was refused
+    receipt     what was done to forget somebody
     """
 
     id: Id
@@ -32,12 +34,13 @@ class AuditEntry:
     workflow_id: Id | None = None
     about: Text | None = None
     message: Text | None = None
+    receipt: tuple[ReceiptLine, ...] = ()
 
     @classmethod
     def of(cls, control: Control, at: int, refusal: Rejected | None = None) -> AuditEntry:
         event, data = control.event, control.event.data
         again = control.retried.attributes.get("deadletter") if control.kind == "retry" else None
-        about = data.get("approval") or data.get("deadletter") or again
+        about = data.get("approval") or data.get("deadletter") or data.get("subject") or again
         return cls(
             id=event.id,
             at=at,
@@ -48,6 +51,7 @@ class AuditEntry:
             workflow_id=None if event.workflow_id == EVERY_WORKFLOW else event.workflow_id,
             about=None if about is None else str(about),
             message=None if refusal is None else refusal.message,
+            receipt=control.receipt if control.kind == "forget" else (),
         )
 
     @classmethod

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from switchyard.core.erasure import ReceiptLine
 from switchyard.core.errors import Rejected
 from switchyard.core.event import Event
 from switchyard.core.shards import shard_keys, shard_of
 
-Kind = Literal["cancel", "approve", "reject", "pause", "resume", "retry", "resend", "discard", "fence"]
+Kind = Literal["cancel", "approve", "reject", "pause", "resume", "retry", "resend", "discard", "forget", "fence"]
 """`retry` sends the event of a dead letter again. `resend` and `discard` tell what was done about a dead letter without
-the job's help: its bytes were written again to the input that they came from, or it was closed. A `fence` is the job's
-own: once a shard has read it back, it knows what was asked for before its start.
+the job's help: its bytes were written again to the input that they came from, or it was closed. `forget` tells what was
+removed about somebody, and which workflows the job is to forget. A `fence` is the job's own: once a shard has read it
+back, it knows what was asked for before its start.
 """
 
 EVERY_WORKFLOW = "*"
@@ -25,10 +27,11 @@ MAX_PLACE = 300
 
 _PREFIX = "control."
 _OF_APP = ("pause", "resume")
-_OF_EVERY_SHARD = (*_OF_APP, "fence")
+_OF_EVERY_SHARD = (*_OF_APP, "forget", "fence")
 _OF_DEAD_LETTER = ("resend", "discard")
 _OF_NO_WORKFLOW = (*_OF_EVERY_SHARD, *_OF_DEAD_LETTER)
 _OF_APPROVAL = ("approve", "reject")
+_MORE = {"retry": ("event",), "forget": ("workflows", "receipt")}
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,16 @@ class Control:
         return _retried(self.event)
 
     @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """The workflows that are to be forgotten."""
+        return tuple(self.event.data["workflows"])
+
+    @property
+    def receipt(self) -> tuple[ReceiptLine, ...]:
+        """What was done to forget somebody."""
+        return tuple(map(ReceiptLine.parse, self.event.data["receipt"]))
+
+    @property
     def of_app(self) -> bool:
         """Whether it concerns all workflows."""
         return self.kind in _OF_APP
@@ -86,7 +99,8 @@ class Control:
     def new(cls, kind: Kind, source: str, reason: str, by: str, workflow_id: str = "", **more: Any) -> Control:
         """A new request; `source` is a CloudEvents source such as `switchyard/sdr/operator`.
 
-        `more` is what the kind has besides: `approval` and `content`, `event` (an object), or `deadletter`.
+        `more` is what the kind has besides: `approval` and `content`, `event` (an object), `deadletter`, or `subject`
+        (a digest), `workflows` (a list of ids) and `receipt` (a list of objects).
         """
         data = {"reason": reason[:MAX_REASON], "by": by[:MAX_BY], **more}
         workflow = EVERY_WORKFLOW if kind in _OF_NO_WORKFLOW else workflow_id
@@ -133,7 +147,9 @@ def _check(control: Control) -> None:
         limits |= {"approval": MAX_ID, "content": MAX_ID}
     if control.kind in _OF_DEAD_LETTER:
         limits["deadletter"] = MAX_PLACE
-    names = [*limits, *(["event"] if control.kind == "retry" else [])]
+    if control.kind == "forget":
+        limits["subject"] = MAX_ID
+    names = [*limits, *_MORE.get(control.kind, ())]
     data: Any = control.event.data
     if not isinstance(data, dict) or data.keys() != set(names):
         raise Rejected("not-a-control-event", f"expected an object with {', '.join(names)}", "data")
@@ -142,6 +158,8 @@ def _check(control: Control) -> None:
             raise Rejected("not-a-control-event", f"expected a string of at most {longest} characters", f"data.{name}")
     if control.kind == "retry":
         _retried(control.event)
+    if control.kind == "forget":
+        _check_forgotten(control)
 
 
 def _retried(request: Event) -> Event:
@@ -150,3 +168,15 @@ def _retried(request: Event) -> Event:
         message = "expected an event of this workflow that counts its retry and answers no dispatch"
         raise Rejected("not-a-control-event", message, "data.event")
     return event
+
+
+def _check_forgotten(control: Control) -> None:
+    workflows, receipt = control.event.data["workflows"], control.event.data["receipt"]
+    if not isinstance(workflows, list) or not all(isinstance(item, str) for item in workflows):
+        raise Rejected("not-a-control-event", "expected a list of workflow ids", "data.workflows")
+    if not isinstance(receipt, list):
+        raise Rejected("not-a-control-event", "expected a list", "data.receipt")
+    try:
+        _ = control.receipt
+    except ValueError as error:
+        raise Rejected("not-a-control-event", str(error), "data.receipt") from None

@@ -42,6 +42,7 @@ from switchyard.core.orchestrator.messages import (
     RecordRead,
     ShardInput,
     StatusChanged,
+    StatusForgotten,
     Tick,
     WriteAudit,
     WriteControl,
@@ -76,7 +77,7 @@ INPUT = tuple(INPUT_TYPE.get_field_names())
 
 OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", "shard", "value")
 """Columns of its output: `kind` is decision, dispatch, event, status, dead-letter, audit or control;
-`value` is JSON text."""
+`value` is JSON text, null in the place of a status that is forgotten."""
 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
@@ -316,6 +317,8 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
                 return Row("event", event.workflow_id, None, None, None, event.type, number, event.json())
             case StatusChanged():
                 return Row("status", effect.workflow_id, None, None, None, None, number, effect.event.json())
+            case StatusForgotten(workflow_id):
+                return Row("status", workflow_id, None, None, None, None, number, None)
             case WriteControl(control):
                 return Row("control", None, None, None, None, None, number, control.event.json())
             case WriteAudit(entry):

@@ -29,6 +29,7 @@ HONOURED = frozenset(
         "fallback",
         "inputs",
         "background",
+        "forget",
         "agents",
         "limits",
         "memory",

@@ -16,6 +16,7 @@ ROLES: Mapping[str, str] = {
     "intake": "what sends input: `send`, or producers of your own",
     "operator": "people who step in: `cancel`, `pause`, `resume`, `approvals`, `dead-letters`, `send`",
     "viewer": "people who look: `workflows`, `trace`, `audit`, lists of approvals and dead letters",
+    "eraser": "who answers a person that asks to be forgotten: `forget`",
 }
 """Whom a right is given to."""
 
@@ -23,51 +24,61 @@ JOB_GROUPS = ("orchestrator", "stateless")
 """The consumer groups of the job, with and without state."""
 
 _MAKES = ("Create", "DescribeConfigs")
+_FINDS = ("DescribeConfigs", "Read")
 MATRIX: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "inputs": {
         "orchestrator": (*_MAKES, "Read"),
         "intake": ("Write",),
         "operator": ("Read", "Write"),
+        "eraser": (*_FINDS, "Delete"),
     },
     "agent-messages": {
         "orchestrator": (*_MAKES, "Read", "Write"),
         "agent": ("Write",),
         "operator": ("Read", "Write"),
+        "eraser": (*_FINDS, "Delete"),
     },
     "routing-decisions": {
         "orchestrator": (*_MAKES, "Read", "Write"),
         "operator": ("Read",),
         "viewer": ("Read",),
+        "eraser": _FINDS,
     },
     "inboxes": {
         "orchestrator": (*_MAKES, "Write"),
         "agent": ("Read",),
         "operator": ("Read",),
+        "eraser": (*_FINDS, "Delete"),
     },
     "control": {
         "orchestrator": (*_MAKES, "Read", "Write"),
         "operator": ("Read", "Write"),
         "viewer": ("Read",),
+        "eraser": (*_FINDS, "Write"),
     },
     "audit": {
         "orchestrator": (*_MAKES, "Write"),
         "operator": ("Read",),
         "viewer": ("Read",),
+        "eraser": (*_FINDS, "Write"),
     },
     "workflow-status": {
         "orchestrator": (*_MAKES, "Write"),
         "operator": ("Read",),
         "viewer": ("Read",),
+        "eraser": _FINDS,
     },
     "memory": {
         "orchestrator": (*_MAKES, "Describe"),
         "agent": ("Read", "Write"),
+        "eraser": (*_FINDS, "Write"),
     },
     "dead-letters": {
         "orchestrator": (*_MAKES, "Write"),
         "agent": ("Write",),
         "operator": ("Read", "Write"),
         "viewer": ("Read",),
+        "eraser": (*_FINDS, "Delete"),
     },
 }
 """Kafka's operations by kind of topic and role. Of the inboxes an agent has its own; Read and Write imply Describe."""
@@ -106,10 +117,11 @@ def grants(app: App, namespace: str) -> list[Grant]:
                     operations.setdefault((user_of(namespace, role, agent), "topic", topic), set()).update(allowed)
     for group in JOB_GROUPS:
         operations[user_of(namespace, "orchestrator"), "group", f"{namespace}.{group}"] = {"Read"}
+        operations[user_of(namespace, "eraser"), "group", f"{namespace}.{group}"] = {"Describe"}
     for agent in app.registry.agents:
         group = Topics(namespace).group(agent)
         operations[user_of(namespace, "agent", agent), "group", group] = {"Read"}
-        for role in ("operator", "viewer"):
+        for role in ("operator", "viewer", "eraser"):
             operations[user_of(namespace, role), "group", group] = {"Describe"}
     found = (Grant(*key, tuple(sorted(allowed))) for key, allowed in operations.items())
     return sorted(found, key=lambda grant: (grant.user, grant.resource, grant.name))

@@ -16,6 +16,7 @@ from kafka.errors import (
     KafkaTimeoutError,
     TopicAlreadyExistsError,
 )
+from kafka.structs import OffsetAndMetadata
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from switchyard.core.app import App
@@ -29,6 +30,7 @@ from switchyard.kafka.topic_checks import TopicFacts
 T = TypeVar("T")
 
 PARTITIONS = 4
+BOTH = "compact,delete"
 BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
 
@@ -53,15 +55,16 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
 
     No size limits what is kept: it would drop what nobody has read yet. Only the audit is kept without a limit of time.
+    Kafka drops or compacts whole segments, so one holds a day at most: what is kept for a week is gone after eight
+    days, and what is superseded after two.
     """
     topics = Topics(namespace)
     file = app.registry.file
-    unsized = {"cleanup.policy": "delete", "retention.bytes": "-1"}
+    daily = {"segment.ms": str(DAY_MS)}
+    unsized = {**daily, "cleanup.policy": "delete", "retention.bytes": "-1"}
+    newest = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
     kept = {**unsized, "retention.ms": str(WEEK_MS)}
     ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
-    # Kafka drops and compacts whole segments, none of which it writes to.
-    daily = {"segment.ms": str(DAY_MS)}
-    newest = {"cleanup.policy": "compact,delete", "retention.bytes": "-1", **daily}
     memory_ms = int(file.memory.days * DAY_MS) + WEEK_MS
     return {
         **{topics.named(item.topic): kept for item in file.inputs},
@@ -69,12 +72,17 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.routing_decisions: {**unsized, "retention.ms": str(ledger_ms)},
         **{topics.inbox(name): kept for name in app.registry.agents},
         topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
-        topics.audit: {"cleanup.policy": "compact"},
-        topics.workflow_status: {**newest, "retention.ms": str(ledger_ms)},
-        topics.memory: {**newest, "retention.ms": str(memory_ms), "delete.retention.ms": str(WEEK_MS)},
+        topics.audit: {**daily, **newest},
+        topics.workflow_status: {**unsized, **newest, "cleanup.policy": BOTH, "retention.ms": str(ledger_ms)},
+        topics.memory: {
+            **unsized,
+            **newest,
+            "cleanup.policy": BOTH,
+            "retention.ms": str(memory_ms),
+            "delete.retention.ms": str(WEEK_MS),
+        },
         topics.dead_letters: {
             **unsized,
-            **daily,
             "retention.ms": str(DEAD_LETTERS_MS),
             "max.message.bytes": str(largest_record * 4 // 3 + 65536),
         },
@@ -238,6 +246,33 @@ class Cluster:
                 committed = {}
         return all(end == 0 or (item in committed and committed[item].offset >= end) for item, end in ends.items())
 
+    def committed(self, topic: str) -> dict[str, dict[int, OffsetAndMetadata]]:
+        """What each consumer group that has read a topic has committed of it, by partition."""
+        with self._admin() as admin:
+            try:
+                names = [group["group_id"] for group in admin.list_groups() if group["protocol_type"] == "consumer"]
+                offsets = admin.list_group_offsets(dict.fromkeys(names)) if names else {}
+            except CoordinatorNotAvailableError:  # no group has ever committed to this broker
+                offsets = {}
+        mine = {
+            group: {
+                item.partition: committed
+                for item, committed in found.items()
+                if item.topic == topic and committed.offset >= 0
+            }
+            for group, found in offsets.items()
+        }
+        return {group: found for group, found in mine.items() if found}
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Remove every record of a partition below an offset. Raises SwitchyardError where Kafka does not."""
+        with self._admin() as admin:
+            try:
+                admin.delete_records({TopicPartition(topic, partition): offset}, timeout_ms=BOOTSTRAP_MS)
+            except KafkaError as error:
+                what = str(error) or type(error).__name__
+                raise SwitchyardError(f"Kafka does not delete records of {topic}: {what}") from None
+
     def groups(self, names: Sequence[str]) -> dict[str, ConsumerGroup]:
         """Consumer groups by name; one that is not there has no members."""
         with self._admin() as admin:
@@ -258,8 +293,11 @@ class Cluster:
         """A reader that goes on where it stopped; see `Follower.poll`."""
         return Follower(self, topics)
 
-    def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
-        """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one."""
+    def send(self, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
+        """Write (key, value) pairs and wait until the broker has them. Raises SwitchyardError where it refuses one.
+
+        In a compacted topic a pair without a value is a tombstone: it takes back what its key had.
+        """
         producer = self._open(KafkaProducer, max_request_size=64 * 1024 * 1024, acks="all", linger_ms=5)
         try:
             futures = [producer.send(topic, key=key, value=value) for key, value in messages]

@@ -94,12 +94,12 @@ class MailHandler:
         headers = BytesHeaderParser().parsebytes(raw)
         message_id = str(headers.get("Message-ID") or "").strip()
         if not message_id:
-            log.warning("refused a mail for %s: no Message-ID", ", ".join(envelope.rcpt_tos))
+            log.warning("refused a mail: no Message-ID")
             return "550 This mail has no Message-ID, by which a repeated mail is known; set one and send again"
         namespace = str(headers.get(NAMESPACE_HEADER) or "").strip()
         folder = self.folder / namespace if NAMESPACE.fullmatch(namespace) else self.folder
         kept = store(folder, message_id, raw).relative_to(self.folder)
-        log.info("%s for %s kept as %s", message_id, ", ".join(envelope.rcpt_tos), kept)
+        log.info("%s kept as %s", message_id, kept)
         return f"250 Kept as {kept}"
 
 

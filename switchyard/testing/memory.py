@@ -33,6 +33,7 @@ from switchyard.core.orchestrator.messages import (
     RejectedRecord,
     ShardInput,
     StatusChanged,
+    StatusForgotten,
     Tick,
     WriteAudit,
     WriteControl,
@@ -241,6 +242,8 @@ class InMemory:
                 self.publish(effect.event)
             case StatusChanged():
                 self.statuses[effect.workflow_id] = effect.event
+            case StatusForgotten(workflow_id):
+                self.statuses.pop(workflow_id, None)
             case WriteDeadLetter(letter):
                 self.dead_letters.append(letter)
             case WriteControl(control):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy import Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from switchyard.core.settings import Settings
@@ -33,7 +34,7 @@ def database_url(settings: Settings, namespace: str) -> str:
 
 
 def open_database(url: str) -> Engine:
-    """Return an engine for any database URL; SQLite in WAL mode, waiting for other writers."""
+    """Return an engine for any database URL; SQLite in WAL mode, waiting for other writers, zeroing what is deleted."""
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
@@ -42,6 +43,7 @@ def open_database(url: str) -> Engine:
     def _prepare(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     return engine
@@ -103,8 +105,22 @@ class DatabaseHealth:
 
 
 def create(engine: Engine, table: Table) -> None:
-    """Make the table and its indexes unless they are there."""
+    """Make the table and its indexes unless they are there, and the columns that an older release's lacks."""
     with engine.begin() as connection:
         connection.execute(CreateTable(table, if_not_exists=True))
         for index in table.indexes:
             connection.execute(CreateIndex(index, if_not_exists=True))
+    with engine.connect() as connection:
+        there = {item["name"] for item in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            adding = f"ALTER TABLE {table.name} ADD COLUMN {column.name} {column.type.compile(engine.dialect)}"
+            with suppress(OperationalError, ProgrammingError), engine.begin() as connection:  # another was first
+                connection.execute(text(adding))
+
+
+def drop_deleted(engine: Engine) -> None:
+    """Empty SQLite's write-ahead log, which still holds pages as they were; as far as nobody reads it just now."""
+    if engine.url.get_backend_name() == "sqlite":
+        with engine.connect() as connection:
+            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))

@@ -13,6 +13,7 @@ from sqlalchemy import Column, Connection, Engine, Index, MetaData, String, Tabl
 from sqlalchemy.exc import IntegrityError
 
 from switchyard.core import strictjson
+from switchyard.core.erasure import Erasure
 from switchyard.core.model import Usage
 from switchyard.core.times import rfc3339, rfc3339_now
 from switchyard.worker.database import create
@@ -31,6 +32,7 @@ EFFECTS = Table(
     Column("agent", String(64), nullable=False),
     Column("answers", Text, nullable=False),
     Column("created_at", String(40), nullable=False),
+    Column("workflow_id", String(256)),
     Index("effects_by_time", "namespace", "created_at"),
 )
 STORES = Table(
@@ -47,6 +49,10 @@ _KEPT = select(EFFECTS.c.effect_key, EFFECTS.c.answers, EFFECTS.c.created_at).wh
 _KEEPING = EFFECTS.insert()
 
 
+FORGOTTEN = strictjson.dumps({"answers": [], "usage": {}, "remembered": []})
+"""What is left of an effect: its key, so that a dispatch that comes once more does nothing again."""
+
+
 def no_lease(connection: Connection) -> None:
     """What no handler ran for needs none."""
 
@@ -59,6 +65,15 @@ class StoredEffect:
     created_at: str
     usage: Usage = field(default_factory=Usage)
     remembered: tuple[StoredMemory, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConcernedEffect:
+    """An effect about somebody who is to be forgotten."""
+
+    key: str
+    workflow_id: str | None
+    remembered: tuple[StoredMemory, ...]
 
 
 class EffectStore:
@@ -101,6 +116,7 @@ class EffectStore:
         usage: Usage,
         remembered: Sequence[StoredMemory] = (),
         lease: Callable[[Connection], None] = no_lease,
+        workflow_id: str | None = None,
     ) -> StoredEffect:
         """Keep the answers and what is remembered with them; return what is in the store.
 
@@ -119,6 +135,7 @@ class EffectStore:
             "agent": agent,
             "answers": strictjson.dumps(kept),
             "created_at": now,
+            "workflow_id": workflow_id,
         }
         try:
             with self._engine.begin() as connection:
@@ -132,6 +149,27 @@ class EffectStore:
                 lease(connection)
             return first[1]
         return StoredEffect(tuple(answers), now, usage, tuple(remembered))
+
+    def concerning(self, erasure: Erasure) -> list[ConcernedEffect]:
+        """The effects of its workflows, and those that mention its address."""
+        query = select(EFFECTS.c.effect_key, EFFECTS.c.workflow_id, EFFECTS.c.answers, EFFECTS.c.created_at).where(
+            EFFECTS.c.namespace == self._namespace, EFFECTS.c.answers != FORGOTTEN
+        )
+        found: list[ConcernedEffect] = []
+        with self._engine.connect().execution_options(yield_per=PURGED_AT_ONCE) as connection:
+            for row in connection.execute(query):
+                if erasure.concerns(row.workflow_id, row.answers.encode()):
+                    remembered = _effect(strictjson.loads(row.answers), row.created_at).remembered
+                    found.append(ConcernedEffect(row.effect_key, row.workflow_id, remembered))
+        return found
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Drop what these effects were; that they were stays known, by their keys."""
+        mine = EFFECTS.c.namespace == self._namespace
+        with self._engine.begin() as connection:
+            for key in keys:
+                forgetting = EFFECTS.update().where(mine, EFFECTS.c.effect_key == key)
+                connection.execute(forgetting.values(answers=FORGOTTEN, workflow_id=None))
 
     def purge(self, kept_s: float) -> bool:
         """Forget a batch of effects that are older, and leases of workers that are gone. Whether all are forgotten."""

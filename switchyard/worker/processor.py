@@ -109,7 +109,7 @@ class Processor:
         run = HandlerRun(
             name=f"{self.agent.name}-handler",
             work=lambda: (self._answers(task, deadline), task.memory.pending),
-            late=lambda run: self._late(effect_key, run),
+            late=lambda run: self._late(event, effect_key, run),
             spent=lambda: Usage() if meter is None else meter.usage,
         )
         lease = self._lease(effect_key)
@@ -131,7 +131,7 @@ class Processor:
             raise run.error
         try:
             if run.error is None:
-                key, stored = effect_key, self._success(effect_key, run)
+                key, stored = effect_key, self._success(event, effect_key, run)
             else:
                 lease = self._lease(effect_key).end
                 key, stored = attempt_key, self._failure(event, attempt_key, run.error, run.uncharged, lease)
@@ -142,10 +142,11 @@ class Processor:
         del self._runs[effect_key]
         return self._events(event, key, stored)
 
-    def _success(self, effect_key: str, run: HandlerRun) -> StoredEffect:
+    def _success(self, event: Event, effect_key: str, run: HandlerRun) -> StoredEffect:
         answers, remembered = run.returned
         lease = self._lease(effect_key).end
-        return self.effects.put(effect_key, self.agent.name, answers, run.uncharged, remembered, lease)
+        agent, workflow = self.agent.name, event.workflow_id
+        return self.effects.put(effect_key, agent, answers, run.uncharged, remembered, lease, workflow)
 
     def _failure(
         self,
@@ -157,16 +158,17 @@ class Processor:
     ) -> StoredEffect:
         """Store the failure of one dispatch. Raises SQLAlchemyError, LeaseLost."""
         _log_failure(self.agent, event, error)
-        return self.effects.put(attempt_key, self.agent.name, [failure(self.agent, error)], usage, lease=lease)
+        answers, workflow = [failure(self.agent, error)], event.workflow_id
+        return self.effects.put(attempt_key, self.agent.name, answers, usage, lease=lease, workflow_id=workflow)
 
-    def _late(self, effect_key: str, run: HandlerRun) -> None:
+    def _late(self, event: Event, effect_key: str, run: HandlerRun) -> None:
         """A handler has ended after its deadline: the next attempt finds what it answered, in any worker."""
         with self._locks.held(effect_key), suppress(SQLAlchemyError):
             if self._runs.get(effect_key) is not run:
                 return
             with suppress(LeaseLost):
                 if run.error is None:
-                    self._success(effect_key, run)
+                    self._success(event, effect_key, run)
                 else:
                     self._lease(effect_key).give_back()
             del self._runs[effect_key]

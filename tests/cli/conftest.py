@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.structs import OffsetAndMetadata
 from typer.testing import CliRunner, Result
 
 from switchyard.cli.main import app
-from switchyard.kafka.admin import KafkaRecord
+from switchyard.core.app import App
+from switchyard.kafka.admin import KafkaRecord, topic_settings
 from switchyard.kafka.connection import KafkaConnection
 
 Run = Callable[..., Result]
@@ -29,6 +31,10 @@ class FakeCluster:
     """What the commands use of `switchyard.kafka.admin.Cluster`, as tests/e2e/test_cluster_contract.py checks."""
 
     content: dict[str, list[KafkaRecord]]
+    begins: dict[str, int]
+    """The first offset that is left of a topic, where records were deleted."""
+    offsets: dict[str, dict[str, dict[int, OffsetAndMetadata]]]
+    """What groups have committed, by topic."""
 
     def __init__(self, access: KafkaConnection) -> None:
         self.bootstrap = access.address
@@ -38,7 +44,7 @@ class FakeCluster:
         return set(self.content)
 
     def read(self, topic: str) -> Iterator[KafkaRecord]:
-        yield from self.content.get(topic, [])
+        yield from self.content.get(topic, [])[self.begins.get(topic, 0) :]
 
     def partitions(self, topic: str) -> int:
         return 1 if topic in self.content else 0
@@ -52,9 +58,23 @@ class FakeCluster:
     def follow(self, topics: list[str]) -> FakeFollower:
         return FakeFollower(self, topics)
 
-    def send(self, topic: str, messages: list[tuple[bytes | None, bytes]]) -> None:
+    def send(self, topic: str, messages: Sequence[tuple[bytes | None, bytes | None]]) -> None:
         for key, value in messages:
-            self.add(topic, key or b"", value)
+            self.add(topic, key or b"", value or b"")
+
+    def topic_config(self, names: list[str]) -> dict[str, dict[str, str]]:
+        return {name: dict(topic_settings(App.load("sdr"), "sdr", 1 << 20).get(name, {})) for name in names}
+
+    def committed(self, topic: str) -> dict[str, dict[int, OffsetAndMetadata]]:
+        return self.offsets.get(topic, {})
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        self.begins[topic] = max(offset, self.begins.get(topic, 0))
+
+    @classmethod
+    def empty(cls) -> type[FakeCluster]:
+        """A Kafka of its own."""
+        return type("Fresh", (cls,), {"content": {}, "begins": {}, "offsets": {}})
 
     @classmethod
     def add(cls, topic: str, key: bytes, value: bytes, time: int = 0) -> None:
@@ -106,7 +126,7 @@ def run() -> Run:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
     """An empty Kafka, the one that the commands find."""
-    fresh = type("Fresh", (FakeCluster,), {"content": {}})
+    fresh = FakeCluster.empty()
     monkeypatch.setattr("switchyard.kafka.admin.Cluster", fresh)
     monkeypatch.setenv("SWITCHYARD_KAFKA", "kafka.test:9092")
     return fresh

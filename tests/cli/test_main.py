@@ -119,7 +119,11 @@ def test_an_interrupt_tells_what_still_runs(run: Run, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "command",
     [
-        *([name] for name in COMMANDS if name not in ("approvals", "dead-letters", "new", "send", "trace", "cancel")),
+        *(
+            [name]
+            for name in COMMANDS
+            if name not in ("approvals", "dead-letters", "new", "send", "trace", "cancel", "forget")
+        ),
         *(["approvals", "list"], ["approvals", "show", "x"], ["approvals", "approve", "x"]),
         *(["approvals", "reject", "x", "--reason", "y"], ["dead-letters", "list"], ["dead-letters", "show", "1"]),
         *(
@@ -128,7 +132,7 @@ def test_an_interrupt_tells_what_still_runs(run: Run, monkeypatch: pytest.Monkey
             ["new", "app", "desk"],
             ["new", "agent", "x"],
         ),
-        *(["send", "-"], ["trace", "x"], ["cancel", "x"]),
+        *(["send", "-"], ["trace", "x"], ["cancel", "x"], ["forget", "--subject", "x"]),
     ],
     ids=" ".join,
 )

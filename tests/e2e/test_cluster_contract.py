@@ -21,7 +21,7 @@ AnyCluster = Cluster | FakeCluster
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.e2e)])
 def cluster(request: pytest.FixtureRequest) -> AnyCluster:
     if request.param == "fake":
-        return type("Fresh", (FakeCluster,), {"content": {}})(KafkaConnection("kafka.test:9092"))
+        return FakeCluster.empty()(KafkaConnection("kafka.test:9092"))
     info: StackInfo = request.getfixturevalue("info")
     return Cluster(KafkaConnection(info.kafka))
 
@@ -115,3 +115,16 @@ def test_a_follower_goes_on_where_it_stopped(cluster: AnyCluster, topic: Callabl
     assert (last.topic, last.value) == (other, b"3")
     assert follower.poll(0.1) == []
     follower.close()
+
+
+def test_records_before_an_offset_are_deleted_and_a_tombstone_has_no_value(
+    cluster: AnyCluster, topic: Callable[[], str]
+) -> None:
+    name = topic()
+    cluster.send(name, [(b"k", b"1"), (b"k", b"2"), (b"k", None)])
+    _, second, last = cluster.read(name)
+    assert (last.key, last.value) == (b"k", b"")
+    cluster.delete_before(name, second.partition, second.offset)
+    assert list(cluster.read(name)) == [second, last]
+    assert cluster.committed(name) == {}
+    assert set(cluster.topic_config([name])) == {name}

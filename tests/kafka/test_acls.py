@@ -47,19 +47,21 @@ def test_an_agent_reads_its_inbox_and_no_other(rights: dict[tuple[str, str], tup
     }
 
 
-def test_only_the_job_writes_ledger_and_inboxes_and_only_operators_control(
+def test_only_the_job_writes_ledger_and_inboxes_and_only_people_control(
     rights: dict[tuple[str, str], tuple[str, ...]],
 ) -> None:
     topics = Topics("ns")
-    for topic, writer in (
-        (topics.routing_decisions, "ns.orchestrator"),
-        (topics.inbox("send-email"), "ns.orchestrator"),
-        (topics.workflow_status, "ns.orchestrator"),
-        (topics.audit, "ns.orchestrator"),
-        (topics.control, "ns.operator"),
+    people: set[str]
+    for topic, people in (
+        (topics.routing_decisions, set()),
+        (topics.inbox("send-email"), set()),
+        (topics.workflow_status, set()),
+        (topics.audit, {"ns.eraser"}),
+        (topics.control, {"ns.operator", "ns.eraser"}),
     ):
         writers = {user for (user, name), item in rights.items() if name == topic and "Write" in item}
-        assert writers == {"ns.orchestrator", writer}
+        assert writers == {"ns.orchestrator", *people}
+        assert not any("Delete" in item for (user, _), item in rights.items() if user != "ns.eraser")
     assert {item for (user, _), item in rights.items() if user == "ns.viewer"} == {("Read",), ("Describe",)}
 
 

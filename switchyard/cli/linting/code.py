@@ -37,5 +37,7 @@ def references(app: App) -> Iterator[tuple[str, YamlPath]]:
         yield agent.function, ("agents", number, "handler" if agent.handler else "name")
     for number, reference in enumerate(file.background):
         yield reference, ("background", number)
+    if file.forget:
+        yield file.forget, ("forget",)
     if file.memory.summarise:
         yield file.memory.summarise, ("memory", "summarise")

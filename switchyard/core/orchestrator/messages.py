@@ -110,6 +110,13 @@ class StatusChanged:
 
 
 @dataclass(frozen=True)
+class StatusForgotten:
+    """Nobody is to know how a workflow stood."""
+
+    workflow_id: str
+
+
+@dataclass(frozen=True)
 class WriteDeadLetter:
     """Keep what cannot be handled."""
 
@@ -130,7 +137,7 @@ class WriteAudit:
     entry: AuditEntry
 
 
-Effect = Ask | Log | Dispatch | Publish | StatusChanged | WriteDeadLetter | WriteAudit | WriteControl
+Effect = Ask | Log | Dispatch | Publish | StatusChanged | StatusForgotten | WriteDeadLetter | WriteAudit | WriteControl
 
 
 def dead_letter_effect(

@@ -36,6 +36,7 @@ from switchyard.core.orchestrator.messages import (
     RecordRead,
     RejectedRecord,
     ShardInput,
+    StatusForgotten,
     Tick,
     WriteAudit,
     WriteControl,
@@ -53,6 +54,7 @@ from switchyard.core.registry import Registry
 from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.verdict import ModelUnavailable, model_usage, tokens_and_cost
+from switchyard.core.shards import shard_of
 
 HELD, START = "held", "start"
 
@@ -228,6 +230,8 @@ class Shard:
                 return []
             case "resend" | "discard":
                 return []
+            case "forget":
+                return self._forget(control)
             case "retry":
                 event = control.retried
                 check_room(self.context, event)
@@ -236,6 +240,19 @@ class Shard:
         transition = WorkflowTransition(self.context, workflow, now)
         log_request(transition, item)
         return transition.finish()
+
+    def _forget(self, control: Control) -> list[Effect]:
+        """Keep no more of ended workflows than tells a repeat of theirs from something new."""
+        effects: list[Effect] = []
+        for workflow_id in control.workflow_ids:
+            if shard_of(workflow_id, self.context.quota.of) != self.number or workflow_id in self.context.workflows:
+                continue
+            tombstone = self.context.workflows.tombstone(workflow_id)
+            if tombstone is not None:
+                tombstone.forget()
+                self.context.workflows.bury(tombstone)
+            effects.append(StatusForgotten(workflow_id))
+        return effects
 
     def _requested_workflow(self, control: Control, now: int) -> Workflow:
         """The workflow that runs, or waits for its turn. Raises Rejected where there is none."""
@@ -285,7 +302,7 @@ class Shard:
         subject = Subject.of_event(event)
         workflow = self.context.workflows.running(event.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
-        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.known.is_new(subject)):
+        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.may_reopen(subject)):
             return self._after_end(tombstone, item, subject, now)
         if workflow is None:
             if event.causation_id is not None:
@@ -311,13 +328,14 @@ class Shard:
         try:
             if tombstone.known.repeats(event, subject):
                 tombstone.summary["duplicates"] += 1
-                effects.append(self.context.summary_effect(tombstone.summary))
+                effects += [] if tombstone.forgotten else [self.context.summary_effect(tombstone.summary)]
             elif tombstone.known.is_settled(subject):
                 tombstone.known.read(event, subject)
             elif event.causation_id and tombstone.known.is_abandoned(event.causation_id):
                 self.context.spend(event, now)
                 tombstone.known.read(event, subject)
-                effects.append(Log(records.late_record(self.context, item, subject, tombstone.status, now)))
+                late = Log(records.late_record(self.context, item, subject, tombstone.status, now))
+                effects += [] if tombstone.forgotten else [late]
             else:
                 raise Rejected("workflow-ended", f"the workflow is {tombstone.status}", "workflowid")
         except Rejected as error:

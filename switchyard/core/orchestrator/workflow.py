@@ -205,12 +205,16 @@ class Workflow:
 
 @dataclass
 class Tombstone:
-    """What stays of a workflow that has ended: enough to tell a repeat, or a late answer, from something new."""
+    """What stays of a workflow that has ended: enough to tell a repeat, or a late answer, from something new.
+
+    One that is `forgotten` never begins again; what is known of it are hashes, counts and its id.
+    """
 
     known: Known
     next_step: int
     summary: dict[str, Any]
     life: int = 0
+    forgotten: bool = False
 
     def dump(self) -> str:
         value = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -238,6 +242,15 @@ class Tombstone:
     @property
     def status(self) -> str:
         return str(self.summary["status"])
+
+    def may_reopen(self, subject: Subject) -> bool:
+        """Whether a retry of something new begins it again."""
+        return not self.forgotten and self.known.is_new(subject)
+
+    def forget(self) -> None:
+        """Drop what may tell of somebody."""
+        self.forgotten = True
+        self.summary = {**self.summary, "reason": "", "last": None}
 
     def reopened(self, workflow_id: str, now: int) -> Workflow:
         """The workflow anew, for a retry of something in it; what it has read and settled stays known."""

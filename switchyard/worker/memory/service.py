@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from switchyard.core.app import App
 from switchyard.core.app_code import AppCode
@@ -55,14 +55,9 @@ class MemoryService:
             follower = MemoryFollower(local, topic, kafka, stop)
             self.memories, self.ready, self._close = local, follower.restored, engine.dispose
             self._threads.append(follower)
-        elif settings.memory == MEM0 and settings.mem0_config is not None:
-            config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
-            mem0 = Mem0Memory(lambda: open_mem0(config, folder), namespace, list(app.registry.agents), stop)
-            self.memories, self._close = mem0, mem0.close
-            self.ready.set()
         else:
-            self.memories = open_backend(settings.memory, MemoryContext(namespace, limits, stop), code)
-            self._close = getattr(self.memories, "close", _nothing)
+            context = MemoryContext(namespace, limits, stop)
+            self.memories, self._close = shared_backend(settings, context, code, list(app.registry.agents))
             self.ready.set()
         if is_trimmable(self.memories):
 
@@ -85,6 +80,18 @@ class MemoryService:
         for thread in self._threads:
             thread.join()
         self._close()
+
+
+def shared_backend(
+    settings: Settings, context: MemoryContext, code: AppCode, agents: Sequence[str]
+) -> tuple[MemoryBackend, Callable[[], None]]:
+    """mem0, or the backend that the settings name, with what closes it. Raises SettingsError."""
+    if settings.memory == MEM0 and settings.mem0_config is not None:
+        config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
+        mem0 = Mem0Memory(lambda: open_mem0(config, folder), context.namespace, agents, context.stop)
+        return mem0, mem0.close
+    backend = open_backend(settings.memory, context, code)
+    return backend, getattr(backend, "close", _nothing)
 
 
 def _nothing() -> None:

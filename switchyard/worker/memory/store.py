@@ -96,7 +96,7 @@ class SqliteMemory:
             new = [entry for entry in entries if not _is_kept_or_trimmed(connection, entry)]
         if not new:
             return
-        self._write([(_key(entry.agent, entry.subject, entry.id), _value(entry)) for entry in new])
+        self._write([(record_key(entry), _value(entry)) for entry in new])
         with self._engine.begin() as connection:
             for entry in new:
                 _put(connection, entry)
@@ -107,7 +107,7 @@ class SqliteMemory:
 
     def forget(self, entries: Sequence[StoredMemory]) -> None:
         """Trim these. Raises what `write` raises."""
-        self._write([(_key(entry.agent, entry.subject, entry.id), None) for entry in entries])
+        self._write([(record_key(entry), None) for entry in entries])
         with self._engine.begin() as connection:
             for entry in entries:
                 _trim(connection, entry.agent, entry.subject, entry.id)
@@ -194,8 +194,9 @@ def _trim(connection: Connection, agent: str, subject: str, id: str) -> None:
     connection.execute(insert(TRIMMED).values(row).on_conflict_do_nothing())
 
 
-def _key(agent: str, subject: str, id: str) -> bytes:
-    return f"{agent}/{subject}/{id}".encode()
+def record_key(entry: StoredMemory) -> bytes:
+    """The key of its record in the topic; a record without a value takes it back, in every worker's file."""
+    return f"{entry.agent}/{entry.subject}/{entry.id}".encode()
 
 
 @dataclass(frozen=True)
