@@ -56,7 +56,7 @@ from switchyard.core.routing.ask import ask_model
 from switchyard.core.routing.question import Question
 from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
-from switchyard.flink import null_arrays, thread_log  # noqa: F401 - before this operator is used
+from switchyard.flink import attempts, null_arrays, thread_log  # noqa: F401 - before this operator is used
 from switchyard.flink.capabilities import capabilities
 from switchyard.flink.keyed_map import keyed_map
 from switchyard.flink.model_access import model_client, prices_of
@@ -110,6 +110,8 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
         breaker = Breaker(time.monotonic)
         self._client = model_client(self._config, breaker)
         self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
+        self._place = f"{self._config.namespace}/{runtime_context.get_index_of_this_subtask()}"
+        attempts.begin(self._place, self._pool.close)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
         metrics.gauge("oldest_waiting_ask_ms", self._oldest)
@@ -126,6 +128,7 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
 
     def close(self) -> None:
         if hasattr(self, "_pool"):
+            attempts.ended(self._place, self._pool.close)
             self._pool.close()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:

@@ -143,6 +143,9 @@ class Harness:
     def get_map_state(self, descriptor: Any) -> Store:
         return self.stores.setdefault(descriptor.name, Store())
 
+    def get_index_of_this_subtask(self) -> int:
+        return 0
+
     def get_metrics_group(self) -> Any:
         return self
 
