@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from switchyard.local.model_server.scripted import ScriptedServer
 from switchyard.testing.minicluster import JobFailed, MiniCluster, Output
 from tests.flink.support import answer, copy_of, created
 from tests.flink.test_hostile_records import DECISION
+from tests.flink.test_restore import Harness
 
 MODES: list[PythonMode] = ["thread", "process"]
 SDR = App.load("sdr")
@@ -144,6 +146,21 @@ def with_router(folder: Path, word: str) -> App:
 def reason(job: MiniCluster) -> str:
     job.publish("agent-messages", created(1))
     return decisions(job.until(lambda found: bool(decisions(found))))[0].reason
+
+
+def test_an_attempt_ends_what_the_one_before_has_left(scripted_model: ScriptedServer) -> None:
+    """switchyard/flink/attempts.py."""
+
+    def asking() -> int:
+        return sum(thread.name == "switchyard-asks" for thread in threading.enumerate())
+
+    before = asking()
+    operator = Harness(scripted_model.base_url)
+    for _ in range(3):
+        operator.open()
+        assert asking() == before + 1
+    operator.crash()
+    assert asking() == before
 
 
 class Undone(ScalarFunction):  # type: ignore[misc]
