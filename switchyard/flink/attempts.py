@@ -1,8 +1,8 @@
 """Ends what an attempt of a job has left running in this process.
 
 In thread mode Flink calls a process function's `close` where its input ends, and nowhere else: of a job that is
-cancelled, stopped or fails the threads and clients would stay. So the next attempt at the same place ends them. Taken
-out, tests/flink/test_modes.py tells.
+cancelled, stopped or fails the threads and clients would stay. So the next attempt at the same place ends them:
+tests/flink/test_modes.py.
 """
 
 from __future__ import annotations

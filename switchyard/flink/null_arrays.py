@@ -3,7 +3,7 @@
 `'NoneType' object is not iterable`, from the converter of arrays in `pyflink/fn_execution/embedded/converters.py`,
 which all others of that file do not have. Importing this module mends it where thread mode runs. A function that
 answers a null array ends the job as well, in Java (`PythonTypeUtils`), which cannot be mended here.
-Take it out when AFFECTED names no version of apache-flink that we support: tests/flink/test_null_arrays.py tells.
+Take it out when AFFECTED names no version of apache-flink that we support: tests/flink/test_modes.py tells.
 """
 
 from __future__ import annotations
