@@ -30,7 +30,7 @@ SETTINGS = 4
 def job(home: object, stack: Stack, info: StackInfo) -> Iterator[set[tuple[str, int]]]:
     """A job whose Python functions run, and a worker; what listened beyond loopback before."""
     before = beyond_loopback(info)
-    CommandLine(stack.layout.home).run("submit", "sdr", "--namespace", NAMESPACE)
+    CommandLine(stack.layout.home, SWITCHYARD_PYTHON_MODE="thread").run("submit", "sdr", "--namespace", NAMESPACE)
     stack.add_app("sdr", NAMESPACE)
     yield before
     stack.remove_app(NAMESPACE)
