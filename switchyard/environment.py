@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import sysconfig
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import dropwhile
+from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -64,6 +68,12 @@ def read_own_access() -> TaskManagerAccess:
     if problems:
         raise SettingsError("; ".join(problems))
     return access
+
+
+def python_path() -> str:
+    """Return where a Python that knows nothing of this virtual environment finds ours and what is installed."""
+    installed = dropwhile(lambda place: place != sysconfig.get_path("purelib"), sys.path)
+    return os.pathsep.join(dict.fromkeys((str(Path(__file__).parents[1]), *installed)))
 
 
 def variable(field: str) -> str:

@@ -16,6 +16,7 @@ OPENAI_URL = "https://api.openai.com/v1"
 OFFLINE_MODEL = "offline"
 SHORTEST_KEY = 32
 
+PythonMode = Literal["thread", "process"]
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 _NOT_IN_JAAS = re.compile(r'["\\\x00-\x1f\x7f]')
@@ -36,6 +37,10 @@ class Settings(BaseModel):
     kafka_ca: Path | None = Field(None, description="PEM file of the CA, with SSL and SASL_SSL; else the system's")
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
+    python_mode: PythonMode = Field(
+        "thread",
+        description="where Flink runs Python: in the TaskManager, or beside it",
+    )
     dispatch_key: SecretStr | None = Field(
         None,
         min_length=SHORTEST_KEY,

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from switchyard.flink.release import PARTS
+
 LIBRARIES = "switchyard-libraries"
 PACKAGE = Path(__file__).resolve().parents[1]
-OURS = ("__init__.py", "environment.py", "core", "flink")
 NEEDED = ("cloudevents", "fastavro", "jsonschema", "openai", "orjson", "pydantic", "pydantic-settings", "tenacity")
 
 
@@ -53,7 +54,7 @@ def closure(names: tuple[str, ...]) -> set[str]:
 
 
 def _add_ours(archive: zipfile.ZipFile) -> None:
-    for name in OURS:
+    for name in PARTS:
         part = PACKAGE / name
         for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
             archive.write(path, path.relative_to(PACKAGE.parent))

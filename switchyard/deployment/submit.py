@@ -248,6 +248,8 @@ def _run(wanted: Submission, target: Target, largest: int, restored: str | None,
     for jar in target.connectors():
         command += ["-j", str(jar)]
     if wanted.ship_python:
+        # What a job has brought along goes with it, and modules in a TaskManager stay.
+        env = {**env, "SWITCHYARD_PYTHON_MODE": "process"}
         code, libraries = shipping.build(target.layout.run / "bundle")
         command += ["-pyfs", str(code), "-pyarch", f"{libraries}#{shipping.LIBRARIES}"]
     command += ["-pyexec", target.python, "-pyclientexec", sys.executable, "-py", str(_script(wanted))]

@@ -40,7 +40,8 @@ class JobArguments:
     @property
     def options(self) -> dict[str, str]:
         """Flink's options that follow from the command line, as `job.environment` takes them."""
-        return {} if self.plan is None else {"pipeline__jars": self.plan}
+        jars = {} if self.plan is None else {"pipeline.jars": self.plan}
+        return {"python.execution-mode": self.settings.python_mode, **jars}
 
     @classmethod
     def read(cls, program: str, argv: Sequence[str] | None = None) -> JobArguments:

@@ -20,8 +20,10 @@ from switchyard.core.input_validator import InputValidator
 from switchyard.core.registry import Registry
 from switchyard.core.shards import shard_of
 from switchyard.core.topics import Topics
+from switchyard.flink import null_arrays, thread_log  # noqa: F401 - before a function runs
 from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
+from switchyard.flink.release import OfOneRelease
 
 T = TypeVar("T")
 
@@ -35,7 +37,7 @@ _ERROR = [
 _STRINGS = ("workflow_id", "id", "source", "type", "causation_id", "data")
 
 
-class _Check(ScalarFunction):  # type: ignore[misc]
+class _Check(OfOneRelease, ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         config = job_config(function_context)
         self._shards = config.shards

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import Any
 
 from pyflink.common import Configuration, Types
 from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from pyflink.table import StatementSet, StreamTableEnvironment
+from pyflink.util.java_utils import get_j_env_configuration
 
 from switchyard.core.app import App
-from switchyard.core.extensions import Extensions
 from switchyard.core.ids import stable_hash
 from switchyard.core.job_config import PARAMETER, JobConfig
 from switchyard.core.shards import MAX_PARALLELISM
 from switchyard.core.topics import table_name
+from switchyard.environment import python_path
 from switchyard.flink import app_sql, flink_36298, sql_file, udf_modules
 from switchyard.flink.jvm import gateway
 from switchyard.flink.operator import INPUT, INPUT_TYPE, OUTPUT_TYPE, UID, Orchestrator
@@ -24,6 +27,7 @@ from switchyard.flink.tables import TABLES, Loader
 
 OPTIONS = {
     # Rows reach Python, and an exchange passes them on, when these run out: they are latency, not throughput.
+    "python.execution-mode": "process",
     "python.fn-execution.bundle.time": "2",
     "python.fn-execution.bundle.size": "1000",
     "execution.buffer-timeout.interval": "1 ms",
@@ -32,6 +36,7 @@ OPTIONS = {
     "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
     "pipeline.max-parallelism": str(MAX_PARALLELISM),
 }
+
 
 CreateTables = Callable[[Loader], None]
 
@@ -47,7 +52,19 @@ def environment(job_name: str, config: JobConfig, parallelism: int, **options: s
     configuration.set_string("pipeline.name", job_name)
     configuration.set_string("parallelism.default", str(parallelism))
     configuration.set_string("pipeline.global-job-parameters", f"{PARAMETER}:'{config.encode()}'")
-    return StreamTableEnvironment.create(StreamExecutionEnvironment.get_execution_environment(configuration))
+    stream = StreamExecutionEnvironment.get_execution_environment(configuration)
+    _find_packages(get_j_env_configuration(stream._j_stream_execution_environment))
+    return StreamTableEnvironment.create(stream)
+
+
+def _find_packages(configuration: Any) -> None:
+    """Where TaskManagers run this very Python, they are told what it finds.
+
+    Inside the TaskManager it does not see the virtual environment that it is of; tests/flink/test_modes.py tells when
+    a release of apache-flink makes it see that.
+    """
+    if configuration.getString("python.executable", "") == sys.executable:
+        configuration.setString("python.pythonpath", python_path())
 
 
 def sql_version(app: App) -> str:
@@ -57,19 +74,23 @@ def sql_version(app: App) -> str:
 
 
 def build_job(
-    app: App, namespace: str, environment: StreamTableEnvironment, create_tables: CreateTables, own_sinks: bool = True
+    app: App,
+    config: JobConfig,
+    environment: StreamTableEnvironment,
+    create_tables: CreateTables,
+    own_sinks: bool = True,
 ) -> StatementSet:
     """Everything between the tables, ready to execute; without `own_sinks` the app's sinks.sql is left out.
 
     Raises SqlError, UdfError.
     """
     loader = Loader(environment)
-    rejected = read_inputs(app, namespace, loader, create_tables)
-    _orchestrate(loader, rejected, app.extensions.shipped())
+    rejected = read_inputs(app, config.namespace, loader, create_tables)
+    _orchestrate(loader, rejected, Orchestrator(config, app.extensions.shipped()))
     loader.load(TABLES / "acting.sql")
-    app_sql.load_dispatch(app, namespace, loader)
+    app_sql.load_dispatch(app, config.namespace, loader)
     if own_sinks:
-        app_sql.load_sinks(app, namespace, loader, "ledger.sql", "outcomes.sql")
+        app_sql.load_sinks(app, config.namespace, loader, "ledger.sql", "outcomes.sql")
     return loader.inserts
 
 
@@ -93,14 +114,14 @@ def read_inputs(app: App, namespace: str, loader: Loader, create_tables: CreateT
     return ["rejected_events", "rejected_retries", *(f"rejected_{name}" for name in inputs)]
 
 
-def _orchestrate(loader: Loader, rejected: list[str], extensions: Extensions) -> None:
+def _orchestrate(loader: Loader, rejected: list[str], orchestrator: Orchestrator) -> None:
     template = (TABLES / "rejected.sql").read_text(encoding="utf-8")
     unions = "".join(sql_file.fill(template, {"view": view}, "rejected.sql") for view in rejected)
     loader.load(TABLES / "orchestrator_input.sql", {"rejected": unions})
     columns = ", ".join(f"`{name}`" for name in INPUT)
     payload = loader.environment.sql_query(f"SELECT shard, ROW({columns}) FROM orchestrator_input")  # noqa: S608
     rows = loader.environment.to_append_stream(payload, Types.ROW([Types.INT(), INPUT_TYPE]))
-    acted = keyed(rows).process(Orchestrator(extensions), OUTPUT_TYPE).uid(UID).name("orchestrator")
+    acted = keyed(rows).process(orchestrator, OUTPUT_TYPE).uid(UID).name("orchestrator")
     loader.environment.create_temporary_view("orchestrator_output", acted)
 
 

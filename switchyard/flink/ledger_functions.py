@@ -19,9 +19,10 @@ from switchyard.core.routing.inbox_event import inbox_event
 from switchyard.core.topics import Topics
 from switchyard.flink.capabilities import capabilities
 from switchyard.flink.job_parameters import job_config
+from switchyard.flink.release import OfOneRelease
 
 
-class _OfLedger(ScalarFunction):  # type: ignore[misc]
+class _OfLedger(OfOneRelease, ScalarFunction):  # type: ignore[misc]
     def open(self, function_context: FunctionContext) -> None:
         config = job_config(function_context)
         self._registry = Registry.from_json(config.registry)
@@ -73,7 +74,7 @@ class ToInbox(_OfLedger):
         return Row(self._topics.inbox(agent), dispatch_id, event.type, event.json())
 
 
-class RejectedInput(ScalarFunction):  # type: ignore[misc]
+class RejectedInput(OfOneRelease, ScalarFunction):  # type: ignore[misc]
     """The dead letter of an input that could not be read."""
 
     def is_deterministic(self) -> bool:

@@ -10,20 +10,20 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from typing import Any
 
 from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, RuntimeContext
-from pyflink.datastream.state import MapStateDescriptor, StateTtlConfig
+from pyflink.datastream.state import StateTtlConfig
 
-import switchyard.flink.pipelined_state  # noqa: F401 - before the state of this operator is used
 from switchyard.core.capability import without_capability
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter, Position
 from switchyard.core.errors import LedgerVersionError, Rejected, SettingsError, internal_error
 from switchyard.core.event import Event
 from switchyard.core.extensions import Extensions
+from switchyard.core.job_config import JobConfig
 from switchyard.core.ledger.record import Decision, Fence, parse_record
 from switchyard.core.model import Usage, cost
 from switchyard.core.model.breaker import Breaker
@@ -57,9 +57,11 @@ from switchyard.core.routing.ask import ask_model
 from switchyard.core.routing.question import Question
 from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
+from switchyard.flink import attempts, null_arrays, thread_log  # noqa: F401 - before this operator is used
 from switchyard.flink.capabilities import capabilities
-from switchyard.flink.job_parameters import job_config
+from switchyard.flink.keyed_map import keyed_map
 from switchyard.flink.model_access import model_client, prices_of
+from switchyard.flink.release import VERSION, OfOneRelease
 
 log = logging.getLogger(__name__)
 
@@ -82,44 +84,23 @@ OUTPUT = ("kind", "workflow_id", "agent", "topic", "dispatch_id", "event_type", 
 OUTPUT_TYPE = Types.ROW_NAMED(list(OUTPUT), [Types.INT() if name == "shard" else Types.STRING() for name in OUTPUT])
 
 
-class KeyedMap(MutableMapping[str, str]):
-    """Flink's map state of the current key, as a mapping."""
+class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
+    """Input rows are `INPUT`, output rows `OUTPUT`. `extensions` is the app's own Python, which travels in the job.
 
-    def __init__(self, state: Any) -> None:
-        self._state = state
+    So does `config`: in thread mode Flink hands no job parameters to a process function.
+    """
 
-    def __getitem__(self, key: str) -> str:
-        value = self._state.get(key)
-        if value is None:
-            raise KeyError(key)
-        return str(value)
-
-    def __setitem__(self, key: str, value: str) -> None:
-        self._state.put(key, value)
-
-    def __delitem__(self, key: str) -> None:
-        self._state.remove(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._state.keys()))
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-
-class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
-    """Input rows are `INPUT`, output rows `OUTPUT`. `extensions` is the app's own Python, which travels in the job."""
-
-    def __init__(self, extensions: Extensions) -> None:
+    def __init__(self, config: JobConfig, extensions: Extensions) -> None:
+        self._config = config
         self._extensions = extensions
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        self._config = job_config(runtime_context)
         self._registry = Registry.from_json(self._config.registry, self._extensions)
         self._topics = Topics(self._config.namespace)
+        ttl = {"tombstones": StateTtlConfig.new_builder(Time.days(TOMBSTONE_DAYS)).build()}
         maps = ("workflows", "tombstones", "timers", "queues", "usage")
-        self._state = ShardState(*(self._map(runtime_context, name) for name in maps))
-        self._settings = self._map(runtime_context, "settings")
+        self._state = ShardState(*(keyed_map(runtime_context, name, ttl.get(name)) for name in maps))
+        self._settings = keyed_map(runtime_context, "settings")
         self._shards: dict[int, Shard] = {}
         self._queues: dict[int, deque[tuple[int, Ask]]] = {}
         self._asking: dict[int, int] = {}
@@ -130,6 +111,8 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         breaker = Breaker(time.monotonic)
         self._client = model_client(self._config, breaker)
         self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
+        self._place = f"{self._config.namespace}/{runtime_context.get_index_of_this_subtask()}"
+        attempts.begin(self._place, self._pool.close)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
         metrics.gauge("oldest_waiting_ask_ms", self._oldest)
@@ -142,8 +125,11 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
         metrics.gauge("state_bytes", lambda: sum(shard.context.usage.size for shard in self._shards.values()))
         metrics.gauge("paused_shards", lambda: sum(shard.context.usage.paused for shard in self._shards.values()))
 
+        log.info("the orchestrator of %s begins, with the code %s", self._config.namespace, VERSION)
+
     def close(self) -> None:
         if hasattr(self, "_pool"):
+            attempts.ended(self._place, self._pool.close)
             self._pool.close()
 
     def process_element(self, value: Row, ctx: KeyedProcessFunction.Context) -> Iterator[Row]:
@@ -326,9 +312,3 @@ class Orchestrator(KeyedProcessFunction):  # type: ignore[misc]
             case WriteDeadLetter(letter):
                 return Row("dead-letter", letter.workflow_id, None, None, None, None, number, letter.json())
         raise AssertionError(effect)
-
-    def _map(self, context: RuntimeContext, name: str) -> KeyedMap:
-        descriptor = MapStateDescriptor(name, Types.STRING(), Types.STRING())
-        if name == "tombstones":
-            descriptor.enable_time_to_live(StateTtlConfig.new_builder(Time.days(TOMBSTONE_DAYS)).build())
-        return KeyedMap(context.get_map_state(descriptor))

@@ -14,4 +14,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = JobArguments.read("orchestrate", argv)
     name, parallelism = job_name(arguments.namespace), arguments.settings.parallelism
     environment = job.environment(name, arguments.config, parallelism, **arguments.options)
-    arguments.run(job.build_job(arguments.app, arguments.namespace, environment, arguments.tables()))
+    arguments.run(job.build_job(arguments.app, arguments.config, environment, arguments.tables()))

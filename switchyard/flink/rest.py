@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,4 +166,9 @@ def _cause(trace: str) -> str:
         line for line in lines[1:] if line.partition(":")[0].rsplit(".", 1)[-1].endswith(("Error", "Key", "Exception"))
     ]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    return (python or causes or lines or ["unknown"])[-1][:500]
+    return python_error((python or causes or lines or ["unknown"])[-1])[:500]
+
+
+def python_error(cause: str) -> str:
+    """A cause as Python would say it, where it is an error of Python inside the TaskManager."""
+    return re.sub(r"^pemja\.core\.PythonException: <class '([\w.]+)'>: ", r"\1: ", cause)

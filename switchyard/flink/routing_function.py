@@ -33,6 +33,7 @@ from switchyard.core.routing.verdict import ModelUnavailable, model_usage, token
 from switchyard.core.topics import Topics
 from switchyard.flink.job_parameters import job_config
 from switchyard.flink.model_access import model_client, prices_of
+from switchyard.flink.release import OfOneRelease
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ MARGIN_S = 5.0
 """The model client keeps its own deadline; this much later the function no longer waits for it."""
 
 
-class RouteMessage(AsyncScalarFunction):  # type: ignore[misc]
+class RouteMessage(OfOneRelease, AsyncScalarFunction):  # type: ignore[misc]
     """`open` runs before there is an event loop: the client connects at its first question, on the loop that asks."""
 
     def open(self, function_context: FunctionContext) -> None:

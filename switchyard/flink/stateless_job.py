@@ -50,6 +50,8 @@ GRACE_S = 30.0
 def options(config: JobConfig) -> dict[str, str]:
     """Flink's options of this job."""
     return {
+        # The planner refuses an async function in the TaskManager.
+        "python.execution-mode": "process",
         # Rows reach the model's function in waves. A wave lasts as long as its slowest call and takes the rows that
         # come within this time: with 10 ms hardly more than one, which makes 2.5 rows a second instead of 28.
         "python.fn-execution.bundle.time": "100",
@@ -109,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if problem:
         raise AppError(arguments.app.name, [problem])
     name, parallelism = job_name(arguments.namespace, stateless=True), arguments.settings.parallelism
-    environment = job.environment(name, arguments.config, parallelism, **options(arguments.config), **arguments.options)
+    chosen = {**arguments.options, **options(arguments.config)}
+    environment = job.environment(name, arguments.config, parallelism, **chosen)
     arguments.run(build_job(arguments.app, arguments.namespace, environment, arguments.tables(GROUP, FROM_COMMITTED)))
 
 

@@ -16,6 +16,7 @@ from switchyard.core.bundled import SQL, shown
 from switchyard.core.restore import source_uid
 from switchyard.core.topics import Topics, table_name
 from switchyard.flink import sql_file
+from switchyard.flink.rest import python_error
 from switchyard.flink.sql_file import Statement
 from switchyard.kafka.connection import KafkaConnection
 
@@ -137,4 +138,6 @@ def first_cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     causes = [line.partition("Caused by: ")[2] for line in lines if line.startswith("Caused by: ")]
     message = causes[-1] if causes else lines[0]
+    if (said := python_error(message)) != message:
+        return said
     return message.partition(": ")[2] if message.split(":")[0].endswith(("Exception", "Error")) else message

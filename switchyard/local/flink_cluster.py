@@ -34,7 +34,8 @@ TASKMANAGER_JVM = (
     "-XX:MaxDirectMemorySize=256m",
     "-XX:MaxMetaspaceSize=512m",
 )
-# Adds up to the flags above; managed memory is what RocksDB and the Python workers share.
+# Adds up to the flags above; managed memory is RocksDB's, and in process mode Python's, too. In thread mode
+# Python takes what it needs of the process, beside all of these.
 TASKMANAGER_MEMORY = {
     "taskmanager.cpu.cores": 2.0,
     "taskmanager.memory.framework.heap.size": "128m",

@@ -5,6 +5,7 @@ The same SQL and operator as in production; only the tables are others (`sql/tab
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from switchyard.core.app import App
 from switchyard.core.errors import SwitchyardError
 from switchyard.core.event import Event
 from switchyard.core.job_config import JobConfig
-from switchyard.core.settings import Settings
+from switchyard.core.settings import PythonMode, Settings
 from switchyard.core.topics import Topics, table_name
 from switchyard.environment import read_settings
 from switchyard.testing.folders import WATCHED, WRITTEN, Sink, Source, options
@@ -74,6 +75,7 @@ class MiniCluster:
     """One app's job. `model_base_url` is a model server on this machine.
 
     `own_sinks`: the app's sinks.sql runs, too. It does not unless asked for, so that no test writes to a database.
+    `python_mode`: "process" runs the app's functions in this process, where a test sees them; "thread" in Flink's JVM.
 
     with MiniCluster(app, folder, server.base_url) as job:
         job.publish("agent-messages", event.json().encode())
@@ -87,6 +89,7 @@ class MiniCluster:
     settings: Settings = field(default_factory=lambda: read_settings(shards=4, parallelism=1))
     flink: Mapping[str, str] = field(default_factory=dict)
     own_sinks: bool = False
+    python_mode: PythonMode = "process"
 
     def __post_init__(self) -> None:
         self.namespace = self.namespace or self.app.name
@@ -145,11 +148,11 @@ class MiniCluster:
                 table = {"table": table_name(topic), "topic": topics.named(topic)}
                 loader.load(TABLES / "files_input.sql", {**values, **table})
 
-        flink = {**FLINK, **self.flink}
+        flink = {**FLINK, "python.execution-mode": self.python_mode, "python.executable": sys.executable, **self.flink}
         if savepoint is not None:
             flink["execution.state-recovery.path"] = savepoint.as_uri()
         environment = job.environment(f"test {self.namespace}", config, 1, **flink)
-        statements = job.build_job(self.app, self.namespace, environment, create_tables, self.own_sinks)
+        statements = job.build_job(self.app, config, environment, create_tables, self.own_sinks)
         return environment, statements
 
     def publish(self, topic: str, value: bytes, key: bytes | None = None) -> int:

@@ -42,6 +42,13 @@ def test_a_switch_that_is_neither_on_nor_off_is_an_error(
         read()
 
 
+@pytest.mark.parametrize("value", ["threads", "Thread", ""])
+def test_a_mode_of_python_that_does_not_exist_is_an_error(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHYARD_PYTHON_MODE", value)
+    with pytest.raises(SettingsError, match="SWITCHYARD_PYTHON_MODE: Input should be 'thread' or 'process'"):
+        read_settings()
+
+
 @pytest.mark.parametrize(
     "variable",
     [

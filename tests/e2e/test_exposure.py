@@ -21,17 +21,18 @@ from tests.stack.modes import open_to_others
 
 pytestmark = pytest.mark.e2e
 
-NAMESPACE = "exposed"
+NAMESPACE, PROCESSES = "exposed", "exposed-processes"
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 SETTINGS = 4
 
 
 @pytest.fixture(scope="module")
-def job(home: object, stack: Stack, info: StackInfo) -> Iterator[None]:
-    """A job whose Python functions run, and a worker."""
-    CommandLine(stack.layout.home).run("submit", "sdr", "--namespace", NAMESPACE)
+def job(home: object, stack: Stack, info: StackInfo) -> Iterator[set[tuple[str, int]]]:
+    """A job whose Python functions run, and a worker; what listened beyond loopback before."""
+    before = beyond_loopback(info)
+    CommandLine(stack.layout.home, SWITCHYARD_PYTHON_MODE="thread").run("submit", "sdr", "--namespace", NAMESPACE)
     stack.add_app("sdr", NAMESPACE)
-    yield
+    yield before
     stack.remove_app(NAMESPACE)
     CommandLine(stack.layout.home).run("stop", "sdr", "--namespace", NAMESPACE)
 
@@ -46,23 +47,40 @@ def listening(info: StackInfo) -> set[tuple[str, str, int]]:
     }
 
 
+def beyond_loopback(info: StackInfo) -> set[tuple[str, int]]:
+    return {(program, port) for program, ip, port in listening(info) if ip.removeprefix("::ffff:") != ports.LOOPBACK}
+
+
+def metrics(info: StackInfo) -> set[tuple[str, int]]:
+    return {(f"flink-{role}", port) for role, port in info.prometheus_ports.items()}
+
+
 def speaks_http2(port: int) -> bool:
     with socket.create_connection((ports.LOOPBACK, port), 60) as connection:
         connection.sendall(HTTP2)
         return len(answer := connection.recv(9)) > 3 and answer[3] == SETTINGS
 
 
-def test_what_listens_beyond_loopback_is_named(job: None, info: StackInfo) -> None:
-    """`SECURITY.md` has the list, and why these two cannot be told an address to listen on."""
+@pytest.fixture
+def process_mode(stack: Stack) -> Iterator[None]:
+    command = CommandLine(stack.layout.home, SWITCHYARD_PYTHON_MODE="process")
+    command.run("submit", "sdr", "--namespace", PROCESSES)
+    yield
+    command.run("stop", "sdr", "--namespace", PROCESSES)
+
+
+def test_what_listens_beyond_loopback_is_named(job: set[tuple[str, int]], info: StackInfo) -> None:
+    """`SECURITY.md` has the list, and why Flink's metrics cannot be told an address to listen on."""
     found = listening(info)
     assert {"kafka", "flink-jobmanager", "flink-taskmanager", "model", "mail", f"worker-{NAMESPACE}"} <= {
         program for program, _, _ in found
     }
-    beyond = {(program, port) for program, ip, port in found if ip.removeprefix("::ffff:") != ports.LOOPBACK}
-    metrics = {(f"flink-{role}", port) for role, port in info.prometheus_ports.items()}
-    assert metrics <= beyond
-    beams = beyond - metrics
-    assert beams, "the job's Python functions run"
+    assert metrics(info) <= beyond_loopback(info) <= metrics(info) | job
+
+
+def test_process_mode_opens_ports_of_beam(process_mode: None, info: StackInfo) -> None:
+    assert metrics(info) < beyond_loopback(info)
+    beams = beyond_loopback(info) - metrics(info)
     assert {program for program, _ in beams} == {"flink-taskmanager"}
     assert all(speaks_http2(port) for _, port in beams), "they are the gRPC services of Beam's Python workers"
 
@@ -83,8 +101,9 @@ def test_no_page_of_elsewhere_reads_what_flink_says(info: StackInfo) -> None:
     assert answer.headers["access-control-allow-origin"] == info.flink
 
 
-def test_only_this_user_reads_what_the_stack_writes(job: None, stack: Stack, info: StackInfo) -> None:
+def test_only_this_user_reads_what_the_stack_writes(job: object, stack: Stack, info: StackInfo) -> None:
     assert len(Flink(info.flink).jobs(f"switchyard {NAMESPACE}")) == 1
+    assert f"the orchestrator of {NAMESPACE} begins" in (stack.layout.log / "flink-taskmanager.log").read_text()
     written = [name for _, _, files in os.walk(stack.layout.home) for name in files]
     assert {"stack.json", "meta.properties", "flink-taskmanager.log", f"{NAMESPACE}.sqlite"} <= set(written)
     assert open_to_others(stack.layout.home) == []

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from switchyard.environment import read_settings
 from switchyard.local.stack import Stack
 from tests.recovery.evidence import ended, lost, mails_again, repeated
-from tests.recovery.kills import KILLS, SHORT, Kill
+from tests.recovery.kills import FLINK_PYTHON, KILLS, SHORT, Kill
 from tests.recovery.rig import Rig, running
 
 pytestmark = [pytest.mark.recovery, pytest.mark.e2e]
@@ -22,7 +23,8 @@ def test_nothing_is_lost_or_done_twice(request: pytest.FixtureRequest, stack: St
     full = request.config.getoption("--full-recovery")
     seed = request.config.getoption("--seed")
     seed = random.randrange(10_000) if seed is None else seed
-    kills = [kill for kill in KILLS if full or kill.name in SHORT]
+    beside = read_settings().python_mode == "process"
+    kills = [kill for kill in KILLS if (full or kill.name in SHORT) and (beside or kill.name != FLINK_PYTHON)]
     count = 200 if full else 12
     began = time.monotonic()
     say(f"\n{len(kills)} kills, {count} workflows running at each; again with --seed {seed}")

@@ -11,7 +11,7 @@ from apache_beam.runners.worker.statecache import StateCache
 from pyflink.fn_execution.state_impl import RemoteKeyedStateBackend
 
 import switchyard.flink.pipelined_state  # noqa: F401
-from switchyard.flink.operator import KeyedMap
+from switchyard.flink.keyed_map import KeyedMap
 
 
 class Runner:

@@ -87,7 +87,7 @@ class Harness:
             model="scripted",
             embedded=True,
         )
-        self._config = config.encode()
+        self._config = config
         self.stores: dict[str, Store] = {}
         self.timers: set[int] = set()
         self.ledger: list[str] = []
@@ -95,7 +95,7 @@ class Harness:
         self._offset = 0
 
     def open(self) -> None:
-        self._operator = Orchestrator(Extensions())
+        self._operator = Orchestrator(self._config, Extensions())
         self._operator.open(self)
 
     def crash(self) -> None:
@@ -136,12 +136,15 @@ class Harness:
             elif value["kind"] == "dispatch":
                 self.dispatched.append(value["workflow_id"])
 
-    # What Flink hands to the operator.
+    # What Flink hands to the operator, and to functions for SQL.
     def get_job_parameter(self, name: str, default: str) -> str:
-        return self._config if name == PARAMETER else default
+        return self._config.encode() if name == PARAMETER else default
 
     def get_map_state(self, descriptor: Any) -> Store:
         return self.stores.setdefault(descriptor.name, Store())
+
+    def get_index_of_this_subtask(self) -> int:
+        return 0
 
     def get_metrics_group(self) -> Any:
         return self

@@ -118,10 +118,13 @@ def at_first(wrong: Action, purpose: str | None = None) -> Behaviour:
     return behave
 
 
+FLINK_PYTHON = "Python worker of Flink"
+"""There is one in process mode alone."""
+
 KILLS = (
     Kill("TaskManager", killed("flink-taskmanager")),
     Kill("JobManager", jobmanager, "job"),
-    Kill("Python worker of Flink", flink_python),
+    Kill(FLINK_PYTHON, flink_python),
     Kill("agent worker in a handler", worker_in_a_handler),
     Kill("mail server", mail_server, "mail"),
     Kill("broker stopped and started", killed("kafka", signal.SIGTERM)),

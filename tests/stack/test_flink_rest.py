@@ -20,11 +20,17 @@ Caused by: java.util.concurrent.ExecutionException: Traceback (most recent call 
 switchyard.core.model.access.MissingKey: No key for the model
 \tat org.apache.beam.Some.method(Some.java:1)
 """
+THREAD = """pemja.core.PythonException: <class 'builtins.RuntimeError'>: first
+\tat /srv/switchyard/flink/operator.open(operator.py:1)
+Caused by: pemja.core.PythonException: <class 'switchyard.core.model.access.MissingKey'>: No key for the model
+\tat pemja.core.PythonInterpreter.invokeMethod(Native Method)
+"""
 
 
 @pytest.mark.parametrize(
     ("trace", "told"),
     [
+        (THREAD, "switchyard.core.model.access.MissingKey: No key for the model"),
         (JAVA, "Kafka refused Flink: set SWITCHYARD_KAFKA_PASSWORD where JobManager and TaskManagers start"),
         (PYTHON, "switchyard.core.model.access.MissingKey: No key for the model"),
     ],

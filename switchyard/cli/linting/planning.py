@@ -39,7 +39,7 @@ def unplannable_sql(app: App, settings: Settings) -> Iterator[Problem]:
     environment = job.environment(f"lint {app.name}", config, 1, pipeline__jars=connectors)
     try:
         job.build_job(
-            app, app.name, environment, lambda loader: tables.create_kafka_tables(loader, app, values)
+            app, config, environment, lambda loader: tables.create_kafka_tables(loader, app, values)
         ).explain()
     except SqlError as error:
         yield _placed(app, error)

@@ -13,6 +13,7 @@ from switchyard.core.model.breaker import Breaker
 POLL_MS = 5
 PROBE_POLL_MS = 100
 LONGEST_POLL_MS = 1000
+CLOSING_S = 5.0
 
 Answer = TypeVar("Answer")
 
@@ -64,12 +65,17 @@ class ModelPool(Generic[Answer]):
         return collected
 
     def close(self) -> None:
-        """Drop what is in flight: it is state, and is asked again after a restore."""
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=5)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
-        if not self._loop.is_running():
-            self._loop.close()
+        """Drop what is in flight: it is state, and is asked again after a restore.
+
+        The thread ends even where an ask does not, for the process may live on. Raises TimeoutError then.
+        """
+        try:
+            asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(timeout=CLOSING_S)
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=CLOSING_S)
+            if not self._loop.is_running():
+                self._loop.close()
 
     async def _run(self, key: int, ask: Coroutine[Any, Any, Answer], probe: bool) -> None:
         answer = await ask
