@@ -95,27 +95,39 @@ def model(faulty: Behaviour) -> Callable[[Rig, random.Random], float]:
 
 
 @contextmanager
-def frozen(rig: Rig, program: str) -> Iterator[float]:
-    """No process of a program gets on for `FROZEN_S`; answers since when."""
+def frozen(rig: Rig, program: str, where: Callable[[], bool] = lambda: True) -> Iterator[float]:
+    """No process of a program gets on for `FROZEN_S`, from a moment at which `where` is true; answers since when."""
     victims = process_cleanup.members(rig.info.stack_id, program)
-    for victim in victims:
-        victim.suspend()
-    at = time.time()
-    try:
-        yield at
-        rig.until(lambda: time.time() > at + FROZEN_S, "the fault did not end")
-    finally:
+
+    def stands() -> bool:
+        for victim in victims:
+            victim.suspend()
+        return where() or go_on()
+
+    def go_on() -> bool:
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.resume()
+        return False
+
+    try:
+        rig.until(stands, "there was no such moment")
+        at = time.time()
+        yield at
+        rig.until(lambda: time.time() > at + FROZEN_S, "the fault did not end")
+    finally:
+        go_on()
 
 
 def frozen_worker(rig: Rig, chance: random.Random) -> float:
-    """One of two workers, while handlers run in it; the other takes over, before it goes on."""
+    """One of two workers, while handlers run in it; the other takes over, before it goes on.
+
+    Not while it writes: it would keep SQLite's lock, and the other could do nothing.
+    """
     with rig.another_worker() as other:
         rig.until_in_a_handler()
         before = rig.log(WORKER).count(OVERTAKEN)
-        with frozen(rig, WORKER) as at:
+        with frozen(rig, WORKER, rig.store_is_free) as at:
             rig.until(lambda: rig.reads(other, PARTITIONS), "nobody took over from a frozen worker")
         rig.until(lambda: rig.reads(WORKER), "the worker did not go on")
         rig.note = f"{rig.log(WORKER).count(OVERTAKEN) - before} handlers were overtaken"
@@ -170,16 +182,18 @@ def full_disk(rig: Rig, chance: random.Random) -> float:
 def full_broker_disk(rig: Rig, chance: random.Random) -> float:
     """No file of the broker can grow: it ends, and cannot start again before there is room."""
     first = rig.process("kafka")
+    no_room([first])
+    rig.until(lambda: not first.is_running(), "the broker did not end")
     at = time.time()
-
-    def over() -> bool:
-        no_room(broker())
-        return time.time() > at + FULL_S and not first.is_running()
 
     def broker() -> list[psutil.Process]:
         return process_cleanup.members(rig.info.stack_id, "kafka")
 
-    rig.until(over, "the broker did not end")
+    def over() -> bool:
+        no_room(broker())
+        return time.time() > at + FULL_S
+
+    rig.until(over, "the fault did not end")
     room_again(broker())
     return at
 

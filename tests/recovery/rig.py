@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,15 @@ class Rig:
         """Whether all workflows have ended and every mail that is scheduled has been sent."""
         return ended(self.evidence).issuperset(self.workflows) and mails.waiting(self._engine, TOPICS.namespace) == 0
 
+    def store_is_free(self) -> bool:
+        """Whether nobody holds the lock of the workers' SQLite file."""
+        with closing(sqlite3.connect(str(self._engine.url.database), timeout=0.5)) as store:
+            try:
+                store.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
+
     def nothing_left(self) -> bool:
         """Whether all input is in a checkpoint of the job, so that nothing can be written any more."""
         sources = [TOPICS.named("incoming-leads"), TOPICS.agent_messages]
@@ -148,9 +158,7 @@ class Rig:
     @contextmanager
     def another_worker(self) -> Iterator[str]:
         """One more worker, once it and the first have inboxes to read; answers the name of its program."""
-        info = self.stack.info()
-        assert info is not None
-        environment = {**plan.worker_environment(info), **ENVIRONMENT, "OPENAI_BASE_URL": self.model.base_url}
+        environment = {**plan.worker_environment(self.info), **ENVIRONMENT, "OPENAI_BASE_URL": self.model.base_url}
         program = ServedApp.find("sdr", TOPICS.namespace).worker(ports.free_port([]), environment)
         program = replace(program, name=f"{WORKER}-2")
         self.stack.add_program(program.name, program.command, program.env, program.health, program.port)
@@ -179,9 +187,8 @@ class Rig:
         """A worker's /health; empty where none answers."""
         info = self.stack.info()
         assert info is not None
-        port = info.programs[worker].port
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{info.programs[worker].port}/health", timeout=5) as answer:
                 said: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
