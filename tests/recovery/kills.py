@@ -102,6 +102,8 @@ def frozen(rig: Rig, program: str, where: Callable[[], bool] = lambda: True) -> 
     def stands() -> bool:
         for victim in victims:
             victim.suspend()
+        while any(victim.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for victim in victims):
+            time.sleep(0.01)  # the signal is on its way
         return where() or go_on()
 
     def go_on() -> bool:
