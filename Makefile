@@ -24,7 +24,7 @@ test: setup ## Pass every check: lint, types, tests, how much of the code they r
 	@$(BIN)/python -m tests.run_parallel
 
 test-recovery: setup ## Kill everything that can be killed while 200 workflows run (ARGS="--seed N" repeats a run)
-	@$(BIN)/pytest tests/e2e/test_recovery.py -q -s --full-recovery $(ARGS)
+	@$(BIN)/pytest tests/e2e/test_recovery.py tests/e2e/test_rename.py -q -s --full-recovery $(ARGS)
 
 bench: setup ## Run every benchmark, about an hour: make bench [ARGS="--quick"]
 	@$(BIN)/python -m benchmarks all $(ARGS)

@@ -30,5 +30,6 @@ def _process_as_it_was() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-recovery", action="store_true", help="tests/recovery: every kill, 200 workflows each")
+    parser.addoption("--kill", action="append", help="tests/recovery: this one alone; may be repeated")
     parser.addoption("--full-wheel", action="store_true", help="tests/stack/test_wheel.py: install it, run the demo")
     parser.addoption("--seed", type=int, help="tests/recovery: the moments of the kills, as an earlier run printed it")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
-from email.parser import BytesHeaderParser
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,17 +20,16 @@ from sqlalchemy import Engine
 from agent_endpoints.sdr import mails
 from switchyard.core import strictjson
 from switchyard.core.app import App
-from switchyard.core.deadletter import DeadLetter
-from switchyard.core.event import Event
-from switchyard.core.ledger.record import Decision, parse_record
 from switchyard.core.topics import Topics
 from switchyard.deployment.stop import FlinkTarget, end
 from switchyard.deployment.submit import Submission, prepare_topics, submit
 from switchyard.deployment.target import Target
 from switchyard.environment import read_settings
 from switchyard.flink.rest import Flink, FlinkError
-from switchyard.kafka.admin import Cluster, Follower, KafkaRecord
+from switchyard.kafka.admin import Cluster
 from switchyard.kafka.connection import KafkaConnection
+from switchyard.local import plan, ports
+from switchyard.local.apps import ServedApp
 from switchyard.local.info import StackInfo
 from switchyard.local.model_server import behaviour
 from switchyard.local.model_server.behaviour import Behaviour
@@ -38,10 +38,12 @@ from switchyard.local.stack import Stack
 from switchyard.local.submitted_jobs import SubmittedJobs
 from switchyard.worker.database import database_url, open_database
 from tests.agents.support import leads
-from tests.recovery.evidence import Evidence, Mail, Told, ended
+from tests.recovery.evidence import ended
+from tests.recovery.reader import EvidenceReader
 
 SDR = App.load("sdr")
 TOPICS = Topics("recovery")
+WORKER = f"worker-{TOPICS.namespace}"
 LIMIT_S = 240.0
 ENVIRONMENT = {
     "SWITCHYARD_MODEL": "scripted",
@@ -52,43 +54,53 @@ ELSEWHERE = ("SWITCHYARD_KAFKA", "SWITCHYARD_FLINK", "SWITCHYARD_DATABASE", "SWI
 
 
 class Rig:
-    """What a run strikes at and looks at. Times are seconds since 1970."""
+    """What a run strikes at and looks at. Times are seconds since 1970. `note` is what a strike has to say itself."""
 
     def __init__(self, stack: Stack, info: StackInfo, model: ScriptedServer, usual: Behaviour, engine: Engine) -> None:
         self.stack = stack
         self.info = info
         self.model = model
         self.usual = usual
-        self.evidence = Evidence()
-        self.decided: list[tuple[float, float, Decision]] = []
+        self.workflows: list[str] = []
+        self.note = ""
         self._engine = engine
         self._flink = Flink(info.flink)
         self._submitted_jobs = SubmittedJobs(stack.layout)
-        self._taken = 0
-        self._mails: dict[str, Mail] = {}
         self._cluster = Cluster(KafkaConnection(info.kafka))
+        self._reader = EvidenceReader(self._cluster, TOPICS, SDR.registry.agents, info.mail_folder)
+        self.evidence = self._reader.evidence
+        self.decided = self._reader.decided
+        self.look_again = self._reader.look_again
         self._leads = list({lead["lead_id"]: lead for lead in leads()}.values())
-        inboxes = [TOPICS.inbox(name) for name in SDR.registry.agents]
-        others = [TOPICS.routing_decisions, TOPICS.workflow_status, TOPICS.dead_letters]
-        self._follower: Follower = self._cluster.follow([*others, *inboxes])
 
     def send(self, name: str, count: int) -> list[str]:
         """Send leads of a kind that the demo has, under new ids; answers their workflow ids."""
         found = [{**self._leads[n % len(self._leads)], "lead_id": f"{name}-{n}"} for n in range(count)]
-        self._cluster.send(TOPICS.named("incoming-leads"), [(None, strictjson.dumps(lead).encode()) for lead in found])
-        return [lead["lead_id"] for lead in found]
+        self._send(found)
+        sent = [lead["lead_id"] for lead in found]
+        self.workflows += sent
+        return sent
+
+    def delay(self, name: str, *, before: dict[str, str] | None = None) -> float:
+        """Seconds from a lead to the first decision about it; `before` replaces fields of one that is sent with it."""
+        lead = {**self._leads[0], "lead_id": name}
+        self.workflows.append(name)
+        at = time.time()
+        self._send([*([] if before is None else [{**lead, "lead_id": f"before-{name}", **before}]), lead], b"one")
+
+        def decided() -> list[float]:
+            return [when for when, _, record in self.decided if record.workflow_id == name]
+
+        self.until(lambda: bool(decided()), f"nothing was decided about {name}")
+        return min(decided()) - at
+
+    def _send(self, found: list[dict[str, Any]], key: bytes | None = None) -> None:
+        """Leads with the same key are read one after the other."""
+        self._cluster.send(TOPICS.named("incoming-leads"), [(key, strictjson.dumps(lead).encode()) for lead in found])
 
     def look(self) -> None:
         """Take in what the topics and the mail folder have that is new."""
-        for message in self._follower.poll(0.2):
-            self._take(message)
-            self._taken += 1
-        for path in self.info.mail_folder.rglob("*.eml"):
-            if path.name not in self._mails:
-                headers = BytesHeaderParser().parsebytes(path.read_bytes())
-                self._mails[path.name] = Mail(str(headers["Message-ID"]), ".repeat" in path.name)
-        ours = f"@{TOPICS.namespace}."
-        self.evidence.mails = [mail for mail in self._mails.values() if ours in mail.message_id]
+        self._reader.look()
 
     def until(self, true: Callable[[], bool], what: str) -> None:
         """Look until it is true; AssertionError naming `what` after a generous time."""
@@ -98,16 +110,18 @@ class Rig:
             assert time.monotonic() < deadline, f"{what} within {LIMIT_S:.0f} s; {self._standing()}"
             self.look()
 
-    def look_again(self) -> None:
-        """Take in what is there now, to its end."""
-        taken = -1
-        while self._taken > taken:
-            taken = self._taken
-            self.look()
+    def all_done(self) -> bool:
+        """Whether all workflows have ended and every mail that is scheduled has been sent."""
+        return ended(self.evidence).issuperset(self.workflows) and mails.waiting(self._engine, TOPICS.namespace) == 0
 
-    def all_done(self, workflows: list[str]) -> bool:
-        """Whether these have ended and every mail that is scheduled has been sent."""
-        return ended(self.evidence).issuperset(workflows) and mails.waiting(self._engine, TOPICS.namespace) == 0
+    def store_is_free(self) -> bool:
+        """Whether nobody holds the lock of the workers' SQLite file."""
+        with closing(sqlite3.connect(str(self._engine.url.database), timeout=0.5)) as store:
+            try:
+                store.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
 
     def nothing_left(self) -> bool:
         """Whether all input is in a checkpoint of the job, so that nothing can be written any more."""
@@ -137,11 +151,44 @@ class Rig:
         assert pid is not None, f"{program} is not running"
         return psutil.Process(pid)
 
-    def worker_health(self) -> dict[str, Any]:
-        """The worker's /health; empty where none answers."""
-        port = self.info.programs[f"worker-{TOPICS.namespace}"].port
+    def log(self, program: str) -> str:
+        """What a program has logged."""
+        return Path(self.info.programs[program].log).read_text(encoding="utf-8", errors="replace")
+
+    @contextmanager
+    def another_worker(self) -> Iterator[str]:
+        """One more worker, once it and the first have inboxes to read; answers the name of its program."""
+        environment = {**plan.worker_environment(self.info), **ENVIRONMENT, "OPENAI_BASE_URL": self.model.base_url}
+        program = ServedApp.find("sdr", TOPICS.namespace).worker(ports.free_port([]), environment)
+        program = replace(program, name=f"{WORKER}-2")
+        self.stack.add_program(program.name, program.command, program.env, program.health, program.port)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            self.until(lambda: self.reads(WORKER) and self.reads(program.name), "two workers did not share the inboxes")
+            yield program.name
+        finally:
+            self.stack.remove_program(program.name)
+
+    def reads(self, worker: str, at_least: int = 1) -> bool:
+        """Whether a worker reads at least so many partitions of each inbox."""
+        agents = self.worker_health(worker).get("agents", ())
+        return bool(agents) and all(agent["partitions"] >= at_least for agent in agents)
+
+    def until_in_a_handler(self, worker: str = WORKER) -> None:
+        """Look until a handler of this worker runs; what comes next is sent where nothing is left to do."""
+
+        def busy() -> bool:
+            if self.all_done():
+                self.send(f"more{len(self.workflows)}", 50)
+            return any(agent["running"] for agent in self.worker_health(worker).get("agents", ()))
+
+        self.until(busy, f"no handler of {worker} ran")
+
+    def worker_health(self, worker: str = WORKER) -> dict[str, Any]:
+        """A worker's /health; empty where none answers."""
+        info = self.stack.info()
+        assert info is not None
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{info.programs[worker].port}/health", timeout=5) as answer:
                 said: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -149,6 +196,10 @@ class Rig:
         except OSError:
             return {}
         return said
+
+    def checkpoint(self) -> str | None:
+        """The job's newest complete checkpoint."""
+        return self._submitted_jobs.newest_checkpoint(self.job_id() or "")
 
     def first_record(self, after: float) -> float | None:
         """When the first record was written after this time."""
@@ -164,7 +215,7 @@ class Rig:
         return min((at for at in times if at > after), default=None)
 
     def close(self) -> None:
-        self._follower.close()
+        self._reader.close()
 
     def _standing(self) -> str:
         """What can explain that something does not come true."""
@@ -173,21 +224,6 @@ class Rig:
         stack = [f"{item.process}: {item.health}" for item in self.stack.status()]
         waiting = mails.waiting(self._engine, TOPICS.namespace)
         return "; ".join([f"{waiting} mails wait", *left, *stack, str(self.worker_health())])
-
-    def _take(self, message: KafkaRecord) -> None:
-        if message.topic == TOPICS.routing_decisions:
-            record = parse_record(message.value)
-            if isinstance(record, Decision):
-                self.evidence.records.append(record)
-                self.decided.append((message.time / 1000, _time(record.parsed_event()), record))
-        elif message.topic == TOPICS.workflow_status:
-            event = Event.parse(message.value)
-            told = Told(event.workflow_id, event.data["status"], event.data["steps"], event.data["ended_at"])
-            self.evidence.statuses.append(told)
-        elif message.topic == TOPICS.dead_letters:
-            self.evidence.dead_letters.add(DeadLetter.parse(message.value).workflow_id or "")
-        else:
-            self.evidence.dispatched.add(str(Event.parse(message.value).attributes["dispatchid"]))
 
 
 @contextmanager
@@ -215,9 +251,3 @@ def running(stack: Stack, seed: int, delay_s: float) -> Iterator[Rig]:
             engine.dispose()
             end(TOPICS.namespace, FlinkTarget.find(settings, info))
             stack.remove_app(TOPICS.namespace)
-
-
-def _time(event: Event) -> float:
-    """When the event was made; 0 where it does not say."""
-    said = event.attributes.get("time")
-    return datetime.fromisoformat(said).timestamp() if said else 0.0
