@@ -32,4 +32,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full-recovery", action="store_true", help="tests/recovery: every kill, 200 workflows each")
     parser.addoption("--kill", action="append", help="tests/recovery: this one alone; may be repeated")
     parser.addoption("--full-wheel", action="store_true", help="tests/stack/test_wheel.py: install it, run the demo")
-    parser.addoption("--seed", type=int, help="tests/recovery: the moments of the kills, as an earlier run printed it")
+    parser.addoption("--seed", type=int, help="tests/recovery, test_storm.py: the one that an earlier run printed")
+    parser.addoption("--storms", help="tests/core/test_storm.py: how many examples, or FIRST:END")

@@ -1,4 +1,4 @@
-"""Which records of the ledger count: for each subject and attempt the first, in the order of the ledger."""
+"""Which records of the ledger count: by workflow, for each subject and attempt the first in the ledger."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class FirstRecords:
     """Takes records one by one; `records` are those that count so far, `ignored` how many do not."""
 
     def __init__(self, records: Iterable[Decision] = ()) -> None:
-        self._first: dict[tuple[Subject, int], Decision] = {}
+        self._first: dict[tuple[str, Subject, int], Decision] = {}
         self.ignored = 0
         for record in records:
             self.add(record)
 
     def add(self, record: Decision) -> bool:
         """Whether the record counts."""
-        key = (record.subject, record.attempt)
+        key = (record.workflow_id, record.subject, record.attempt)
         if key in self._first:
             self.ignored += 1
             return False
@@ -33,9 +33,10 @@ class FirstRecords:
 
 def effective(records: Iterable[Decision]) -> list[Decision]:
     """The records that were acted on, in order: for each subject the first of its last attempt."""
-    first: dict[Subject, tuple[int, Decision]] = {}
+    first: dict[tuple[str, Subject], tuple[int, Decision]] = {}
     for number, record in enumerate(records):
-        earlier = first.get(record.subject)
+        key = (record.workflow_id, record.subject)
+        earlier = first.get(key)
         if earlier is None or record.attempt > earlier[1].attempt:
-            first[record.subject] = (number, record)
+            first[key] = (number, record)
     return [record for _, record in sorted(first.values(), key=lambda item: item[0])]

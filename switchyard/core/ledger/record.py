@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, Strict, ValidationError
+from pydantic import AfterValidator, Field, PlainValidator, Strict, ValidationError
 
 from switchyard.core import ids, strictjson
+from switchyard.core.agents_file import Gather
 from switchyard.core.deadletter import Position
-from switchyard.core.errors import LedgerVersionError
+from switchyard.core.errors import LedgerVersionError, Rejected
 from switchyard.core.event import Event
 from switchyard.core.fields import (
     LATEST,
@@ -45,6 +46,12 @@ Action = Literal["dispatch", "complete", "stop", "dead-letter", "cancel", "late"
 DecidedBy = Literal["rule", "sequence", "router", "model", "guard", "fallback", "retry", "operator"]
 
 
+def _policy(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None:
+        Gather.model_validate(value)
+    return value
+
+
 @dataclass(frozen=True)
 class Decision:
     """What is done about one thing that must be settled. Times are milliseconds since 1970.
@@ -58,6 +65,8 @@ class Decision:
     answer_count  how many answers the dispatch that is settled has
     inputs      ids of the inputs applied to the workflow since the record before
     elapsed_ms  age of the workflow
+    dispatch_limit, sequence  what the count and the order of dispatches were judged by; None in records before these
+    gather      the policy of the gather that it opens, as `agents.yaml` had it; None where it opens none
     cost        in the currency of the prices in the settings; None where they are not set
     """
 
@@ -91,6 +100,9 @@ class Decision:
     prompt_version: Name = ""
     sql_version: Name = ""
     delay_ms: Millis = 0
+    dispatch_limit: Count | None = None
+    sequence: Names | None = None
+    gather: Annotated[dict[str, Any] | None, AfterValidator(_policy)] = None
     version: int = VERSION
     kind: Literal["decision"] = "decision"
 
@@ -105,6 +117,21 @@ class Decision:
     @cached_property
     def _parsed(self) -> Event:
         return Event.parse(self.event)
+
+    @property
+    def began(self) -> int:
+        """When its workflow, or this life of it, began: milliseconds since 1970."""
+        return self.at - self.elapsed_ms
+
+    @property
+    def request(self) -> str | None:
+        """The id of the operator's request to cancel that it carries out; None where it is about anything else."""
+        if self.action != "cancel":
+            return None
+        try:
+            return self.parsed_event().id
+        except Rejected:
+            return None
 
     def dispatch_id(self, agent: str) -> str:
         """The id of the dispatch that this record makes to one of its agents."""
@@ -172,7 +199,7 @@ def decision_from(value: dict[str, Any]) -> Decision:
         if unknown:
             raise LedgerVersionError(f"the {unknown[0]} {value[unknown[0]]!r}", VERSION) from None
         raise
-    if not 0 <= record.at - record.elapsed_ms <= LATEST:
+    if not 0 <= record.began <= LATEST:
         raise ValueError("field 'elapsed_ms': it began at no possible time")
     return record
 

@@ -109,6 +109,11 @@ class Subject:
         return int(self.part)
 
     @property
+    def life(self) -> int:
+        """The life of the workflow that this ends; 0 where it ends none, or the first."""
+        return int(self.part) if self.kind == "workflow" and _POSITION.fullmatch(self.part) else 0
+
+    @property
     def dispatch_id(self) -> str | None:
         """The dispatch, or gather, that this settles something of; None where there is none."""
         return self.id if self.kind in ("dispatch", "timeout", "approval", "gather") else None

@@ -26,6 +26,7 @@ class ShardContext:
 
     `unsent` are dispatches made since the fence that nobody can have been given yet; the ledger has been read up to
     what was decided at `read_until`. The fence was read at `begun`, and each agent last answered when `heard` says.
+    No workflow ends of itself while the shard is `taking_up` what was held: more of the same workflow may be in it.
     """
 
     registry: Registry
@@ -35,6 +36,7 @@ class ShardContext:
     price: Price = no_price
     namespace: str = ""
     fenced: bool = False
+    taking_up: bool = False
     unsent: set[str] = field(default_factory=set)
     read_until: int = 0
     begun: int = 0
@@ -58,6 +60,11 @@ class ShardContext:
     def silent_since(self, agent: str) -> int:
         """When an agent last gave a sign of life, as far as this process can know: it was not listening before."""
         return max(self.heard.get(agent, 0), self.begun)
+
+    def may_have_read(self, event: Event) -> bool:
+        """Whether an event may have been read before its workflow came to its end (ADR 14)."""
+        workflow = self.workflows.running(event.workflow_id) if self.usage.replaying else None
+        return workflow is None or workflow.known.input_of(event.id) == workflow.life
 
     @property
     def is_full(self) -> bool:

@@ -12,6 +12,7 @@ from switchyard.core.orchestrator.messages import Dispatch
 from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, PendingDecision
 from switchyard.core.orchestrator.timers import OF_DISPATCH, Timer
 from switchyard.core.orchestrator.workflow import Workflow
+from switchyard.core.routing.consensus import GatherPolicy
 from switchyard.core.routing.decide import is_manual_retry, payload_hash
 from switchyard.core.routing.inbox_event import with_dispatch_attributes
 
@@ -78,7 +79,7 @@ class Dispatches:
             workflow.hops = max(workflow.hops, opened.hop)
             if not again:
                 workflow.dispatch_count += 1
-                self._next_step(agent)
+                self._next_step(agent, record)
             if self._needs_approval(agent, event):
                 self._wait_for_approval(dispatch_id, opened, record.at)
             elif record.delay_ms:
@@ -144,9 +145,11 @@ class Dispatches:
 
     def _open_gather(self, record: Decision, event: Event, pending: PendingDecision) -> dict[str, list[str]]:
         """Open a gather where the event's type asks for one; the branch of each agent."""
-        policy = self._context.registry.gathers.get(event.type)
-        if policy is None:
+        registry = self._context.registry
+        of_another = record.registry_version not in ("", registry.version)
+        if record.gather is None and (of_another or event.type not in registry.gathers):
             return {}
+        policy = GatherPolicy.of(registry, event.type, record.gather).gather
         workflow, gather_id = self._workflow, record.gather_id
         opened = OpenDispatch(
             *(record.event, record.topic, record.partition, record.offset),
@@ -156,13 +159,13 @@ class Dispatches:
         )
         opened.about(event)
         workflow.dispatches[gather_id] = opened
-        workflow.gathers[gather_id] = OpenGather(event.type, list(record.agents))
+        workflow.gathers[gather_id] = OpenGather(event.type, list(record.agents), record.gather)
         due = record.at + int(policy.deadline * 1000)
         self._context.timers.set(Timer("gather", workflow.id, gather_id), due)
         return {agent: [gather_id, agent] for agent in record.agents}
 
-    def _next_step(self, agent: str) -> None:
-        order = self._context.registry.file.sequence
+    def _next_step(self, agent: str, record: Decision) -> None:
+        order = self._context.registry.file.sequence if record.sequence is None else record.sequence
         if agent in order:
             self._workflow.next_step = order.index(agent) + 1
 

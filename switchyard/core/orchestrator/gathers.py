@@ -97,6 +97,13 @@ class Gathers:
         limit_s = self._policy(gather).gather.deadline
         self._close(gather_id, gather, f"no answer within {limit_s:g} s")
 
+    def came_to_result(self, gather_id: str) -> None:
+        """The ledger has its result, whatever today's policy says: its branches have ended."""
+        if self._open(gather_id) is not None:
+            self._give_up_branches(gather_id)
+        self._pending.withdraw(Subject.gather_incomplete(gather_id))
+        self._pending.withdraw(Subject.gather_deadline(gather_id))
+
     def publish(self, gather_id: str) -> None:
         """Write the result, now and again until it is read."""
         gather = self._workflow.gathers.get(gather_id)
@@ -186,7 +193,7 @@ class Gathers:
         return opened or any(item.branch == branch for item in workflow.pending.values())
 
     def _policy(self, gather: OpenGather) -> GatherPolicy:
-        return GatherPolicy.of(self._context.registry, gather.on)
+        return GatherPolicy.of(self._context.registry, gather.on, gather.policy)
 
     def _is_met(self, gather: OpenGather) -> bool:
         return self._policy(gather).is_met(gather.expected, _answers(gather))

@@ -17,7 +17,8 @@ class Known:
     A subject: `seen`, the content hash of the event that was read, which is empty for an answer (an agent that has an
     event twice repeats its answer's id, and may say something else); `settled` by an effective record; `refused`, the
     attempt before which its records count no more. A dispatch: `over`, `closed` with all its answers or `abandoned`,
-    whose answer would be late; `answered` by a settled answer. An effect key: the life in which it was `approved`.
+    whose answer would be late; `answered` by a settled answer. An effect key: the life in which it was `approved`. An
+    event's id: the life whose record names it as `input`. A request's id: that it was `carried_out`.
     """
 
     def __init__(
@@ -90,6 +91,22 @@ class Known:
 
     def is_approved(self, effect_key: str, life: int) -> bool:
         return self._facts.get(effect_key).get("approved") == life
+
+    def carry_out(self, request: str) -> None:
+        """What an operator asked for, by the id of its event, has become a record."""
+        self._facts.put(request, "carried_out", True)
+
+    def is_carried_out(self, request: str) -> bool:
+        return "carried_out" in self._facts.get(request)
+
+    def name_input(self, event_id: str, life: int) -> None:
+        """The ledger tells that an event with this id was read in this life, if not in one before."""
+        if self.input_of(event_id) is None:
+            self._facts.put(event_id, "input", life)
+
+    def input_of(self, event_id: str) -> int | None:
+        """The life in which the ledger tells that an event was read; None where it does not."""
+        return self._facts.get(event_id).get("input")
 
     def stored(self) -> dict[str, Any]:
         """What its owner keeps of it."""

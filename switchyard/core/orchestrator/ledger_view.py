@@ -25,14 +25,14 @@ def derive(records: Iterable[Decision], app: str = "") -> dict[str, dict[str, An
     `duplicates` are events that were read at more than one place. A record that belongs to no workflow is left out.
     """
     records = list(records)
-    places: dict[Subject, set[Position]] = {}
+    places: dict[tuple[str, Subject], set[Position]] = {}
     for record in records:
-        places.setdefault(record.subject, set()).add(record.position)
+        places.setdefault((record.workflow_id, record.subject), set()).add(record.position)
     workflows: dict[str, _Derived] = {}
     for record in effective(records):
         if record.workflow_id:
             derived = workflows.setdefault(record.workflow_id, _Derived(_begun(record)))
-            derived.workflow.duplicates += len(places[record.subject]) - 1
+            derived.workflow.duplicates += len(places[record.workflow_id, record.subject]) - 1
             derived.apply(record)
     return {name: derived.summary(app) for name, derived in workflows.items()}
 
@@ -54,7 +54,7 @@ class _Derived:
             return
         hop = self._settle(record)
         self.last_at = max(self.last_at, record.at)
-        workflow.started_at = min(workflow.started_at, record.at - record.elapsed_ms)
+        workflow.started_at = min(workflow.started_at, record.began)
         workflow.account(record, _type(record))
         if record.action == "dispatch":
             for agent in record.agents:
@@ -95,7 +95,7 @@ class _Derived:
 
 
 def _begun(record: Decision) -> Workflow:
-    return Workflow(record.workflow_id, record.at - record.elapsed_ms)
+    return Workflow(record.workflow_id, record.began)
 
 
 def _type(record: Decision) -> str:

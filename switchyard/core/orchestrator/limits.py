@@ -62,7 +62,8 @@ def check_shares(registry: Registry, shards: int) -> None:
 class ShardUsage:
     """What is open in a shard, what it has spent in this hour, and whether it is paused; kept in state.
 
-    `reserved` are the tokens that asks under way may use; `sizes` the bytes of running workflows and of each queue.
+    `reserved` are the tokens that asks under way may use; `sizes` the bytes of running workflows and of each queue. It
+    is `replaying` from a start without state until all that was read before has been taken up.
     """
 
     def __init__(self, stored: MutableMapping[str, str]) -> None:
@@ -73,6 +74,7 @@ class ShardUsage:
         self.reserved: int = value.get("reserved", 0)
         self.paused: bool = value.get("paused", False)
         self.sizes: dict[str, int] = dict(value.get("sizes", {}))
+        self.replaying: bool = value.get("replaying", not value)
         self._hour: int = value.get("hour", 0)
         self._tokens: int = value.get("tokens", 0)
         self._cost: float = value.get("cost", 0.0)
@@ -113,6 +115,7 @@ class ShardUsage:
             "reserved": self.reserved,
             "paused": self.paused,
             "sizes": {name: size for name, size in self.sizes.items() if size},
+            "replaying": self.replaying,
             "hour": self._hour,
             "tokens": self._tokens,
             "cost": self._cost,

@@ -104,14 +104,16 @@ class OpenDispatch(_AboutEvent):
 
 @dataclass
 class OpenGather:
-    """A gather on its way: `on` is its event type, `answers` are `[type, data]` in the order they were taken, by agent.
+    """A gather on its way: `on` is its event type, `policy` that of the record which opened it.
 
+    `answers` are `[type, data]` in the order they were taken, by agent.
     `result` is the event it has come to, as text, until that event is read; it was first `published` then (milliseconds
     since 1970), and is empty where there is to be none.
     """
 
     on: str
     expected: list[str]
+    policy: dict[str, Any] | None = None
     answers: dict[str, list[Any]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     result: str | None = None

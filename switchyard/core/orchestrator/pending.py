@@ -16,11 +16,14 @@ from switchyard.core.orchestrator.open_work import OpenDispatch, PendingDecision
 from switchyard.core.orchestrator.timers import OF_SUBJECT, Timer
 from switchyard.core.orchestrator.workflow import Workflow
 from switchyard.core.registry import FAILED_TYPE
+from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.verdict import ModelDecision, ModelUnavailable, Verdict
 
 LOG_AGAIN_MS = 10_000
 SELDOM_MS = 600_000
 BEHIND_MS = 60_000
+
+GIVEN_UP = "the dispatch was given up before this answer came"
 
 
 def again_ms(since: int) -> int:
@@ -101,10 +104,23 @@ class PendingDecisions:
         self._timers.set(Timer.of("log", workflow.id, subject), self._now + LOG_AGAIN_MS)
         self._emit(Log(record))
 
-    def log_late(self, subject: Subject, text: str, position: Position, event: Event) -> None:
-        """Log that an answer counts no more."""
+    def log_late(self, subject: Subject, text: str, position: Position, event: Event, reason: str) -> None:
+        """Log that an event counts no more."""
         self.add(subject, text, position, event)
-        self.log(subject, Verdict("late", "guard", "the dispatch was given up before this answer came"))
+        self.log(subject, Verdict("late", "guard", reason))
+
+    def never_begun(self, item: EventRead) -> None:
+        """Log that an event which waited for its turn has none: with the ledger alone it would begin after all."""
+        subject = Subject.of_event(item.event)
+        self._workflow.known.read(item.event, subject)
+        self.log_late(subject, item.text, item.position, item.event, "the workflow was cancelled before its turn came")
+
+    def drop_retries(self) -> None:
+        """Log that what was sent again, and not decided, has ended with its workflow: else it would begin anew."""
+        reason = f"the workflow was {self._workflow.status} before this was decided"
+        for subject, pending in list(self._workflow.pending.items()):
+            if is_manual_retry(pending.event, subject):
+                self.log_late(subject, pending.text, pending.position, pending.event, reason)
 
     def withdraw(self, subject: Subject) -> None:
         """Nothing is to be settled here any more."""
@@ -123,7 +139,7 @@ class PendingDecisions:
         self.withdraw(subject)
         if subject.kind == "dispatch":
             self._workflow.known.abandon(subject.id)
-            self.log_late(subject, pending.text, pending.position, pending.event)
+            self.log_late(subject, pending.text, pending.position, pending.event, GIVEN_UP)
 
     def give_up_answers(self, dispatch_id: str) -> None:
         """Answers that wait for a decision come too late: the ledger has the timeout first."""

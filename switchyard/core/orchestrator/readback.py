@@ -7,38 +7,37 @@ from __future__ import annotations
 
 from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision
+from switchyard.core.orchestrator.open_work import OpenDispatch
 from switchyard.core.orchestrator.workflow import Workflow
 from switchyard.core.registry import Registry
 from switchyard.core.routing import decide
-from switchyard.core.routing.verdict import RoutingContext, Verdict
+from switchyard.core.routing.verdict import RoutingContext
 
 
 def read_back_error(registry: Registry, workflow: Workflow, record: Decision, event: Event) -> str | None:
     """Why a record must not be acted on; None where it may. What it settles is pending in the workflow.
 
-    A record of another registry was judged by that one; judged by today's, what was done would be done anew.
+    A record of another registry was judged by that one; judged by today's, what was done would be done anew, and what
+    was refused would be done after all.
     """
-    if record.action == "dispatch" and record.decided_by == "operator":
-        opened = workflow.dispatches.get(record.subject.id)
-        waits = opened is not None and opened.stage == "approval" and record.agents == (opened.agent,)
-        return None if waits else "nothing waits for this approval"
-    if record.registry_version not in ("", registry.version):
+    if record.action != "dispatch" or record.decided_by == "operator":
         return None
-    error = decide.dispatch_error(registry, event, record.action, record.agents)
-    if error is not None or record.action != "dispatch":
+    of_another = record.registry_version not in ("", registry.version)
+    error = None if of_another else decide.dispatch_error(registry, event, record.action, record.agents)
+    if error is not None or record.decided_by == "retry" or (of_another and record.dispatch_limit is None):
         return error
-    if record.decided_by == "retry":
-        return None
+    limit = registry.file.limits.dispatches if record.dispatch_limit is None else record.dispatch_limit
+    order = registry.file.sequence if record.sequence is None else record.sequence
     manual_retry = decide.is_manual_retry(event, record.subject)
     context = RoutingContext(
         failed=record.failed,
         ancestors=workflow.pending[record.subject].ancestors,
         dispatch_count=0 if manual_retry else workflow.dispatch_count,
     )
-    verdict = decide.guarded(registry, event, context, Verdict("dispatch", "guard", "", record.agents))
-    if verdict.action != "dispatch":
-        return verdict.reason
-    return decide.out_of_order(registry, record.agents, workflow.next_step, manual_retry=manual_retry)
+    stopped = decide.over_dispatches(limit, event, context, record.agents)
+    if stopped is not None:
+        return stopped.reason
+    return decide.out_of_order(order, record.agents, workflow.next_step, manual_retry=manual_retry)
 
 
 def counts_no_more(workflow: Workflow, record: Decision) -> bool:
@@ -51,4 +50,11 @@ def counts_no_more(workflow: Workflow, record: Decision) -> bool:
     if subject.kind == "gather":
         gather = workflow.gathers.get(subject.id)
         return gather is None or (record.action == "gather" and gather.result is not None)
-    return subject.kind == "approval" and subject.id not in workflow.dispatches
+    if subject.kind == "approval":
+        opened = workflow.dispatches.get(subject.id)
+        return opened is None or (record.action == "dispatch" and not _waits_for(record, opened))
+    return False
+
+
+def _waits_for(approval: Decision, opened: OpenDispatch) -> bool:
+    return opened.stage == "approval" and approval.agents == (opened.agent,)

@@ -40,9 +40,20 @@ def record_of(
         answer_count=pending.answer_count,
         inputs=tuple(workflow.inputs),
         elapsed_ms=now - workflow.started_at,
+        dispatch_limit=context.registry.file.limits.dispatches,
+        sequence=tuple(context.registry.file.sequence),
+        gather=_gather(context, pending.event.type, verdict),
         **versions(context.registry, context.sql_version),
         **model_usage(outcome, pending.used),
     )
+
+
+def _gather(context: ShardContext, event_type: str, verdict: Verdict) -> dict[str, Any] | None:
+    """The policy of the gather that a verdict opens, so that a later deploy does not change how it ended."""
+    policy = context.registry.gathers.get(event_type)
+    if policy is None or verdict.action != "dispatch" or verdict.decided_by in ("retry", "operator"):
+        return None
+    return policy.model_dump(mode="json", exclude_defaults=True)
 
 
 def usage_of(record: Decision) -> dict[str, Any]:

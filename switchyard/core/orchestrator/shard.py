@@ -15,7 +15,6 @@ from switchyard.core.audit import AuditEntry
 from switchyard.core.control import Control
 from switchyard.core.deadletter import DeadLetter
 from switchyard.core.errors import Rejected
-from switchyard.core.event import Event
 from switchyard.core.ledger.record import Decision, Fence
 from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator import records
@@ -23,9 +22,10 @@ from switchyard.core.orchestrator.admission import check_room
 from switchyard.core.orchestrator.context import ShardContext, no_price
 from switchyard.core.orchestrator.dispatches import agent_of
 from switchyard.core.orchestrator.due import do
+from switchyard.core.orchestrator.forgetting import forget
 from switchyard.core.orchestrator.held import held_entry, held_item
-from switchyard.core.orchestrator.known import Known
 from switchyard.core.orchestrator.limits import Price, Quota
+from switchyard.core.orchestrator.lives import keep_in_mind, reopens
 from switchyard.core.orchestrator.messages import (
     Ask,
     ControlRead,
@@ -36,7 +36,6 @@ from switchyard.core.orchestrator.messages import (
     RecordRead,
     RejectedRecord,
     ShardInput,
-    StatusForgotten,
     Tick,
     WriteAudit,
     WriteControl,
@@ -153,6 +152,17 @@ class Shard:
 
     def _open(self, now: int) -> list[Effect]:
         """All that was logged before is known, and the app is not paused: take up what was held, asked, or not sent."""
+        self.context.taking_up = True
+        try:
+            effects = self._take_up(now)
+        finally:
+            self.context.taking_up = False
+        if self.context.accepting:
+            effects += self._tick(now)
+            self.context.usage.replaying = False
+        return effects
+
+    def _take_up(self, now: int) -> list[Effect]:
         effects: list[Effect] = []
         left = self.context.queues.size(HELD)
         while left:
@@ -163,7 +173,7 @@ class Shard:
                 else:
                     effects += self._new_event(item, now)
             left = self.context.queues.size(HELD) if self.context.accepting else 0
-        return effects + (self._tick(now) if self.context.accepting else [])
+        return effects
 
     def _make_use_of_room(self, now: int) -> list[Effect]:
         """Begin what waited for room, as far as there is some."""
@@ -213,17 +223,28 @@ class Shard:
 
     def _control(self, item: ControlRead, now: int) -> list[Effect]:
         """Do, or log, what an operator asks for; the audit has what came of it."""
-        control = item.control
+        control, workflow_id, refusal = item.control, item.control.event.workflow_id, None
+        effects = self._end(workflow_id, now)
         try:
-            effects, refusal = self._requested(item, now), None
+            effects += self._requested(item, now)
         except Rejected as error:
-            workflow_id, refusal = control.event.workflow_id, error
-            effects = [dead_letter_effect(error, item.text, item.position, now, workflow_id, control.event)]
+            refusal = error
+            effects.append(dead_letter_effect(error, item.text, item.position, now, workflow_id, control.event))
         return [*effects, WriteAudit(AuditEntry.of(control, now, refusal))]
+
+    def _end(self, workflow_id: str, now: int) -> list[Effect]:
+        """End a workflow that has come to its end and only seemed to wait, as after a restart."""
+        workflow = self.context.workflows.running(workflow_id)
+        if workflow is None or not workflow.at_its_end:
+            return []
+        return WorkflowTransition(self.context, workflow, now).finish(ended=True)
 
     def _requested(self, item: ControlRead, now: int) -> list[Effect]:
         """Raises Rejected where there is nothing that it could be about."""
         control = item.control
+        known = self.context.workflows.known(control.event.workflow_id)
+        if known is not None and known.is_carried_out(control.event.id):
+            return []
         match control.kind:
             case "pause" | "resume":
                 self.context.usage.paused = control.kind == "pause"
@@ -231,53 +252,39 @@ class Shard:
             case "resend" | "discard":
                 return []
             case "forget":
-                return self._forget(control)
+                mine = [name for name in control.workflow_ids if shard_of(name, self.context.quota.of) == self.number]
+                return forget(self.context, mine)
             case "retry":
                 event = control.retried
                 check_room(self.context, event)
                 return self._take(EventRead(event, event.json(), item.position, item.rule), now)
-        workflow = self._requested_workflow(control, now)
+        workflow_id = control.event.workflow_id
+        workflow = self.context.workflows.running(workflow_id)
+        waiting = self._take_out_of_turn(workflow_id) if workflow is None and control.kind == "cancel" else []
+        if workflow is None:
+            workflow = self._requested_workflow(workflow_id, now, waits=bool(waiting))
         transition = WorkflowTransition(self.context, workflow, now)
+        for read in waiting:
+            transition.pending.never_begun(read)
         log_request(transition, item)
         return transition.finish()
 
-    def _forget(self, control: Control) -> list[Effect]:
-        """Keep no more of ended workflows than tells a repeat of theirs from something new."""
-        effects: list[Effect] = []
-        for workflow_id in control.workflow_ids:
-            if shard_of(workflow_id, self.context.quota.of) != self.number or workflow_id in self.context.workflows:
-                continue
-            tombstone = self.context.workflows.tombstone(workflow_id)
-            if tombstone is not None:
-                tombstone.forget()
-                self.context.workflows.bury(tombstone)
-            effects.append(StatusForgotten(workflow_id))
-        return effects
-
-    def _requested_workflow(self, control: Control, now: int) -> Workflow:
-        """The workflow that runs, or waits for its turn. Raises Rejected where there is none."""
-        workflow_id = control.event.workflow_id
-        workflow = self.context.workflows.running(workflow_id)
-        if workflow is not None:
-            return workflow
-        waiting = [] if control.kind != "cancel" else self._take_out_of_turn(workflow_id)
-        if waiting:
-            workflow = self._begin(workflow_id, self.context.workflows.tombstone(workflow_id), now)
-            for event in waiting:
-                workflow.known.read(event, Subject.of_event(event))
-            return workflow
+    def _requested_workflow(self, workflow_id: str, now: int, *, waits: bool) -> Workflow:
+        """The workflow that waits for its turn. Raises Rejected where none does."""
+        if waits:
+            return self._begin(workflow_id, self.context.workflows.tombstone(workflow_id), now)
         tombstone = self.context.workflows.tombstone(workflow_id)
         status = f"the workflow is {tombstone.status}" if tombstone else "no such workflow is known"
         raise Rejected("workflow-ended" if tombstone else "unknown-workflow", status, "workflowid")
 
-    def _take_out_of_turn(self, workflow_id: str) -> list[Event]:
+    def _take_out_of_turn(self, workflow_id: str) -> list[EventRead]:
         """The events of a workflow that wait for its turn, which they do no more."""
         queues, found = self.context.queues, []
         for _ in range(queues.size(START)):
             item = held_item(queues.pop(START))
             assert isinstance(item, EventRead)
             if item.event.workflow_id == workflow_id:
-                found.append(item.event)
+                found.append(item)
             else:
                 self._hold(item, START)
         return found
@@ -300,6 +307,11 @@ class Shard:
     def _event(self, item: EventRead, now: int) -> list[Effect]:
         event = item.event
         subject = Subject.of_event(event)
+        effects = [] if self.context.may_have_read(event) else self._end(event.workflow_id, now)
+        return effects + self._admit(item, subject, now)
+
+    def _admit(self, item: EventRead, subject: Subject, now: int) -> list[Effect]:
+        event = item.event
         workflow = self.context.workflows.running(event.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
         if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.may_reopen(subject)):
@@ -371,27 +383,18 @@ class Shard:
         workflow = self.context.workflows.running(record.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(record.workflow_id)
         effects: list[Effect] = []
-        if workflow is not None and workflow.at_its_end and _reopens(record, workflow.known):
-            transition = WorkflowTransition(self.context, workflow, now)
-            effects += transition.finish(ended=True)
+        if workflow is not None and reopens(record, workflow) and (effects := self._end(workflow.id, now)):
             workflow, tombstone = None, self.context.workflows.tombstone(record.workflow_id)
-        if tombstone is not None and not _reopens(record, tombstone.known):
+        if tombstone is not None and not reopens(record, tombstone):
+            if keep_in_mind(record, tombstone):
+                self.context.workflows.bury(tombstone)
             return effects
         if workflow is None:
-            workflow = self._begin(record.workflow_id, tombstone, record.at - record.elapsed_ms)
-            workflow.incomplete = record.step > 0 and not self.fenced
+            workflow = self._begin(record.workflow_id, tombstone, record.began)
+            workflow.life = max(workflow.life, record.subject.life)
+            workflow.incomplete = tombstone is None and record.step > 0 and not self.fenced
         if workflow.known.is_settled(record.subject) or record.attempt < workflow.known.refused(record.subject):
             return effects
         transition = WorkflowTransition(self.context, workflow, now)
         transition.read_back(record)
         return effects + transition.finish()
-
-
-def _reopens(record: Decision, known: Known) -> bool:
-    """Whether a record begins a workflow again that has ended."""
-    if record.subject.kind != "event" or known.is_settled(record.subject):
-        return False
-    try:
-        return is_manual_retry(record.parsed_event(), record.subject)
-    except Rejected:
-        return False

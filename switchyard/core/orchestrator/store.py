@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from switchyard.core import strictjson
+from switchyard.core.orchestrator.known import Known
 from switchyard.core.orchestrator.limits import ShardUsage
 from switchyard.core.orchestrator.state import ShardState
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
@@ -47,6 +48,11 @@ class WorkflowStore:
         """What stays of a workflow that has ended, or None."""
         text = self._state.tombstones.get(workflow_id)
         return None if text is None else Tombstone.parse(text, self._state.tombstones)
+
+    def known(self, workflow_id: str) -> Known | None:
+        """What a workflow that runs, or has ended, must not forget; None where there is no such one."""
+        workflow = self.running(workflow_id) or self.tombstone(workflow_id)
+        return None if workflow is None else workflow.known
 
     def save(self, workflow: Workflow) -> int:
         """Write it; its size in bytes."""

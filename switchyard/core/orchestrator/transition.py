@@ -23,7 +23,7 @@ from switchyard.core.orchestrator.messages import (
     dead_letter_effect,
 )
 from switchyard.core.orchestrator.open_work import PendingDecision
-from switchyard.core.orchestrator.pending import BEHIND_MS, PendingDecisions, again_ms
+from switchyard.core.orchestrator.pending import BEHIND_MS, GIVEN_UP, PendingDecisions, again_ms
 from switchyard.core.orchestrator.readback import counts_no_more, read_back_error
 from switchyard.core.orchestrator.records import usage_of
 from switchyard.core.orchestrator.timers import IN_FLIGHT, Timer
@@ -77,7 +77,7 @@ class WorkflowTransition:
             return
         first = workflow.id not in self.context.workflows
         workflow.known.read(event, subject)
-        if workflow.known.is_settled(subject):
+        if workflow.known.is_settled(subject) or workflow.is_of_earlier_life(event):
             return
         workflow.note(event)
         pending = workflow.pending.get(subject)
@@ -88,7 +88,7 @@ class WorkflowTransition:
                 self.event(replace(item, event=again, text=again.json()), Subject.of_event(again))
                 return
             workflow.spend(*self.context.spend(event, self.now))
-            self.pending.log_late(subject, item.text, item.position, event)
+            self.pending.log_late(subject, item.text, item.position, event, GIVEN_UP)
             return
         if pending is None and not self.pending.admit_event(subject, item):
             self._duplicate()
@@ -214,11 +214,18 @@ class WorkflowTransition:
             letter = DeadLetter.of(error, record.event.encode(), record.position, self.now)
             self.effects.append(WriteDeadLetter(letter))
             return
+        if self.context.usage.replaying:
+            workflow.name_inputs(record)
         if record.action == "late" or counts_no_more(workflow, record):
             workflow.spend(record.prompt_tokens + record.completion_tokens, record.cost)
             self._charge(workflow.pending.get(subject), usage_of(record), record.at)
             self.pending.settled(subject)
+            if record.action == "late" and subject.id in workflow.dispatches:
+                self.pending.give_up_answers(subject.id)
+                self.dispatches.close(subject.id, abandoned=True)
             return
+        if subject.kind == "dispatch":
+            self.gathers.came_to_result(subject.id)
         was_pending = subject in workflow.pending
         if not was_pending:
             self.pending.admit_record(record, event)
@@ -253,7 +260,7 @@ class WorkflowTransition:
         """
         context, workflow, usage = self.context, self.workflow, self.context.usage
         if workflow.at_its_end:
-            if context.fenced or ended:
+            if (context.fenced and not context.taking_up) or ended:
                 workflow.end()
             else:
                 self.timers.set(Timer("end", workflow.id), 0)
@@ -271,6 +278,8 @@ class WorkflowTransition:
             return self.effects
         # The record's time and not this one's, so that an end that is told again after a crash is the same event.
         workflow.ended_at = workflow.last_at or self.now
+        if context.fenced:
+            self.pending.drop_retries()
         self.timers.clear_workflow(workflow.id)
         tombstone = Tombstone.of(workflow, self.registry.app)
         context.workflows.bury(tombstone)
@@ -283,6 +292,8 @@ class WorkflowTransition:
         workflow, subject = self.workflow, record.subject
         self.pending.settled(subject)
         workflow.account(record, event.type)
+        if record.request is not None:
+            workflow.known.carry_out(record.request)
         self._charge(pending, usage_of(record), record.at)
         if record.action == "dispatch" and subject.kind == "approval" and record.decided_by == "operator":
             self.effects += self.dispatches.approve(subject.id)

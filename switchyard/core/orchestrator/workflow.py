@@ -127,8 +127,20 @@ class Workflow:
         return dispatch_id in self.dispatches or self.known.is_over(dispatch_id)
 
     def note(self, event: Event) -> None:
-        """Its id goes into the next record."""
+        """The next record names it, unless it was sent again: its id is that of the one before."""
+        if event.retry:
+            return
         self.inputs = [*self.inputs, event.id][-INPUTS:]
+
+    def name_inputs(self, record: Decision) -> None:
+        """Note what a record names as read."""
+        for event_id in record.inputs:
+            self.known.name_input(event_id, self.life)
+
+    def is_of_earlier_life(self, event: Event) -> bool:
+        """Whether the ledger tells that an event ended, undecided, with a life before this one."""
+        read_in = self.known.input_of(event.id)
+        return read_in is not None and read_in < self.life and not event.retry
 
     def remember(self, agent: str, event: Event) -> None:
         """Keep an answer for the router to see; the newest `HISTORY`, each up to `HISTORY_BYTES`."""
@@ -234,6 +246,10 @@ class Tombstone:
             workflow.known.abandon(dispatch_id)
         summary = {**workflow.summary(app), "approvals": []}
         return cls(workflow.known, workflow.next_step, summary, workflow.life)
+
+    @property
+    def started_at(self) -> int:
+        return int(self.summary["started_at"])
 
     @property
     def workflow_id(self) -> str:

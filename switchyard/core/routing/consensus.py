@@ -90,9 +90,15 @@ class GatherPolicy:
     own: ConsensusPolicy | None = None
 
     @classmethod
-    def of(cls, registry: Registry, event_type: str) -> GatherPolicy:
-        """The policy for a gather on an event type; `all` where the registry has none any more."""
+    def of(cls, registry: Registry, event_type: str, recorded: dict[str, Any] | None = None) -> GatherPolicy:
+        """The policy for a gather on an event type: the recorded one, else today's, else `all`.
+
+        An app's own policy is a function, of which there is only today's.
+        """
         gather = registry.gathers.get(event_type) or Gather(on=event_type)
+        before = gather if recorded is None else Gather.model_validate(recorded)
+        if not before.own_policy or before.policy == gather.policy:
+            gather = before
         return cls(gather, registry.extensions.policies.get(event_type))
 
     def is_met(self, expected: Sequence[str], answers: Mapping[str, AgentAnswer]) -> bool:

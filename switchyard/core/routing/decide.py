@@ -42,12 +42,17 @@ def guarded(registry: Registry, event: Event, context: RoutingContext, verdict: 
     if verdict.action != "dispatch":
         return verdict
     most = registry.file.limits.dispatches
-    if context.dispatch_count + len(verdict.agents) > most:
+    return over_dispatches(most, event, context, verdict.agents) or over_limit(registry, context) or verdict
+
+
+def over_dispatches(most: int, event: Event, context: RoutingContext, agents: Sequence[str]) -> Verdict | None:
+    """The end of a workflow where dispatches to these agents are more than it may have, or repeat what was done."""
+    if context.dispatch_count + len(agents) > most:
         return stop("dispatch-limit", f"limit of {most} dispatches reached")
-    again = [name for name in verdict.agents if payload_hash(name, event) in context.ancestors]
+    again = [name for name in agents if payload_hash(name, event) in context.ancestors]
     if again and not context.failed:  # an agent that has an event may take over for one that failed
         return stop("loop", f"a loop: {', '.join(again)} had {event.type} with the same data before")
-    return over_limit(registry, context) or verdict
+    return None
 
 
 def stop(code: str, reason: str) -> Verdict:
@@ -109,13 +114,12 @@ def is_manual_retry(event: Event, subject: Subject) -> bool:
 
 
 def out_of_order(
-    registry: Registry, agents: Sequence[str], next_step: int, *, manual_retry: bool = False
+    order: Sequence[str], agents: Sequence[str], next_step: int, *, manual_retry: bool = False
 ) -> str | None:
-    """Why these agents may not act now, by the app's strict order; None where they may.
+    """Why these agents may not act now, by an app's strict order; None where they may.
 
     `manual_retry` allows earlier steps.
     """
-    order = registry.file.sequence
     steps = {name: order.index(name) for name in agents if name in order}
     wrong = [name for name, step in steps.items() if step > next_step or (step < next_step and not manual_retry)]
     if not wrong:
@@ -169,12 +173,12 @@ def _by_sequence(registry: Registry, event: Event, context: RoutingContext) -> V
     allowed = [
         name
         for name in takers
-        if out_of_order(registry, [name], context.next_step, manual_retry=context.manual_retry) is None
+        if out_of_order(order, [name], context.next_step, manual_retry=context.manual_retry) is None
     ]
     if allowed:
         step = order.index(allowed[-1]) + 1
         return Verdict("dispatch", "sequence", f"step {step} of {len(order)} of the sequence", (allowed[-1],))
-    return Verdict("dead-letter", "guard", out_of_order(registry, takers, context.next_step) or "", code=OUT_OF_ORDER)
+    return Verdict("dead-letter", "guard", out_of_order(order, takers, context.next_step) or "", code=OUT_OF_ORDER)
 
 
 def _by_rule(registry: Registry, event: Event, context: RoutingContext) -> Verdict:
@@ -185,7 +189,7 @@ def _by_rule(registry: Registry, event: Event, context: RoutingContext) -> Verdi
     if problem:
         code = "no-agent-accepts" if registry.agents.keys() >= set(rule) else "unknown-agent"
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {problem}", code=code)
-    disorder = out_of_order(registry, rule, context.next_step, manual_retry=context.manual_retry)
+    disorder = out_of_order(registry.file.sequence, rule, context.next_step, manual_retry=context.manual_retry)
     if disorder:
         return Verdict("dead-letter", "rule", f"the rule in requests.sql: {disorder}", code=OUT_OF_ORDER)
     return Verdict("dispatch", "rule", "a rule in requests.sql", tuple(dict.fromkeys(rule)))
