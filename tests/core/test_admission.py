@@ -162,7 +162,7 @@ def test_what_is_read_before_the_fence_counts_once_it_is_there(stateless: bool) 
 
 @settings(max_examples=60)
 @given(st.data())
-def test_the_size_is_known_whatever_crashes(data: st.DataObject) -> None:
+def test_the_size_is_known_and_nothing_is_lost_whatever_crashes(data: st.DataObject) -> None:
     def model(event: Event, question: Question) -> ModelDecision | ModelUnavailable:
         return choose(event, question) if data.draw(st.booleans()) else down(event, question)
 
@@ -182,6 +182,14 @@ def test_the_size_is_known_whatever_crashes(data: st.DataObject) -> None:
         if data.draw(st.booleans()):
             checkpoints.append(run.checkpoint())
         assert run.shard.context.usage.size == held(run)
+
+    run.model = choose
+    run.request(asked_for("resume"))
+    run.settle(100_000)
+    ended = {name for name in run.statuses if run.status(name) not in ("running", "queued")}
+    refused = {letter.workflow_id for letter in run.dead_letters}
+    assert {Event.parse(raw).workflow_id for raw in run.events} <= ended | refused
+    assert run.shard.context.usage.size == held(run) == 0
 
 
 def test_what_changes_first_after_a_restart_is_kept() -> None:
