@@ -77,14 +77,14 @@ def test_a_flood_while_the_model_is_down_is_kept_as_dead_letters(
 
         wait_for(
             lambda: len(listed("workflows")) + len(listed("dead-letters", "list")) == FLOOD or None,
-            120,
+            300,
             "not all that was sent is kept",
         )
         letters = listed("dead-letters", "list")
         assert {item["reason"] for item in letters} == {"overloaded"}
         assert {item["status"] for item in listed("workflows")} == {"running"}
         gauge = "orchestrator.state_bytes"
-        size = wait_for(lambda: flink.gauges(job.id, [gauge]).get(gauge, {}).get("sum"), 30, "no metric")
+        size = wait_for(lambda: flink.gauges(job.id, [gauge]).get(gauge, {}).get("sum"), 120, "no metric")
         assert size < 1.2 * FLOODED_BYTES
         kept = FLOOD - len(letters)
         server.script([])
