@@ -30,7 +30,6 @@ from switchyard.kafka.topic_checks import TopicFacts
 T = TypeVar("T")
 
 PARTITIONS = 4
-BOTH = "compact,delete"
 BOOTSTRAP_MS = 10_000
 CLOSE_S = 5.0
 
@@ -55,14 +54,14 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
     """Every topic of an app with its settings. The ledger is kept longer than the events, and than a workflow takes.
 
     No size limits what is kept: it would drop what nobody has read yet. Only the audit is kept without a limit of time.
-    Kafka drops or compacts whole segments, so one holds a day at most: what is kept for a week is gone after eight
-    days, and what is superseded after two.
+    Kafka drops and compacts whole segments, none of which it writes to, so one holds a day at most.
     """
     topics = Topics(namespace)
     file = app.registry.file
     daily = {"segment.ms": str(DAY_MS)}
     unsized = {**daily, "cleanup.policy": "delete", "retention.bytes": "-1"}
-    newest = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+    compacted = {**daily, "cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+    newest = {**compacted, "cleanup.policy": "compact,delete", "retention.bytes": "-1"}
     kept = {**unsized, "retention.ms": str(WEEK_MS)}
     ledger_ms = max(2 * WEEK_MS, int(file.limits.deadline * 1000) + WEEK_MS)
     memory_ms = int(file.memory.days * DAY_MS) + WEEK_MS
@@ -72,15 +71,9 @@ def topic_settings(app: App, namespace: str, largest_record: int) -> dict[str, d
         topics.routing_decisions: {**unsized, "retention.ms": str(ledger_ms)},
         **{topics.inbox(name): kept for name in app.registry.agents},
         topics.control: {**unsized, "retention.ms": str(2 * WEEK_MS)},
-        topics.audit: {**daily, **newest},
-        topics.workflow_status: {**unsized, **newest, "cleanup.policy": BOTH, "retention.ms": str(ledger_ms)},
-        topics.memory: {
-            **unsized,
-            **newest,
-            "cleanup.policy": BOTH,
-            "retention.ms": str(memory_ms),
-            "delete.retention.ms": str(WEEK_MS),
-        },
+        topics.audit: compacted,
+        topics.workflow_status: {**newest, "retention.ms": str(ledger_ms)},
+        topics.memory: {**newest, "retention.ms": str(memory_ms), "delete.retention.ms": str(WEEK_MS)},
         topics.dead_letters: {
             **unsized,
             "retention.ms": str(DEAD_LETTERS_MS),
@@ -250,7 +243,8 @@ class Cluster:
         """What each consumer group that has read a topic has committed of it, by partition."""
         with self._admin() as admin:
             try:
-                names = [group["group_id"] for group in admin.list_groups() if group["protocol_type"] == "consumer"]
+                # One without a protocol commits and never joins, as Flink does.
+                names = [item["group_id"] for item in admin.list_groups() if item["protocol_type"] in ("consumer", "")]
                 offsets = admin.list_group_offsets(dict.fromkeys(names)) if names else {}
             except CoordinatorNotAvailableError:  # no group has ever committed to this broker
                 offsets = {}

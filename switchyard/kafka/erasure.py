@@ -228,10 +228,11 @@ def gone_by(settings: Mapping[str, str], written: int) -> int | None:
 
 def _superseded(line: ReceiptLine, settings: Mapping[str, str]) -> ReceiptLine:
     lag = int(settings.get("max.compaction.lag.ms", -1))
-    until = None
+    until = line.until
     if 0 <= lag < CENTURY_MS:
         tombstone = int(settings.get("delete.retention.ms", 0))
-        until = int(time.time() * 1000) + int(settings.get("segment.ms", 0)) + lag + tombstone + SLACK_MS
+        compacted = int(time.time() * 1000) + int(settings.get("segment.ms", 0)) + lag + tombstone + SLACK_MS
+        until = compacted if until is None else min(until, compacted)
     return replace(line, done="superseded", until=until, note=COMPACTED)
 
 

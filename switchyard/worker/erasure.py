@@ -91,9 +91,7 @@ class WorkerStores:
         if self._settings.memory == SQLITE:  # it follows its topic
             return []
         context = MemoryContext(self._namespace, self._app.registry.file.memory, threading.Event())
-        backend, self._close_memory = shared_backend(
-            self._settings, context, self._code, list(self._app.registry.agents)
-        )
+        backend, self._close_memory = shared_backend(self._app, self._code, self._settings, context)
         place, entries = f"memory {self._settings.memory}", {_identity(item): item for item in self.remembered(erasure)}
         if not is_trimmable(backend):
             note = "this memory has no method to forget by: remove it there"

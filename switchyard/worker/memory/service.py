@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from switchyard.core.app import App
 from switchyard.core.app_code import AppCode
@@ -57,7 +57,7 @@ class MemoryService:
             self._threads.append(follower)
         else:
             context = MemoryContext(namespace, limits, stop)
-            self.memories, self._close = shared_backend(settings, context, code, list(app.registry.agents))
+            self.memories, self._close = shared_backend(app, code, settings, context)
             self.ready.set()
         if is_trimmable(self.memories):
 
@@ -83,11 +83,12 @@ class MemoryService:
 
 
 def shared_backend(
-    settings: Settings, context: MemoryContext, code: AppCode, agents: Sequence[str]
+    app: App, code: AppCode, settings: Settings, context: MemoryContext
 ) -> tuple[MemoryBackend, Callable[[], None]]:
     """mem0, or the backend that the settings name, with what closes it. Raises SettingsError."""
     if settings.memory == MEM0 and settings.mem0_config is not None:
         config, folder = settings.mem0_config, settings.home.absolute() / "state" / "mem0"
+        agents = list(app.registry.agents)
         mem0 = Mem0Memory(lambda: open_mem0(config, folder), context.namespace, agents, context.stop)
         return mem0, mem0.close
     backend = open_backend(settings.memory, context, code)
