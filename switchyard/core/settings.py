@@ -38,8 +38,8 @@ class Settings(BaseModel):
     flink: str | None = Field(None, description="REST address of an existing Flink, http://host:port")
     flink_python: str | None = Field(None, description="Python on the TaskManagers of an existing Flink")
     python_mode: PythonMode = Field(
-        "thread",
-        description="where Flink runs Python: in the TaskManager, or beside it",
+        "process",
+        description="where Flink runs Python: beside the TaskManager, or in it",
     )
     dispatch_key: SecretStr | None = Field(
         None,

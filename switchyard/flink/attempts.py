@@ -10,11 +10,20 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from typing import Any
 
 log = logging.getLogger(__name__)
 
 _open: dict[str, Callable[[], None]] = vars(sys).setdefault("_switchyard_attempts", {})
 """How to end what runs at each place; not this module's, for the code of another release looks there, too."""
+
+
+def place(namespace: str, context: Any) -> str:
+    """Where a subtask of a namespace's job runs; what PyFlink has for its number calls what Flink 2 has no more."""
+    embedded = getattr(context, "_runtime_context", None)
+    if embedded is None:
+        return f"{namespace}/{context.get_index_of_this_subtask()}"
+    return f"{namespace}/{embedded.getTaskInfo().getIndexOfThisSubtask()}"
 
 
 def begin(place: str, end: Callable[[], None]) -> None:

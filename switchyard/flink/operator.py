@@ -111,7 +111,7 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
         breaker = Breaker(time.monotonic)
         self._client = model_client(self._config, breaker)
         self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
-        self._place = f"{self._config.namespace}/{runtime_context.get_index_of_this_subtask()}"
+        self._place = attempts.place(self._config.namespace, runtime_context)
         attempts.begin(self._place, self._pool.close)
         metrics = runtime_context.get_metrics_group()
         metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
