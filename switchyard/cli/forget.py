@@ -39,9 +39,11 @@ def forget(
 ) -> None:
     """Find everything about a person, or a workflow, in topics, stores, mails and memory, and remove it.
 
-    Says first what is there, and asks. Its receipt says of each place what was done, and where something is kept, until
-    when. It stays in the audit, under a hash of the subject. Workflows that have not ended are to be cancelled first.
-    Run it where the workers' store, and on the local stack the mails, can be reached.
+    It says what is there, and asks. The receipt says of each place what was done, and of what is kept, until when.
+
+    The audit keeps the receipt, under a hash of the subject. Workflows that have not ended are refused: cancel them.
+
+    Run it where the workers run, or with their SWITCHYARD_DATABASE.
     """
     from switchyard.cli.namespace_choice import changed_namespace
     from switchyard.cli.options import AppOnKafka
