@@ -53,6 +53,7 @@ class PendingDecision(_AboutEvent):
     asks          how often a model was asked in vain
     used          what asks before have used, as fields of a record; the hour is charged with it
     record        the record that is written, as JSON text
+    late          that record says that it counts no more, which nothing waits for
     """
 
     hop: int
@@ -69,6 +70,7 @@ class PendingDecision(_AboutEvent):
     asks: int = 0
     used: dict[str, Any] = field(default_factory=dict)
     record: str | None = None
+    late: bool = False
 
     @property
     def failures(self) -> list[dict[str, Any]]:

@@ -99,7 +99,7 @@ class PendingDecisions:
         workflow, pending = self._workflow, self._workflow.pending[subject]
         record = records.record_of(self._context, workflow, subject, verdict, outcome, self._now)
         workflow.inputs = []
-        pending.stage, pending.record = "logged", record.json()
+        pending.stage, pending.record, pending.late = "logged", record.json(), verdict.action == "late"
         self._timers.clear(Timer.of("ask", workflow.id, subject))
         self._timers.set(Timer.of("log", workflow.id, subject), self._now + LOG_AGAIN_MS)
         self._emit(Log(record))

@@ -92,7 +92,7 @@ class Workflow:
     @property
     def idle(self) -> bool:
         """Nothing is open and nothing waits: the workflow has come to its end."""
-        return not self.dispatches and not self.pending
+        return not self.dispatches and all(item.late for item in self.pending.values())
 
     @property
     def reserved(self) -> int:
