@@ -133,6 +133,29 @@ def test_a_retry_that_was_cancelled_while_it_waited_its_turn_stays_so() -> None:
     assert [sent.workflow_id for sent in run.dispatches] == ["w1", "w2"]
 
 
+def test_what_still_waits_for_its_turn_in_an_older_checkpoint_cannot_be_cancelled_once_it_has_ended() -> None:
+    run = runner(limits={"open_workflows": 1})
+    triage = run.handlers["triage"]
+    run.handlers["triage"] = lambda event: [] if event.workflow_id == "w3" else triage(event)
+    go_on(run)
+    for number in (1, 2):
+        run.publish(toy.opened(number))
+    while "event" in run.choices():
+        run.step("event")
+    assert run.status("w2") == "queued"
+    waiting = run.checkpoint()
+    run.settle()
+    run.publish(toy.opened(3))
+    go_on(run)
+    assert [run.status(name) for name in ("w1", "w2", "w3")] == ["completed", "completed", "running"]
+    run.start(waiting)
+    go_on(run)
+    run.request(asked_for("cancel", "w2"))
+    go_on(run)
+    assert run.status("w2") == "completed"
+    assert [letter.reason for letter in run.dead_letters] == ["workflow-ended"]
+
+
 @pytest.mark.parametrize("decided", [True, False])
 def test_a_retry_ends_with_the_workflow_that_is_cancelled_before_it_is_decided(decided: bool) -> None:
     run = runner()

@@ -50,7 +50,6 @@ from switchyard.core.orchestrator.timers import Timer
 from switchyard.core.orchestrator.transition import WorkflowTransition
 from switchyard.core.orchestrator.workflow import Tombstone, Workflow
 from switchyard.core.registry import Registry
-from switchyard.core.routing.decide import is_manual_retry
 from switchyard.core.routing.question import Question
 from switchyard.core.routing.verdict import ModelUnavailable, model_usage, tokens_and_cost
 from switchyard.core.shards import shard_of
@@ -261,8 +260,7 @@ class Shard:
         workflow_id = control.event.workflow_id
         workflow = self.context.workflows.running(workflow_id)
         waiting = self._take_out_of_turn(workflow_id) if workflow is None and control.kind == "cancel" else []
-        if workflow is None:
-            workflow = self._requested_workflow(workflow_id, now, waits=bool(waiting))
+        workflow = workflow or self._requested_workflow(workflow_id, now, waits=bool(waiting))
         transition = WorkflowTransition(self.context, workflow, now)
         for read in waiting:
             transition.pending.never_begun(read)
@@ -278,12 +276,14 @@ class Shard:
         raise Rejected("workflow-ended" if tombstone else "unknown-workflow", status, "workflowid")
 
     def _take_out_of_turn(self, workflow_id: str) -> list[EventRead]:
-        """The events of a workflow that wait for its turn, which they do no more."""
+        """The events of a workflow that would begin it in their turn, and wait for it no more."""
         queues, found = self.context.queues, []
+        ended = self.context.workflows.tombstone(workflow_id)
         for _ in range(queues.size(START)):
             item = held_item(queues.pop(START))
             assert isinstance(item, EventRead)
-            if item.event.workflow_id == workflow_id:
+            event = item.event
+            if event.workflow_id == workflow_id and (not ended or ended.may_reopen(event, Subject.of_event(event))):
                 found.append(item)
             else:
                 self._hold(item, START)
@@ -314,7 +314,7 @@ class Shard:
         event = item.event
         workflow = self.context.workflows.running(event.workflow_id)
         tombstone = None if workflow else self.context.workflows.tombstone(event.workflow_id)
-        if tombstone is not None and not (is_manual_retry(event, subject) and tombstone.may_reopen(subject)):
+        if tombstone is not None and not tombstone.may_reopen(event, subject):
             return self._after_end(tombstone, item, subject, now)
         if workflow is None:
             if event.causation_id is not None:

@@ -18,6 +18,7 @@ from switchyard.core.ledger.subject import Subject
 from switchyard.core.orchestrator.known import Known
 from switchyard.core.orchestrator.migrations import stamped, upgraded
 from switchyard.core.orchestrator.open_work import OpenDispatch, OpenGather, PendingDecision
+from switchyard.core.routing.decide import is_manual_retry
 
 HISTORY = 20
 HISTORY_BYTES = 4096
@@ -259,9 +260,9 @@ class Tombstone:
     def status(self) -> str:
         return str(self.summary["status"])
 
-    def may_reopen(self, subject: Subject) -> bool:
-        """Whether a retry of something new begins it again."""
-        return not self.forgotten and self.known.is_new(subject)
+    def may_reopen(self, event: Event, subject: Subject) -> bool:
+        """Whether an event begins it again, as a retry of something new does."""
+        return is_manual_retry(event, subject) and not self.forgotten and self.known.is_new(subject)
 
     def forget(self) -> None:
         """Drop what may tell of somebody."""
