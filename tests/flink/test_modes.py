@@ -66,12 +66,19 @@ def completed(outputs: list[Output]) -> int:
     return sum(b"workflow.completed" in output.value for output in outputs if output.topic == "workflow-status")
 
 
+def letters(outputs: list[Output]) -> int:
+    return sum(output.topic == "dead-letters" for output in outputs)
+
+
 @pytest.mark.flink
 @pytest.mark.parametrize("mode", MODES)
 def test_a_lead_passes(mode: PythonMode, mini_cluster: Callable[..., MiniCluster]) -> None:
+    """Beside what is none: in thread mode a number that is null in what a function answers would end the job."""
     job = mini_cluster(SDR, python_mode=mode)
+    for topic in ("agent-messages", "routing-decisions", "control", "incoming-leads"):
+        job.publish(topic, b"{broken", b"0")
     job.publish("agent-messages", created(1))
-    outputs = job.until(lambda found: completed(found) == 1, answer)
+    outputs = job.until(lambda found: completed(found) == 1 and letters(found) == 4, answer)
     assert {item.decided_by for item in decisions(outputs)} == {"model"}
 
 
