@@ -174,7 +174,9 @@ def test_the_size_is_known_and_nothing_is_lost_whatever_crashes(data: st.DataObj
             if action == "publish":
                 run.publish(Event(toy.opened(number).attributes, {"text": "é" * data.draw(st.integers(0, 8_000))}))
             elif action == "crash":
-                run.start(data.draw(st.sampled_from(checkpoints)))
+                # What goes on from an older checkpoint makes its own newer ones.
+                del checkpoints[data.draw(st.integers(1, len(checkpoints))) :]
+                run.start(checkpoints[-1])
             else:
                 run.request(asked_for(action, f"w{number}" if action == "cancel" else ""))
         for _ in range(data.draw(st.integers(0, 9))):
