@@ -21,9 +21,14 @@ PREFIX = "python-state-"
 _LENGTH = struct.Struct(">i")
 
 
+def embedded(context: RuntimeContext) -> bool:
+    """Whether this Python runs in the TaskManager."""
+    return type(context).__module__.startswith("pyflink.fn_execution.datastream.embedded.")
+
+
 def keyed_map(context: RuntimeContext, name: str, ttl: StateTtlConfig | None = None) -> MutableMapping[str, str]:
     """The map of this name; its entries are dropped when `ttl` has passed."""
-    if type(context).__module__.startswith("pyflink.fn_execution.datastream.embedded."):
+    if embedded(context):
         return _EmbeddedMap(context, name, ttl)
     import switchyard.flink.pipelined_state  # noqa: F401 - before state is used
 

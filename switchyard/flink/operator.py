@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyflink.common import Row, Time, Types
@@ -59,6 +59,7 @@ from switchyard.core.shards import shard_keys, shard_of
 from switchyard.core.topics import Topics
 from switchyard.flink import attempts, null_arrays, thread_log  # noqa: F401 - before this operator is used
 from switchyard.flink.capabilities import capabilities
+from switchyard.flink.gauges import Gauges
 from switchyard.flink.keyed_map import keyed_map
 from switchyard.flink.model_access import model_client, prices_of
 from switchyard.flink.release import VERSION, OfOneRelease
@@ -113,18 +114,21 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
         self._pool: ModelPool[ModelAnswered] = ModelPool(breaker, self._config.model_concurrency, self._client.aclose)
         self._place = attempts.place(self._config.namespace, runtime_context)
         attempts.begin(self._place, self._pool.close)
-        metrics = runtime_context.get_metrics_group()
-        metrics.gauge("waiting_asks", lambda: sum(len(queue) for queue in self._queues.values()))
-        metrics.gauge("oldest_waiting_ask_ms", self._oldest)
-        metrics.gauge("asks_in_flight", lambda: self._pool.in_flight)
-        metrics.gauge("model_circuit_open", lambda: int(breaker.open))
-        metrics.gauge("model_failures", lambda: breaker.failures)
-        metrics.gauge("answers_proved", lambda: int(self._capabilities.granting))
-        metrics.gauge("open_workflows", lambda: sum(shard.context.usage.workflows for shard in self._shards.values()))
-        metrics.gauge("queued", lambda: sum(shard.context.queues.total for shard in self._shards.values()))
-        metrics.gauge("state_bytes", lambda: sum(shard.context.usage.size for shard in self._shards.values()))
-        metrics.gauge("paused_shards", lambda: sum(shard.context.usage.paused for shard in self._shards.values()))
-
+        self._gauges = Gauges(
+            runtime_context,
+            {
+                "waiting_asks": lambda: sum(len(queue) for queue in self._queues.values()),
+                "oldest_waiting_ask_ms": self._oldest,
+                "asks_in_flight": lambda: self._pool.in_flight,
+                "model_circuit_open": lambda: int(breaker.open),
+                "model_failures": lambda: breaker.failures,
+                "answers_proved": lambda: int(self._capabilities.granting),
+                "open_workflows": lambda: self._sum(lambda shard: shard.context.usage.workflows),
+                "queued": lambda: self._sum(lambda shard: shard.context.queues.total),
+                "state_bytes": lambda: self._sum(lambda shard: shard.context.usage.size),
+                "paused_shards": lambda: self._sum(lambda shard: int(shard.context.usage.paused)),
+            },
+        )
         log.info("the orchestrator of %s begins, with the code %s", self._config.namespace, VERSION)
 
     def close(self) -> None:
@@ -227,6 +231,7 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
         if queue and shard.context.accepting:
             later = now + self._pool.look_again_ms
             wake = min(wake, later - later % POLL_MS)
+        wake = min(wake, self._gauges.tell(now) or IN_FLIGHT)
         if wake < self._armed.get(number, IN_FLIGHT):
             self._armed[number] = wake
             ctx.timer_service().register_processing_time_timer(wake)
@@ -251,6 +256,9 @@ class Orchestrator(OfOneRelease, KeyedProcessFunction):  # type: ignore[misc]
             )
             self._shards[number] = shard
         return shard
+
+    def _sum(self, number: Callable[[Shard], int]) -> int:
+        return sum(number(shard) for shard in self._shards.values())
 
     def _oldest(self) -> int:
         """How long the ask that waits longest for a free place has waited, in milliseconds."""

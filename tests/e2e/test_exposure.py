@@ -16,7 +16,7 @@ from switchyard.local import ports, process_cleanup
 from switchyard.local.info import StackInfo
 from switchyard.local.process_cleanup import PROGRAM
 from switchyard.local.stack import Stack
-from tests.e2e.conftest import CommandLine
+from tests.e2e.conftest import CommandLine, until
 from tests.stack.modes import open_to_others
 
 pytestmark = pytest.mark.e2e
@@ -29,12 +29,32 @@ SETTINGS = 4
 @pytest.fixture(scope="module")
 def job(home: object, stack: Stack, info: StackInfo) -> Iterator[set[tuple[str, int]]]:
     """A job whose Python functions run, and a worker; what listened beyond loopback before."""
-    before = beyond_loopback(info)
+    before, taskmanager = beyond_loopback(info), pid(stack)
     CommandLine(stack.layout.home, SWITCHYARD_PYTHON_MODE="thread").run("submit", "sdr", "--namespace", NAMESPACE)
     stack.add_app("sdr", NAMESPACE)
     yield before
     stack.remove_app(NAMESPACE)
+    numbers(info)
     CommandLine(stack.layout.home).run("stop", "sdr", "--namespace", NAMESPACE)
+    numbers(info)
+    assert pid(stack) == taskmanager, "what is left of a job in thread mode has ended its TaskManager"
+
+
+def pid(stack: Stack) -> int | None:
+    return next(item.pid for item in stack.status() if item.process == "flink-taskmanager")
+
+
+def numbers(info: StackInfo) -> None:
+    """Wait until Flink has asked everything in the TaskManager for its numbers once more."""
+    with httpx2.Client(trust_env=False, base_url=info.flink) as client:
+
+        def cpu_time() -> str:
+            (only,) = client.get("/taskmanagers").json()["taskmanagers"]
+            found = client.get(f"/taskmanagers/{only['id']}/metrics", params={"get": "Status.JVM.CPU.Time"}).json()
+            return str(found)
+
+        first = cpu_time()
+        until(lambda: cpu_time() != first, 60)
 
 
 def listening(info: StackInfo) -> set[tuple[str, str, int]]:
@@ -83,6 +103,12 @@ def test_process_mode_opens_ports_of_beam(process_mode: None, info: StackInfo) -
     beams = beyond_loopback(info) - metrics(info)
     assert {program for program, _ in beams} == {"flink-taskmanager"}
     assert all(speaks_http2(port) for _, port in beams), "they are the gRPC services of Beam's Python workers"
+
+
+def test_the_numbers_of_thread_mode_are_there(job: object, info: StackInfo) -> None:
+    flink, name = Flink(info.flink), "orchestrator.answers_proved"
+    (running,) = flink.jobs(f"switchyard {NAMESPACE}")
+    until(lambda: flink.gauges(running.id, [name]).get(name, {}).get("max") == 1, 60)
 
 
 def test_nobody_gives_flink_a_jar(info: StackInfo) -> None:
