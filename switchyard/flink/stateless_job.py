@@ -83,7 +83,7 @@ def needs_state(registry: Registry) -> str | None:
 
 def build_job(
     app: App,
-    namespace: str,
+    config: JobConfig,
     environment: StreamTableEnvironment,
     create_tables: job.CreateTables,
     own_sinks: bool = True,
@@ -93,12 +93,12 @@ def build_job(
     Raises SqlError, UdfError.
     """
     loader = Loader(environment)
-    rejected = job.read_inputs(app, namespace, loader, create_tables)
+    rejected = job.read_inputs(app, config.namespace, loader, create_tables)
     loader.load(STATELESS / "functions.sql")
     loader.load(STATELESS / "route.sql")
-    app_sql.load_dispatch(app, namespace, loader)
+    app_sql.load_dispatch(app, config.namespace, loader)
     if own_sinks:
-        app_sql.load_sinks(app, namespace, loader, "ledger.sql")
+        app_sql.load_sinks(app, config.namespace, loader, "ledger.sql")
     for view in rejected:
         loader.load(STATELESS / "rejected.sql", {"view": view})
     return loader.inserts
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     name, parallelism = job_name(arguments.namespace, stateless=True), arguments.settings.parallelism
     chosen = {**arguments.options, **options(arguments.config)}
     environment = job.environment(name, arguments.config, parallelism, **chosen)
-    arguments.run(build_job(arguments.app, arguments.namespace, environment, arguments.tables(GROUP, FROM_COMMITTED)))
+    arguments.run(build_job(arguments.app, arguments.config, environment, arguments.tables(GROUP, FROM_COMMITTED)))
 
 
 def _set(model: BaseModel) -> Iterable[str]:
